@@ -1,0 +1,52 @@
+/**
+ * Every error this project raises on purpose. `retryable` tells a queue consumer what to do with the message
+ * in hand: leave it for another try, or give up and end the job with this reason.
+ */
+export abstract class PsError extends Error {
+  abstract readonly retryable: boolean;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** What a person wrote is wrong: a job file, a flag, a file it names. One line per problem. */
+export class InvalidInput extends PsError {
+  readonly retryable = false;
+  readonly problems: readonly string[];
+  constructor(problems: string | readonly string[], options?: ErrorOptions) {
+    const list = typeof problems === "string" ? [problems] : problems;
+    super(list.join("\n"), options);
+    this.problems = list;
+  }
+}
+
+/** An object or message does not hold what its name promises: truncated, corrupt, or not ours. */
+export class CorruptData extends PsError {
+  readonly retryable = false;
+}
+
+/** A gradient that must not be applied: not finite, or not of its shard's length. Ends the job. */
+export class BadGradient extends PsError {
+  readonly retryable = false;
+}
+
+/** The bytes are right and the work went wrong for good: no backend, no such job, a full disk. */
+export class Unrecoverable extends PsError {
+  readonly retryable = false;
+}
+
+/** A conditional write lost more races than is believable, or an answer did not come. Worth another try. */
+export class TryAgain extends PsError {
+  readonly retryable = true;
+}
+
+/** The text of anything thrown, for a log line or a job's reason. */
+export function describe(error: unknown): string {
+  if (error instanceof PsError) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** True for an error that says the same thing however often the work is tried. */
+export function isPermanent(error: unknown): boolean {
+  return error instanceof PsError && !error.retryable;
+}

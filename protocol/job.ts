@@ -1,0 +1,239 @@
+import { z } from "zod";
+import { InvalidInput } from "./errors.ts";
+
+/** The job file: what a person writes, and what every part of the system reads. */
+
+const positive = z.number().positive();
+const fraction = z.number().min(0).lt(1);
+const count = z.int().min(1);
+
+/** S3 keys, SQS queue names and file names can all hold such a name. */
+export const jobName = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$/,
+    "must be 1 to 50 lower-case letters, digits and dashes, with no dash at either end",
+  );
+
+const gpt2 = z.strictObject({
+  type: z.literal("gpt2"),
+  layers: count.describe("Transformer blocks (n_layer)"),
+  heads: count.describe("Attention heads per block (n_head); must divide width"),
+  width: count.describe("Embedding width (n_embd)"),
+  context: count.describe("Longest sequence in tokens (n_positions)"),
+});
+
+const linear = z.strictObject({
+  type: z.literal("linear"),
+  inputs: count.describe("Rows of the weight matrix w"),
+  outputs: count.describe("Columns of the weight matrix w"),
+});
+
+const textData = z.strictObject({
+  type: z.literal("text"),
+  path: z.string().min(1).describe("A UTF-8 text file; a relative path starts at the job file's folder"),
+  heldOut: fraction.default(0.1).describe("Share of the text's end kept out of training, for evaluation"),
+});
+
+const linearData = z.strictObject({
+  type: z.literal("linear"),
+  examples: count.default(4096).describe("Examples x, drawn from a normal distribution by seed; y = x w*"),
+});
+
+const schedule = z.strictObject({
+  type: z
+    .enum(["constant", "cosine", "linear"])
+    .default("constant")
+    .describe("How the learning rate falls after warm-up"),
+  warmup: z.int().min(0).default(0).describe("Steps of linear warm-up from 0"),
+  decaySteps: count.optional().describe("The step at which the minimum is reached; default: steps"),
+  minLearningRate: z.number().min(0).default(0).describe("What the decay ends at"),
+});
+
+const common = {
+  learningRate: positive.describe("Peak learning rate"),
+  schedule: schedule.prefault({}),
+  clipNorm: positive
+    .nullable()
+    .default(null)
+    .describe(
+      "Clip a rank's gradient to this global L2 norm, in the worker, before it is cut into shards: so any " +
+        "number of shards gives the same result, and one rank the same as PyTorch's clip_grad_norm_; null: off",
+    ),
+};
+const l2 = z.number().min(0).default(0).describe("L2 penalty on matrices, added to their gradient");
+const betas = {
+  beta1: fraction.default(0.9),
+  beta2: fraction.default(0.999),
+  epsilon: positive.default(1e-8),
+};
+const momentum = fraction.default(0.9).describe("Momentum factor");
+
+const optimizer = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("sgd"), ...common, weightDecay: l2 }),
+  z.strictObject({ type: z.literal("momentum"), ...common, momentum, weightDecay: l2 }),
+  z.strictObject({ type: z.literal("nesterov"), ...common, momentum, weightDecay: l2 }),
+  z.strictObject({ type: z.literal("adam"), ...common, ...betas, weightDecay: l2 }),
+  z.strictObject({
+    type: z.literal("adamw"),
+    ...common,
+    ...betas,
+    weightDecay: z.number().min(0).default(0.01).describe("Decoupled decay, on matrices only"),
+  }),
+]);
+
+const fields = z.strictObject({
+  $schema: z.string().optional().describe("For editors; ignored"),
+  name: jobName.describe("Names the job; default: the job file's name"),
+  model: z.discriminatedUnion("type", [gpt2, linear]),
+  data: z.discriminatedUnion("type", [textData, linearData]),
+  tokenizer: z.enum(["char"]).default("char").describe("char: one token per distinct character of the text"),
+  optimizer,
+  steps: count.describe("Updates to apply"),
+  ranks: z.int().min(1).max(1024).default(1).describe("Data-parallel slots of a step"),
+  batch: count.describe("Sequences of one rank's micro-batch"),
+  accumulation: count.default(1).describe("Micro-batches a rank averages into its gradient"),
+  shards: z
+    .int()
+    .min(1)
+    .max(1024)
+    .default(1)
+    .describe("Parts of the parameter vector, each with its aggregator"),
+  reduce: z.enum(["mean", "sum"]).default("mean").describe("How the ranks' gradients are combined"),
+  seed: z.int().min(0).max(0xffffffff).default(1337).describe("Of the initial weights and every batch"),
+  workers: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe("Worker processes; default: ranks. Never changes the result"),
+  backend: z
+    .enum(["auto", "tensorflow", "wasm"])
+    .default("auto")
+    .describe("auto: native TensorFlow where it is installed, else wasm"),
+  checkpointEvery: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("Steps between checkpoints; the last version always gets one"),
+  evaluateEvery: z.int().min(0).default(0).describe("Steps between evaluations on held-out data; 0: none"),
+  evaluateBatches: count
+    .default(20)
+    .describe("Batches of one evaluation, spread evenly over the held-out data"),
+  order: z
+    .enum(["random", "sequential"])
+    .default("random")
+    .describe("random: windows at random places; sequential: one after the other, wrapping around"),
+  stallMinutes: positive.default(60).describe("A job without a new version for this long fails"),
+});
+
+/** Job files as JSON Schema describes them; what `job.schema.json` is made from. */
+export const jobFileSchema = fields.partial({ name: true });
+
+const jobSchema = fields.transform(({ $schema: _, workers, ...job }) => ({
+  ...job,
+  workers: workers ?? job.ranks,
+  optimizer: {
+    ...job.optimizer,
+    schedule: { ...job.optimizer.schedule, decaySteps: job.optimizer.schedule.decaySteps ?? job.steps },
+  },
+}));
+
+/** A validated job with every default filled in. */
+export type JobSpec = z.infer<typeof jobSchema>;
+export type ModelSpec = JobSpec["model"];
+export type OptimizerSpec = JobSpec["optimizer"];
+
+/**
+ * Validates a job and fills in its defaults.
+ *
+ * @param source names where the value came from, at the head of each problem
+ * @throws InvalidInput with every problem found: field, rule and value got
+ */
+export function parseJob(value: unknown, source: string): JobSpec {
+  const result = jobSchema.safeParse(value, { reportInput: true });
+  const problems = [...(result.error?.issues.flatMap(problemsOf) ?? []), ...contradictions(value)];
+  if (result.success && problems.length === 0) return result.data;
+  throw new InvalidInput(problems.map((problem) => `${source}: ${problem}`));
+}
+
+/** Problems between fields, found among those that are right by themselves, so that one run shows them all. */
+function* contradictions(value: unknown): Generator<string> {
+  const job = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const model = fields.shape.model.safeParse(job.model).data;
+  const data = fields.shape.data.safeParse(job.data).data;
+  const optimizer = fields.shape.optimizer.safeParse(job.optimizer).data;
+  if (model?.type === "gpt2" && model.width % model.heads !== 0) {
+    yield `model.heads must divide model.width ${model.width}, got ${model.heads}`;
+  }
+  const wanted = model?.type === "gpt2" ? "text" : "linear";
+  if (model && data && data.type !== wanted) {
+    yield `data.type must be "${wanted}" for a ${model.type} model, got "${data.type}"`;
+  }
+  const lowest = optimizer?.schedule.minLearningRate ?? 0;
+  if (optimizer && lowest > optimizer.learningRate) {
+    const rule = `must be at most optimizer.learningRate ${optimizer.learningRate}`;
+    yield `optimizer.schedule.minLearningRate ${rule}, got ${lowest}`;
+  }
+}
+
+type Issue = z.core.$ZodIssue;
+
+function problemsOf(issue: Issue): string[] {
+  const field = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => `${[field, key].filter(Boolean).join(".")} is not a known field`);
+  }
+  const input = issue.code === "invalid_union" ? get(issue.input, issue.path.at(-1)) : issue.input;
+  if (input === undefined) return [`${field} is required${expectation(issue)}`];
+  return [`${field || "the job"} ${rule(issue)}, got ${show(input)}`];
+}
+
+/** What stands at the discriminating field of a union's input: zod reports the whole object. */
+const get = (input: unknown, key: PropertyKey | undefined): unknown =>
+  key !== undefined && typeof input === "object" && input !== null
+    ? (input as Record<PropertyKey, unknown>)[key]
+    : input;
+
+const expectation = (issue: Issue): string => (issue.code === "invalid_type" ? ` (${issue.expected})` : "");
+
+function rule(issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${issue.expected === "int" ? "a whole number" : `of type ${issue.expected}`}`;
+    case "too_small":
+      return `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
+    case "too_big":
+      return `must be ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`;
+    case "invalid_value":
+      return `must be ${quoted(issue.values)}`;
+    case "invalid_union":
+      return `must be ${"options" in issue ? quoted(issue.options ?? []) : "of one kind"}`;
+    default:
+      return issue.message;
+  }
+}
+
+const quoted = (values: readonly unknown[]): string =>
+  values
+    .map((value) => JSON.stringify(value, (_, v) => (typeof v === "bigint" ? String(v) : v)))
+    .join(" or ");
+
+const show = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+};
+
+/** The optimizer's vectors beside the parameters, in the order they are stored. */
+export function slotsOf(optimizer: OptimizerSpec): readonly string[] {
+  switch (optimizer.type) {
+    case "sgd":
+      return [];
+    case "momentum":
+    case "nesterov":
+      return ["momentum"];
+    case "adam":
+    case "adamw":
+      return ["first_moment", "second_moment"];
+  }
+}

@@ -1,0 +1,46 @@
+/** The S3 keys of the whole system. Versions and steps are zero-padded so that listings sort by number. */
+
+const DIGITS = 9;
+
+export const padded = (n: number): string => String(n).padStart(DIGITS, "0");
+
+export const keys = {
+  jobs: "jobs/",
+  /** Empty marker of a job that has not ended; what the watchdog lists. */
+  active: (job: string) => `active/${job}`,
+  actives: "active/",
+
+  job: (job: string) => `jobs/${job}/job.json`,
+  layout: (job: string) => `jobs/${job}/layout.json`,
+  state: (job: string) => `jobs/${job}/state.json`,
+
+  versions: (job: string) => `jobs/${job}/versions/`,
+  version: (job: string, version: number) => `jobs/${job}/versions/${padded(version)}/`,
+  shard: (job: string, version: number, shard: number) =>
+    `jobs/${job}/versions/${padded(version)}/shard-${shard}.safetensors`,
+  manifest: (job: string, version: number) => `jobs/${job}/versions/${padded(version)}/manifest.json`,
+
+  gradients: (job: string) => `jobs/${job}/gradients/`,
+  gradientsOfStep: (job: string, step: number) => `jobs/${job}/gradients/${padded(step)}/`,
+  gradientsOfShard: (job: string, step: number, shard: number) =>
+    `jobs/${job}/gradients/${padded(step)}/${shard}/`,
+  gradient: (job: string, step: number, shard: number, rank: number) =>
+    `jobs/${job}/gradients/${padded(step)}/${shard}/${rank}.safetensors`,
+
+  evaluations: (job: string) => `jobs/${job}/evaluations/`,
+  evaluation: (job: string, version: number) => `jobs/${job}/evaluations/${padded(version)}.json`,
+  history: (job: string, block: number) => `jobs/${job}/history/${padded(block)}.jsonl`,
+
+  checkpoints: (job: string) => `jobs/${job}/checkpoints/`,
+  checkpoint: (job: string, version: number, file: string) =>
+    `jobs/${job}/checkpoints/${padded(version)}/${file}`,
+
+  dataset: (digest: string, file: string) => `datasets/${digest}/${file}`,
+} as const;
+
+/** The number in the last folder or file name of a key: `.../000000012/` and `.../3.safetensors` give 12 and 3. */
+export function numberIn(key: string): number {
+  const name = key.replace(/\/$/, "").split("/").at(-1) ?? "";
+  const digits = /^(?:shard-)?(\d+)(?:\.\w+)?$/.exec(name)?.[1];
+  return digits === undefined ? Number.NaN : Number(digits);
+}

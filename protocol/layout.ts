@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { elements } from "./safetensors.ts";
+
+/**
+ * Where every parameter lives: tensor name -> place in the flat vector, and how the vector is cut into shards.
+ * Written once per job, by its init task; everyone else reads it.
+ */
+const tensorSchema = z.strictObject({
+  name: z.string().min(1),
+  shape: z.array(z.int().positive()),
+  /** First element in the flat vector. */
+  offset: z.int().nonnegative(),
+  /** Weight decay applies: true for matrices, false for biases and norms, as nanoGPT does. */
+  decay: z.boolean(),
+});
+
+export const layoutSchema = z.strictObject({
+  parameters: z.int().positive(),
+  tensors: z.array(tensorSchema).min(1),
+  /** Half-open element ranges [start, end) of the flat vector, in order, without gaps. */
+  shards: z.array(z.strictObject({ start: z.int().nonnegative(), end: z.int().positive() })).min(1),
+  /** Size of a version shard's header, so that its parameters are at a known place. */
+  headerBytes: z.int().positive(),
+});
+
+export type Layout = z.infer<typeof layoutSchema>;
+export type Tensor = z.infer<typeof tensorSchema>;
+export type Range = { readonly start: number; readonly end: number };
+
+/** A tensor as a model declares it. */
+export type Parameter = { readonly name: string; readonly shape: readonly number[] };
+
+/**
+ * Lays out `parameters` by name, the order in which safetensors files are written by Hugging Face tools, and cuts
+ * the vector into `shards` ranges whose lengths differ by at most one.
+ */
+export function planLayout(parameters: readonly Parameter[], shards: number, ranks: number): Layout {
+  const sorted = [...parameters].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  let offset = 0;
+  const tensors = sorted.map(({ name, shape }) => {
+    const tensor = { name, shape: [...shape], offset, decay: shape.length >= 2 };
+    offset += elements(shape);
+    return tensor;
+  });
+  const total = offset;
+  const ranges = Array.from({ length: shards }, (_, s) => ({
+    start: Math.floor((total * s) / shards),
+    end: Math.floor((total * (s + 1)) / shards),
+  }));
+  return { parameters: total, tensors, shards: ranges, headerBytes: headerBytes(ranks) };
+}
+
+/** Room for the JSON header of a shard: what is fixed, and one record per rank; a multiple of 4 KiB. */
+const headerBytes = (ranks: number): number => Math.ceil((2048 + 512 * ranks) / 4096) * 4096;
+
+/** Length of a shard in elements. */
+export const lengthOf = (range: Range): number => range.end - range.start;
+
+/** The tensor that holds element `index` of the flat vector, for messages to people. */
+export function tensorAt(layout: Layout, index: number): Tensor | undefined {
+  return layout.tensors.findLast((tensor) => tensor.offset <= index);
+}
+
+/** The parts of a shard in which weight decay applies, as element ranges relative to the shard's start. */
+export function decayRanges(layout: Layout, shard: Range): Range[] {
+  const ranges: Range[] = [];
+  for (const { offset, shape, decay } of layout.tensors) {
+    const start = Math.max(offset, shard.start);
+    const end = Math.min(offset + elements(shape), shard.end);
+    if (decay && start < end) ranges.push({ start: start - shard.start, end: end - shard.start });
+  }
+  return ranges;
+}

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { CorruptData } from "./errors.ts";
+import { jobName } from "./job.ts";
+
+/**
+ * What travels through SQS. A message wakes someone; S3 tells it the truth. The only message that carries content
+ * of its own is a small gradient piece.
+ */
+
+/** A gradient piece up to this size rides inside its message; a larger one is an S3 object the message points to. */
+export const INLINE_LIMIT_BYTES = 256 * 1024;
+
+const index = z.int().min(0);
+
+/**
+ * Which hand-out of tasks a message belongs to. It is part of deduplication ids: a piece that is sent again because
+ * its task was handed out anew must not be swallowed as a duplicate of one that was lost.
+ */
+const handout = z.string().min(1).max(40);
+
+/** Leases in a job's `tasks` queue. */
+export const taskSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("init"), job: jobName, handout }),
+  z.strictObject({ kind: z.literal("gradient"), job: jobName, step: index, rank: index, handout }),
+  z.strictObject({ kind: z.literal("evaluate"), job: jobName, version: index, handout }),
+]);
+export type Task = z.infer<typeof taskSchema>;
+
+/** Messages of the `updates` queue, each for the actor named by its group. */
+export const updateSchema = z.discriminatedUnion("kind", [
+  /** To aggregator `<job>/<shard>`: a rank's piece is here (`inline`, base64) or in S3 (`inline` is null). */
+  z.strictObject({
+    kind: z.literal("gradient"),
+    job: jobName,
+    step: index,
+    shard: index,
+    rank: index,
+    handout,
+    inline: z.base64().nullable(),
+  }),
+  /** To the coordinator: something happened, look. `redo`: hand out again what is missing. */
+  z.strictObject({ kind: z.literal("wake"), job: jobName, redo: z.boolean() }),
+  /** To the coordinator: end the job with this reason. */
+  z.strictObject({ kind: z.literal("fail"), job: jobName, reason: z.string().min(1).max(10_000) }),
+  /** To the checkpointer: write this version in the open format. */
+  z.strictObject({ kind: z.literal("checkpoint"), job: jobName, version: index }),
+]);
+export type Update = z.infer<typeof updateSchema>;
+export type GradientMessage = Extract<Update, { kind: "gradient" }>;
+
+/** The FIFO message group of an update: the actor that gets it, one message at a time. */
+export function groupOf(update: Update): string {
+  switch (update.kind) {
+    case "gradient":
+      return `${update.job}/${update.shard}`;
+    case "checkpoint":
+      return `${update.job}/checkpoint`;
+    default:
+      return `${update.job}/coordinator`;
+  }
+}
+
+/** @throws CorruptData when a message's body is not what `schema` says */
+export function parseMessage<T>(schema: z.ZodType<T>, body: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (cause) {
+    throw new CorruptData("a message is not JSON", { cause });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new CorruptData(`a message is malformed: ${z.prettifyError(result.error)}`);
+}

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { bytesOf, floatsOf, sha256 } from "./digest.ts";
+import { CorruptData } from "./errors.ts";
+import { encodeHeader, parseHeader, tensorBytes } from "./safetensors.ts";
+
+/** One rank's gradient for one shard: the unit that counts exactly once. */
+export type PieceName = {
+  readonly job: string;
+  readonly step: number;
+  readonly shard: number;
+  readonly rank: number;
+};
+
+/** What a worker reports with its gradient; the same for all pieces of a rank. */
+export const reportSchema = z.strictObject({
+  loss: z.number(),
+  tokens: z.int().min(0),
+  pullMs: z.number(),
+  computeMs: z.number(),
+  pushMs: z.number(),
+  worker: z.string().max(100),
+});
+export type Report = z.infer<typeof reportSchema>;
+
+export type Piece = {
+  readonly name: PieceName;
+  readonly gradient: Float32Array;
+  readonly report: Report;
+  /** SHA-256 of the gradient's bytes. */
+  readonly digest: string;
+};
+
+const text = ({ job, step, shard, rank }: PieceName): string =>
+  `gradient of ${job}, step ${step}, shard ${shard}, rank ${rank}`;
+
+/** A piece as a safetensors file with one tensor, `gradient`. */
+export function encodePiece(name: PieceName, gradient: Float32Array, report: Report): Uint8Array {
+  const bytes = bytesOf(gradient);
+  const metadata = { name: JSON.stringify(name), report: JSON.stringify(report), digest: sha256(bytes) };
+  const header = encodeHeader([{ name: "gradient", shape: [gradient.length] }], metadata);
+  const file = new Uint8Array(header.length + bytes.length);
+  file.set(header);
+  file.set(bytes, header.length);
+  return file;
+}
+
+/**
+ * Reads a piece and checks that it is the one asked for, whole and unchanged.
+ *
+ * @throws CorruptData when it is not; its values are the aggregator's to judge
+ */
+export function decodePiece(name: PieceName, file: Uint8Array): Piece {
+  const what = text(name);
+  const header = parseHeader(file, what, file.length);
+  const { metadata } = header;
+  if (metadata.name !== JSON.stringify(name)) {
+    throw new CorruptData(`${what}: the object says it is ${metadata.name ?? "nothing"}`);
+  }
+  const bytes = tensorBytes(file, header, "gradient", what);
+  const digest = sha256(bytes);
+  if (digest !== metadata.digest) throw new CorruptData(`${what}: its bytes do not match its digest`);
+  return { name, gradient: floatsOf(bytes), report: parseReport(metadata.report, what), digest };
+}
+
+function parseReport(json: string | undefined, what: string): Report {
+  try {
+    return reportSchema.parse(JSON.parse(json ?? ""));
+  } catch (cause) {
+    throw new CorruptData(`${what}: its report is malformed`, { cause });
+  }
+}
+
+export { text as describePiece };
