@@ -1,1 +1,119 @@
-console.log("install");
+/**
+ * Prepares native TensorFlow for the workers (this package's postinstall, and `npm run setup`). It never fails the
+ * install: without the native library jobs run on the wasm backend, and one line says why and what to do.
+ *
+ * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR moves the cache. PS_TENSORFLOW_DIR names a TensorFlow that Python
+ * has installed (site-packages/tensorflow) to build against, such as one with CUDA.
+ */
+import { existsSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { buildBinding, linkBinding } from "./install-build.mjs";
+import { ensureLibrary, removeWork } from "./install-fetch.mjs";
+import { killChildren, Unavailable } from "./install-run.mjs";
+import * as native from "./native.mjs";
+
+/** @returns {Promise<import("./native.d.mts").NativeStatus>} */
+async function install() {
+  const binding = native.bindingPackage();
+  if (binding === undefined)
+    throw new Unavailable("the package @tensorflow/tfjs-node-gpu is not installed", "npm ci");
+  const wheel = wheelForThisPlatform();
+  const given = process.env.PS_TENSORFLOW_DIR;
+  if (given) return installGiven(binding, resolve(given), wheel.libraries);
+  const directory = await ensureLibrary(native.cacheRoot(), wheel);
+  const target = join(directory, `tfjs-${binding.version}-napi8.node`);
+  if (!existsSync(target)) {
+    const tensorflow = join(directory, "tensorflow");
+    const runpath = process.platform === "darwin" ? "@loader_path/tensorflow" : "$ORIGIN/tensorflow";
+    await buildBinding({ binding, tensorflow, libraries: wheel.libraries, runpath, target });
+  }
+  await linkBinding(binding.directory, target);
+  return { available: true, version: native.TENSORFLOW_VERSION, directory };
+}
+
+/**
+ * Builds against a TensorFlow that is already there; its own layout finds the CUDA libraries.
+ * @param {{ directory: string }} binding
+ * @param {string} tensorflow
+ * @param {readonly string[]} libraries
+ * @returns {Promise<import("./native.d.mts").NativeStatus>}
+ */
+async function installGiven(binding, tensorflow, libraries) {
+  const missing = libraries.find((name) => !existsSync(join(tensorflow, name)));
+  if (missing) throw new Unavailable(`PS_TENSORFLOW_DIR=${tensorflow} has no ${missing}`);
+  const target = native.bindingFile(binding.directory);
+  const version = await buildBinding({ binding, tensorflow, libraries, runpath: tensorflow, target });
+  return { available: true, version, directory: tensorflow };
+}
+
+function wheelForThisPlatform() {
+  const platform = native.platformName();
+  const wheel = native.WHEELS[platform];
+  if (wheel === undefined) throw new Unavailable(`TensorFlow has no library for ${platform}`);
+  if (process.platform === "linux" && isMusl()) {
+    throw new Unavailable(
+      "this Linux uses the musl C library, TensorFlow needs glibc (Debian, Ubuntu, Fedora, ...)",
+    );
+  }
+  return wheel;
+}
+
+function isMusl() {
+  process.report.excludeNetwork = true;
+  return !process.report.getReport().header.glibcVersionRuntime;
+}
+
+/** @param {unknown} error */
+function explain(error) {
+  const reason = error instanceof Error ? error.message : String(error);
+  const before = error instanceof Unavailable && error.fix ? `${error.fix} && ` : "";
+  return { available: false, reason, fix: `${before}${native.SETUP_COMMAND}` };
+}
+
+/**
+ * Leaves the outcome where `ps-submit doctor` finds it: npm hides what this script prints.
+ * @param {import("./native.d.mts").NativeStatus} status
+ */
+async function record(status) {
+  const directory = native.bindingPackage()?.directory;
+  if (directory === undefined) return;
+  if (!status.available) await rm(native.bindingFile(directory), { force: true });
+  const file = native.statusFile(directory);
+  const aside = `${file}.${process.pid}`;
+  await writeFile(aside, `${JSON.stringify(status, null, 2)}\n`);
+  await rename(aside, file);
+}
+
+/** @param {import("./native.d.mts").NativeStatus} status */
+function report(status) {
+  if (status.available) return console.log(`TensorFlow ${status.version} is ready, in ${status.directory}`);
+  console.warn(
+    `Native TensorFlow is not available: ${status.reason}. Jobs will run on the wasm backend, about ten times slower. ` +
+      `To fix it: ${status.fix}`,
+  );
+}
+
+/** A stopped install leaves only its work folder, which the next one removes if `finally` cannot. */
+function stopCleanly() {
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ]) {
+    process.once(signal, () => {
+      killChildren();
+      removeWork();
+      process.exit(code);
+    });
+  }
+}
+
+if (process.env.PS_SKIP_NATIVE === "1") {
+  console.log(`PS_SKIP_NATIVE=1: native TensorFlow is left out. ${native.SETUP_COMMAND} installs it.`);
+} else {
+  stopCleanly();
+  const status = await install().catch(explain);
+  await record(status).catch((error) => console.warn(`The outcome cannot be recorded: ${error.message}`));
+  report(status);
+}

