@@ -1,0 +1,87 @@
+import util from "node:util";
+import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import { Unrecoverable } from "../../protocol/errors.ts";
+import { nativeStatus, SETUP_COMMAND } from "../../scripts/native.mjs";
+import type { Backend, BackendOptions, Tf } from "./load.ts";
+
+/** Settings of TensorFlow that change how, and so to which bits, it computes. */
+const FLAGS_THAT_CHANGE_BITS = [
+  "TF_ENABLE_ONEDNN_OPTS",
+  "TF_DETERMINISTIC_OPS",
+  "TF_SET_ONEDNN_FPMATH_MODE",
+  "ONEDNN_DEFAULT_FPMATH_MODE",
+  "ONEDNN_MAX_CPU_ISA",
+  "TF_FP16_MATMUL_USE_FP32_COMPUTE",
+  "TF_CUDNN_USE_AUTOTUNE",
+  "TF_MATMUL_AUTOTUNE_ENABLE",
+  "TF_USE_CUBLASLT",
+  "TF_XLA_FLAGS",
+  "XLA_FLAGS",
+  "NVIDIA_TF32_OVERRIDE",
+  "CUBLAS_WORKSPACE_CONFIG",
+];
+
+/** Why the native library cannot be loaded, as far as can be told without loading it. */
+export function whyNotNative(): { reason: string; fix: string } | undefined {
+  const { available, reason, fix } = nativeStatus();
+  if (available) return undefined;
+  return { reason: reason ?? "it is not installed", fix: fix ?? SETUP_COMMAND };
+}
+
+/** The environment that gives a child process so many threads, whichever backend it loads. */
+export function threadEnvironment(threads: number): Record<string, string> {
+  // Measured: the eager context honours these two and not OMP_NUM_THREADS. Eager operations run one by one, so more
+  // than one thread between operations would only idle.
+  return { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: "1" };
+}
+
+/** Loads tfjs on the native TensorFlow library. Throws what the loader throws when it is not there. */
+export async function loadTensorflow({ threads }: BackendOptions): Promise<Backend> {
+  const missing = whyNotNative();
+  if (missing) throw new Unrecoverable(missing.reason);
+  prepareEnvironment(threads);
+  restoreUtilHelpers();
+  const { default: tf }: { default: Tf } = await import("@tensorflow/tfjs");
+  await import("@tensorflow/tfjs-node-gpu");
+  tf.enableProdMode();
+  if (!(await tf.setBackend("tensorflow")))
+    throw new Unrecoverable("tfjs cannot start its tensorflow backend");
+  const kernels = nativeKernels(tf);
+  if (kernels === undefined) throw new Unrecoverable(`tfjs chose ${tf.getBackend()} in place of tensorflow`);
+  const device = kernels.isUsingGpuDevice ? "gpu" : "cpu";
+  return { tf, name: "tensorflow", device, version: kernels.binding.TF_Version, flags: flagsInForce() };
+}
+
+/** The native backend behind tfjs, when it is the one selected. */
+export function nativeKernels(tf: Tf): NodeJSKernelBackend | undefined {
+  const kernels = tf.backend();
+  return "executeSingleOutput" in kernels ? (kernels as NodeJSKernelBackend) : undefined;
+}
+
+/** TensorFlow reads these once, when its library is loaded and its context made. A user's own values win. */
+function prepareEnvironment(threads: number | undefined): void {
+  const defaults = {
+    TF_CPP_MIN_LOG_LEVEL: "2", // errors only
+    TF_DETERMINISTIC_OPS: "1", // some GPU kernels add in no fixed order without it
+    TF_FORCE_GPU_ALLOW_GROWTH: "true", // several workers may share a GPU
+    ...(threads === undefined ? {} : threadEnvironment(threads)),
+  };
+  for (const [name, value] of Object.entries(defaults)) process.env[name] ??= value;
+}
+
+/** Node 23 removed two helpers that tfjs-node still calls. */
+function restoreUtilHelpers(): void {
+  const helpers: { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean } =
+    util;
+  helpers.isNullOrUndefined ??= (value) => value === null || value === undefined;
+  helpers.isArray ??= Array.isArray;
+}
+
+function flagsInForce(): Record<string, string> {
+  return Object.fromEntries(
+    FLAGS_THAT_CHANGE_BITS.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
