@@ -6,13 +6,15 @@ export const padded = (n: number): string => String(n).padStart(DIGITS, "0");
 
 export const keys = {
   jobs: "jobs/",
-  /** Empty marker of a job that has not ended; what the watchdog lists. */
-  active: (job: string) => `active/${job}`,
+  /** Empty marker of an attempt that has not ended; what the watchdog lists. */
+  active: (job: string, attempt: number) => `active/${job}/${attempt}`,
   actives: "active/",
 
   job: (job: string) => `jobs/${job}/job.json`,
   layout: (job: string) => `jobs/${job}/layout.json`,
   state: (job: string) => `jobs/${job}/state.json`,
+  /** Files of the open format other than the weights: config.json, tokenizer files. */
+  modelFiles: (job: string) => `jobs/${job}/model/`,
 
   versions: (job: string) => `jobs/${job}/versions/`,
   version: (job: string, version: number) => `jobs/${job}/versions/${padded(version)}/`,

@@ -1,0 +1,74 @@
+import { S3Client } from "@aws-sdk/client-s3";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { InvalidInput } from "../protocol/errors.ts";
+import { Jobs } from "./jobs.ts";
+import { Queues } from "./queues.ts";
+import { Store } from "./store.ts";
+
+/** S3 and SQS as every part of the system sees them, embedded or on AWS. */
+export type Cloud = {
+  readonly store: Store;
+  readonly queues: Queues;
+  readonly jobs: Jobs;
+  /** URL of the `updates` queue. */
+  readonly updates: string;
+  close(): void;
+};
+
+/** The environment variables that say where a cloud is; the submitter gives them to every process it starts. */
+export type CloudEnvironment = {
+  readonly PS_BUCKET: string;
+  readonly PS_UPDATES_URL: string;
+  /** Starts the names of the jobs' task queues; keeps two stacks in one account apart. */
+  readonly PS_QUEUE_PREFIX: string;
+  readonly AWS_REGION?: string;
+  readonly AWS_ENDPOINT_URL?: string;
+  readonly AWS_ACCESS_KEY_ID?: string;
+  readonly AWS_SECRET_ACCESS_KEY?: string;
+};
+
+/**
+ * Clients for the cloud that `env` describes. With `AWS_ENDPOINT_URL` that is an emulator; the rest is the AWS
+ * SDK's usual resolution of region and credentials.
+ *
+ * @throws InvalidInput naming a missing variable
+ */
+export function connect(env: Readonly<Record<string, string | undefined>>): Cloud {
+  const config = clientConfig(env);
+  const s3 = new S3Client({ ...config, forcePathStyle: env.AWS_ENDPOINT_URL !== undefined });
+  const sqs = new SQSClient(config);
+  const store = new Store(s3, required(env, "PS_BUCKET"));
+  const queues = new Queues(sqs, required(env, "PS_QUEUE_PREFIX"));
+  const close = () => {
+    s3.destroy();
+    sqs.destroy();
+  };
+  return { store, queues, jobs: new Jobs(store), updates: required(env, "PS_UPDATES_URL"), close };
+}
+
+/** What the S3 and SQS clients have in common. */
+export function clientConfig(env: Readonly<Record<string, string | undefined>>) {
+  const { AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;
+  const keyed = AWS_ACCESS_KEY_ID !== undefined && AWS_SECRET_ACCESS_KEY !== undefined;
+  return {
+    ...(AWS_REGION !== undefined && { region: AWS_REGION }),
+    ...(AWS_ENDPOINT_URL !== undefined && { endpoint: AWS_ENDPOINT_URL }),
+    ...(keyed && {
+      credentials: {
+        accessKeyId: AWS_ACCESS_KEY_ID,
+        secretAccessKey: AWS_SECRET_ACCESS_KEY,
+        ...(AWS_SESSION_TOKEN !== undefined && { sessionToken: AWS_SESSION_TOKEN }),
+      },
+    }),
+    // A long poll is silent for 20 s; anything slower is a connection that died without a word.
+    requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
+  };
+}
+
+function required(env: Readonly<Record<string, string | undefined>>, name: keyof CloudEnvironment): string {
+  const value = env[name];
+  if (value === undefined || value === "") {
+    throw new InvalidInput(`environment variable ${name} must be set; ps-submit sets it for what it starts`);
+  }
+  return value;
+}

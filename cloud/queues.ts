@@ -1,0 +1,176 @@
+import {
+  ChangeMessageVisibilityCommand,
+  CreateQueueCommand,
+  DeleteMessageCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  QueueDoesNotExist,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  type SendMessageBatchRequestEntry,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import { TryAgain } from "../protocol/errors.ts";
+import { groupOf, type Task, type Update } from "../protocol/messages.ts";
+
+export type Received = { readonly body: string; readonly receipt: string; readonly receives: number };
+
+/** SQS takes at most 10 messages a call, 1 MiB together; some of that is left for what is not body. */
+const BATCH_MESSAGES = 10;
+const BATCH_BYTES = 1024 * 1024 - 16 * 1024;
+
+/** A lease is lost when its holder is silent for this long; holders renew at a third of it. */
+export const LEASE_SECONDS = 30;
+
+/** The verbs this system needs of SQS. */
+export class Queues {
+  readonly #client: SQSClient;
+  readonly #prefix: string;
+  readonly #urls = new Map<string, string>();
+
+  constructor(client: SQSClient, prefix: string) {
+    this.#client = client;
+    this.#prefix = prefix;
+  }
+
+  /** Creates the `tasks` queue of a job's attempt; no error when it is there. */
+  async createTasks(job: string, attempt: number, leaseSeconds: number): Promise<string> {
+    const Attributes = { VisibilityTimeout: String(leaseSeconds) };
+    const command = new CreateQueueCommand({ QueueName: this.#tasksName(job, attempt), Attributes });
+    return (await this.#client.send(command)).QueueUrl ?? "";
+  }
+
+  /** URL of the `tasks` queue of a job's attempt, or null when there is none. */
+  async findTasks(job: string, attempt: number): Promise<string | null> {
+    const QueueName = this.#tasksName(job, attempt);
+    const known = this.#urls.get(QueueName);
+    if (known !== undefined) return known;
+    const answer = await unlessGone(this.#client.send(new GetQueueUrlCommand({ QueueName })));
+    if (answer?.QueueUrl === undefined) return null;
+    this.#urls.set(QueueName, answer.QueueUrl);
+    return answer.QueueUrl;
+  }
+
+  /** Deletes the `tasks` queue of a job's attempt; its waiting receivers are told. */
+  async removeTasks(job: string, attempt: number): Promise<void> {
+    const QueueUrl = await this.findTasks(job, attempt);
+    this.#urls.delete(this.#tasksName(job, attempt));
+    if (QueueUrl !== null) await unlessGone(this.#client.send(new DeleteQueueCommand({ QueueUrl })));
+  }
+
+  #tasksName(job: string, attempt: number): string {
+    return `${this.#prefix}${job}-tasks-${attempt}`;
+  }
+
+  /** Hands out tasks. @returns false when the queue is gone, because the job has ended */
+  async sendTasks(url: string, tasks: readonly Task[]): Promise<boolean> {
+    const entries = tasks.map((task, i) => ({ Id: String(i), MessageBody: JSON.stringify(task) }));
+    return (await unlessGone(this.#sendAll(url, entries).then(() => true))) ?? false;
+  }
+
+  /**
+   * Sends updates, each to its actor's message group.
+   *
+   * @param deduplicate makes an update's deduplication id, which is put behind its group
+   */
+  async sendUpdates(
+    url: string,
+    updates: readonly Update[],
+    deduplicate: (update: Update) => string,
+  ): Promise<void> {
+    const entries = updates.map((update, i) => ({
+      Id: String(i),
+      MessageBody: JSON.stringify(update),
+      MessageGroupId: groupOf(update),
+      MessageDeduplicationId: `${groupOf(update)}/${deduplicate(update)}`,
+    }));
+    await this.#sendAll(url, entries);
+  }
+
+  async #sendAll(url: string, entries: readonly SendMessageBatchRequestEntry[]): Promise<void> {
+    for (const Entries of batches(entries)) {
+      const answer = await this.#client.send(new SendMessageBatchCommand({ QueueUrl: url, Entries }));
+      const [failed] = answer.Failed ?? [];
+      if (failed) throw new TryAgain(`a message was not taken: ${failed.Code} ${failed.Message ?? ""}`);
+    }
+  }
+
+  /**
+   * Waits up to 20 seconds for a message.
+   *
+   * @returns null when none came, "gone" when the queue does not exist
+   */
+  async receive(url: string, signal: AbortSignal): Promise<Received | null | "gone"> {
+    const command = new ReceiveMessageCommand({
+      QueueUrl: url,
+      MaxNumberOfMessages: 1,
+      WaitTimeSeconds: 20,
+      MessageSystemAttributeNames: ["ApproximateReceiveCount"],
+    });
+    const answer = await unlessGone(this.#client.send(command, { abortSignal: signal }));
+    if (answer === null) return "gone";
+    const [message] = answer.Messages ?? [];
+    if (!message) return null;
+    return {
+      body: message.Body ?? "",
+      receipt: message.ReceiptHandle ?? "",
+      receives: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
+    };
+  }
+
+  /** Acknowledges a message: its effect is in S3. */
+  async acknowledge(url: string, receipt: string): Promise<void> {
+    await unlessGone(this.#client.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle: receipt })));
+  }
+
+  /** Renews a lease for `seconds` from now; 0 gives the message back at once. */
+  async lease(url: string, receipt: string, seconds: number): Promise<void> {
+    const command = { QueueUrl: url, ReceiptHandle: receipt, VisibilityTimeout: seconds };
+    await unlessGone(this.#client.send(new ChangeMessageVisibilityCommand(command)));
+  }
+
+  /** How long a lease of this queue lasts, in seconds. */
+  async leaseSeconds(url: string): Promise<number> {
+    return Number((await this.#attributes(url))?.VisibilityTimeout ?? LEASE_SECONDS);
+  }
+
+  /** Messages waiting and in flight; both 0 when the queue is gone. */
+  async depth(url: string): Promise<{ waiting: number; inFlight: number }> {
+    const attributes = await this.#attributes(url);
+    return {
+      waiting: Number(attributes?.ApproximateNumberOfMessages ?? 0),
+      inFlight: Number(attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
+    };
+  }
+
+  async #attributes(url: string) {
+    const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["All"] });
+    return (await unlessGone(this.#client.send(command)))?.Attributes;
+  }
+}
+
+async function unlessGone<T>(request: Promise<T>): Promise<T | null> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof QueueDoesNotExist) return null;
+    throw error;
+  }
+}
+
+function* batches(entries: readonly SendMessageBatchRequestEntry[]) {
+  let batch: SendMessageBatchRequestEntry[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    const size = Buffer.byteLength(entry.MessageBody ?? "");
+    if (batch.length === BATCH_MESSAGES || (batch.length > 0 && bytes + size > BATCH_BYTES)) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(entry);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
+}

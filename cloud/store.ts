@@ -1,0 +1,219 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+  S3ServiceException,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
+import { CorruptData, TryAgain, Unrecoverable } from "../protocol/errors.ts";
+
+/** How a create-only write ended; both mean the object is there. */
+export type Created = "created" | "exists";
+
+export type Stored = { readonly body: Uint8Array; readonly etag: string };
+export type Listed = { readonly key: string; readonly size: number; readonly modified: Date };
+
+const PRECONDITION_FAILED = 412;
+const CONFLICT = 409;
+const NOT_FOUND = 404;
+const CONFLICT_TRIES = 10;
+const DELETE_BATCH = 1000;
+
+/** The verbs this system needs of S3, on one bucket. Absence is `null`; everything else unexpected is thrown. */
+export class Store {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+
+  constructor(client: S3Client, bucket: string) {
+    this.#client = client;
+    this.#bucket = bucket;
+  }
+
+  /** A whole object, or null when there is none. */
+  async get(key: string): Promise<Stored | null> {
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
+    const answer = await orNull(NOT_FOUND, this.#client.send(command));
+    if (!answer?.Body) return null;
+    return { body: await answer.Body.transformToByteArray(), etag: answer.ETag ?? "" };
+  }
+
+  /**
+   * Reads bytes [start, start + into.length) of an object straight into place, as they arrive.
+   *
+   * @returns false when there is no such object
+   * @throws CorruptData when the object ends before that
+   */
+  async getInto(key: string, start: number, into: Uint8Array): Promise<boolean> {
+    const range = `bytes=${start}-${start + into.length - 1}`;
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key, Range: range });
+    const answer = await orNull(NOT_FOUND, unlessOutOfRange(key, this.#client.send(command)));
+    if (!answer?.Body) return false;
+    let filled = 0;
+    for await (const chunk of answer.Body as AsyncIterable<Uint8Array>) {
+      if (filled + chunk.length > into.length)
+        throw new CorruptData(`${key}: more bytes came than asked for`);
+      into.set(chunk, filled);
+      filled += chunk.length;
+    }
+    if (filled < into.length) {
+      throw new CorruptData(
+        `${key} is truncated: ${into.length} bytes at ${start} wanted, ${filled} are there`,
+      );
+    }
+    return true;
+  }
+
+  /** Creates an object unless one is there (If-None-Match: *); whoever comes first wins. */
+  async create(key: string, body: Uint8Array): Promise<Created> {
+    const command = () =>
+      new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, IfNoneMatch: "*" });
+    const answer = await orNull(
+      PRECONDITION_FAILED,
+      retryConflicts(key, () => this.#client.send(command())),
+    );
+    return answer ? "created" : "exists";
+  }
+
+  /**
+   * Replaces an object if it still has `etag` (If-Match).
+   *
+   * @returns the new etag, or null when someone else changed it first
+   */
+  async replace(key: string, body: Uint8Array, etag: string): Promise<string | null> {
+    const command = () => new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, IfMatch: etag });
+    const answer = await orNull(
+      PRECONDITION_FAILED,
+      retryConflicts(key, () => this.#client.send(command())),
+    );
+    return answer?.ETag ?? null;
+  }
+
+  /** All objects whose key starts with `prefix`, in key order. */
+  async list(prefix: string): Promise<Listed[]> {
+    const found: Listed[] = [];
+    for await (const page of this.#pages(prefix)) {
+      for (const { Key, Size, LastModified } of page.Contents ?? []) {
+        found.push({ key: Key ?? "", size: Size ?? 0, modified: LastModified ?? new Date(0) });
+      }
+    }
+    return found;
+  }
+
+  /** The "folders" right below `prefix`, each with its trailing slash. */
+  async listFolders(prefix: string): Promise<string[]> {
+    const folders: string[] = [];
+    for await (const page of this.#pages(prefix, "/")) {
+      for (const { Prefix } of page.CommonPrefixes ?? []) folders.push(Prefix ?? "");
+    }
+    return folders;
+  }
+
+  async *#pages(prefix: string, delimiter?: string) {
+    let token: string | undefined;
+    do {
+      const page = await this.#client.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: prefix,
+          Delimiter: delimiter,
+          ContinuationToken: token,
+        }),
+      );
+      yield page;
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+  }
+
+  /** Deletes objects; those already gone are no error. */
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let i = 0; i < keys.length; i += DELETE_BATCH) {
+      const objects = keys.slice(i, i + DELETE_BATCH).map((Key) => ({ Key }));
+      const answer = await this.#client.send(
+        new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects: objects, Quiet: true } }),
+      );
+      const [failed] = answer.Errors ?? [];
+      if (failed) throw new TryAgain(`could not delete ${failed.Key}: ${failed.Code} ${failed.Message}`);
+    }
+  }
+
+  /** Deletes everything below a prefix. */
+  async removeAll(prefix: string): Promise<void> {
+    const keys = (await this.list(prefix)).map((object) => object.key);
+    await this.remove(keys);
+  }
+
+  /**
+   * Creates a large object from parts, each but the last at least 5 MiB, holding one part at a time.
+   * Nothing of it is visible before it is whole.
+   */
+  async createFromParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<Created> {
+    const target = { Bucket: this.#bucket, Key: key };
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
+    const upload = { ...target, UploadId };
+    try {
+      const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
+      for await (const body of parts) {
+        const PartNumber = Parts.length + 1;
+        const { ETag } = await this.#client.send(
+          new UploadPartCommand({ ...upload, PartNumber, Body: body }),
+        );
+        Parts.push({ PartNumber, ETag });
+      }
+      const complete = new CompleteMultipartUploadCommand({
+        ...upload,
+        MultipartUpload: { Parts },
+        IfNoneMatch: "*",
+      });
+      if (await orNull(PRECONDITION_FAILED, this.#client.send(complete))) return "created";
+    } catch (error) {
+      await this.#client.send(new AbortMultipartUploadCommand(upload));
+      throw error;
+    }
+    await this.#client.send(new AbortMultipartUploadCommand(upload));
+    return "exists";
+  }
+}
+
+const statusOf = (error: unknown): number | undefined =>
+  error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+
+async function orNull<T>(status: number, request: Promise<T>): Promise<T | null> {
+  try {
+    return await request;
+  } catch (error) {
+    if (statusOf(error) === status && !(error instanceof Error && error.name === "NoSuchBucket")) return null;
+    throw understood(error);
+  }
+}
+
+/** 409: two conditional writes met; S3 asks to try again, after which one of them gets 412. */
+async function retryConflicts<T>(key: string, request: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; attempt <= CONFLICT_TRIES; attempt++) {
+    try {
+      return await request();
+    } catch (error) {
+      if (statusOf(error) !== CONFLICT) throw error;
+    }
+  }
+  throw new TryAgain(`${key}: ${CONFLICT_TRIES} conditional writes in a row met another one`);
+}
+
+async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    if (statusOf(error) !== 416) throw error;
+    throw new CorruptData(`${key} is truncated: it ends before the bytes wanted`, { cause: error });
+  }
+}
+
+function understood(error: unknown): unknown {
+  if (!(error instanceof S3ServiceException)) return error;
+  if (error.name === "InsufficientStorage") return new Unrecoverable(error.message, { cause: error });
+  return error;
+}
