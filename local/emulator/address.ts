@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+
+const address = z.object({ port: z.number().int().min(1).max(65_535), pid: z.number().int() });
+const health = z.object({ pid: z.number().int(), dataDir: z.string() });
+
+/** Where the emulator of a data folder listens, or last listened. */
+export type EmulatorAddress = z.infer<typeof address>;
+
+const FILE = "emulator.json";
+const PROBE_TIMEOUT_MS = 2000;
+
+/** The remembered address; undefined when there is none that can be read. */
+export function readAddress(dataDir: string): EmulatorAddress | undefined {
+  try {
+    return address.parse(JSON.parse(readFileSync(join(dataDir, FILE), "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Remembers an address, whole or not at all. */
+export function writeAddress(dataDir: string, value: EmulatorAddress): void {
+  const aside = join(dataDir, `${FILE}.${value.pid}`);
+  writeFileSync(aside, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  renameSync(aside, join(dataDir, FILE));
+}
+
+/** A port of its own for every data folder, below the range that systems give to outgoing connections. */
+export function preferredPort(dataDir: string): number {
+  return 20_000 + (createHash("sha256").update(resolve(dataDir)).digest().readUInt32BE() % 10_000);
+}
+
+export function endpointOf(port: number): string {
+  return `http://127.0.0.1:${port}`;
+}
+
+/** The endpoint of the emulator that runs on a data folder; undefined when none answers. */
+export async function findEmulator(dataDir: string): Promise<string | undefined> {
+  const known = readAddress(dataDir);
+  if (!known) return undefined;
+  const endpoint = endpointOf(known.port);
+  try {
+    const response = await fetch(`${endpoint}/_local/health`, {
+      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+    });
+    // Another program, or another folder's emulator, may have the port by now.
+    const running = health.parse(await response.json());
+    return running.dataDir === resolve(dataDir) ? endpoint : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,212 @@
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream, mkdirSync, readdirSync, unlink, unlinkSync } from "node:fs";
+import { type FileHandle, open, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { crc32 } from "node:zlib";
+import { ApiError, asApiError, storageFull } from "./errors.ts";
+
+const MIB = 1024 * 1024;
+/** Bodies up to this size live in the database, and may use the reserve. */
+export const SMALL_BODY_BYTES = 64 * 1024;
+/** Kept free on the disk, so that a full one can still take the small writes that say so. */
+export const RESERVE_BYTES = 32 * MIB;
+
+/** A stored piece of an object's bytes. */
+export type Segment = { readonly file: string; readonly size: number };
+
+/** A body as received: its digests, and where it is (`inline`, or a file in the bodies folder). */
+export type Body = {
+  readonly size: number;
+  readonly md5: string;
+  readonly crc32: string;
+  readonly inline: Buffer | null;
+  readonly files: readonly Segment[];
+};
+
+/** A source of bytes and what its sender said about it; the checksum may come after the bytes. */
+export type Incoming = {
+  readonly size: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly md5: string | undefined;
+  readonly crc32: () => string | undefined;
+};
+
+/** Bytes free for this process on the disk that holds a folder. */
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+/**
+ * Bodies of objects, as files. A file's name is random and used once, so writing one never harms another:
+ * the database row that names it is its commit, and files no row names are swept away at the next start.
+ */
+export class Bodies {
+  readonly #folder: string;
+  readonly #freeBytes: () => Promise<number>;
+  /** Bytes that bodies still on their way have been promised. */
+  #promised = 0;
+  readonly #readers = new Map<string, number>();
+  /** Files to remove once nobody reads them. */
+  readonly #doomed = new Set<string>();
+
+  constructor(folder: string, freeBytes: () => Promise<number>) {
+    this.#folder = folder;
+    this.#freeBytes = freeBytes;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  }
+
+  /** Receives a body whole, verified and on disk. Leaves nothing behind if it fails. */
+  async receive(incoming: Incoming, smallBytes = SMALL_BODY_BYTES): Promise<Body> {
+    const digest = new Digest();
+    if (incoming.size <= smallBytes) {
+      const inline = await collect(incoming.chunks, digest, incoming.size);
+      return { ...digest.verified(incoming), inline, files: [] };
+    }
+    const file = randomUUID();
+    try {
+      await this.#write(file, incoming, digest);
+      return { ...digest.verified(incoming), inline: null, files: [{ file, size: incoming.size }] };
+    } catch (error) {
+      this.remove([{ file, size: 0 }]);
+      throw asApiError(error, this.#folder);
+    }
+  }
+
+  /** Streams the bytes from `start` up to but not including `end`, even if they are removed meanwhile. */
+  read(segments: readonly Segment[], start: number, end: number): Readable {
+    const slices = slicesOf(segments, start, end);
+    for (const { file } of slices) this.#readers.set(file, (this.#readers.get(file) ?? 0) + 1);
+    const stream = Readable.from(this.#chunks(slices), { objectMode: false });
+    stream.once("close", () => {
+      for (const { file } of slices) this.#release(file);
+    });
+    return stream;
+  }
+
+  /** Removes files that no row names any more, once they are read. A kill leaves them to the next sweep. */
+  remove(segments: readonly Segment[]): void {
+    for (const { file } of segments) {
+      if (this.#readers.has(file)) this.#doomed.add(file);
+      else unlink(join(this.#folder, file), () => {});
+    }
+  }
+
+  /** Removes what a killed process left half-written or unlinked in the database only. */
+  sweep(named: ReadonlySet<string>): void {
+    for (const file of readdirSync(this.#folder)) if (!named.has(file)) unlinkSync(join(this.#folder, file));
+  }
+
+  async *#chunks(slices: readonly Slice[]): AsyncGenerator<Buffer> {
+    for (const { file, from, to } of slices) {
+      yield* createReadStream(join(this.#folder, file), { start: from, end: to - 1, highWaterMark: MIB });
+    }
+  }
+
+  #release(file: string): void {
+    const readers = (this.#readers.get(file) ?? 1) - 1;
+    if (readers > 0) this.#readers.set(file, readers);
+    else this.#readers.delete(file);
+    if (readers === 0 && this.#doomed.delete(file)) this.remove([{ file, size: 0 }]);
+  }
+
+  async #write(file: string, incoming: Incoming, digest: Digest): Promise<void> {
+    let outstanding = incoming.size;
+    this.#promised += outstanding;
+    try {
+      await this.#requireRoom(incoming.size);
+      await using handle = await open(join(this.#folder, file), "wx", 0o600);
+      let writing: Promise<void> = Promise.resolve();
+      for await (const chunk of incoming.chunks) {
+        digest.update(chunk);
+        await writing;
+        outstanding -= chunk.length;
+        this.#promised -= chunk.length;
+        if (outstanding < 0) throw incomplete(incoming.size, digest.size);
+        writing = handle.writeFile(chunk);
+        // Awaited above or below; this keeps a failure from counting as unhandled in between.
+        writing.catch(() => {});
+      }
+      await writing;
+      await handle.sync();
+    } finally {
+      this.#promised -= outstanding;
+    }
+    await syncFolder(this.#folder);
+  }
+
+  async #requireRoom(size: number): Promise<void> {
+    if (size <= SMALL_BODY_BYTES) return;
+    const left = (await this.#freeBytes()) - this.#promised;
+    if (left >= RESERVE_BYTES) return;
+    const mib = (bytes: number) => `${Math.floor(bytes / MIB)} MiB`;
+    const rule = `a disk must keep ${mib(RESERVE_BYTES)} free, a body of ${mib(size)} would leave ${mib(left)}`;
+    throw storageFull(this.#folder, rule);
+  }
+}
+
+class Digest {
+  size = 0;
+  readonly #md5 = createHash("md5");
+  #crc32 = 0;
+
+  update(chunk: Uint8Array): void {
+    this.size += chunk.length;
+    this.#md5.update(chunk);
+    this.#crc32 = crc32(chunk, this.#crc32);
+  }
+
+  /** The digests, once they agree with what the sender announced. */
+  verified(incoming: Incoming): { size: number; md5: string; crc32: string } {
+    if (this.size !== incoming.size) throw incomplete(incoming.size, this.size);
+    const md5 = this.#md5.digest();
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(this.#crc32);
+    const crc = bytes.toString("base64");
+    if (incoming.md5 !== undefined && incoming.md5 !== md5.toString("base64"))
+      throw new ApiError(
+        400,
+        "BadDigest",
+        `Content-MD5 is ${incoming.md5}, the body's is ${md5.toString("base64")}`,
+      );
+    const expected = incoming.crc32();
+    if (expected !== undefined && expected !== crc)
+      throw new ApiError(400, "BadDigest", `x-amz-checksum-crc32 is ${expected}, the body's is ${crc}`);
+    return { size: this.size, md5: md5.toString("hex"), crc32: crc };
+  }
+}
+
+function incomplete(announced: number, got: number): ApiError {
+  return new ApiError(400, "IncompleteBody", `The body must have ${announced} bytes, got ${got}`);
+}
+
+async function collect(source: AsyncIterable<Uint8Array>, digest: Digest, size: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) {
+    digest.update(chunk);
+    if (digest.size > size) throw incomplete(size, digest.size);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+// A new file's name is durable only once its folder is synced too.
+async function syncFolder(folder: string): Promise<void> {
+  await using handle: FileHandle = await open(folder, "r");
+  await handle.sync();
+}
+
+type Slice = { readonly file: string; readonly from: number; readonly to: number };
+
+function slicesOf(segments: readonly Segment[], start: number, end: number): Slice[] {
+  const slices: Slice[] = [];
+  let offset = 0;
+  for (const { file, size } of segments) {
+    const from = Math.max(start - offset, 0);
+    const to = Math.min(end - offset, size);
+    if (from < to) slices.push({ file, from, to });
+    offset += size;
+  }
+  return slices;
+}

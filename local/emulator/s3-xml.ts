@@ -1,0 +1,56 @@
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+
+/** Text made safe inside an XML element; characters XML forbids are written as references, as S3 does. */
+export function escapeXml(value: string): string {
+  return value
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replace(/\p{Cc}/gu, (c) => `&#x${(c.codePointAt(0) ?? 0).toString(16)};`);
+}
+
+function unescapeXml(value: string): string {
+  return value.replace(/&(#x[0-9a-f]+|#[0-9]+|[a-z]+);/gi, (whole, name: string) => {
+    if (!name.startsWith("#")) return ENTITIES[name] ?? whole;
+    const hexadecimal = name[1] === "x" || name[1] === "X";
+    return String.fromCodePoint(Number.parseInt(name.slice(hexadecimal ? 2 : 1), hexadecimal ? 16 : 10));
+  });
+}
+
+/** A value of an XML document: text, or an element's children; a list repeats its element. */
+export type Xml = string | number | boolean | { readonly [name: string]: Xml | readonly Xml[] };
+
+function element(name: string, value: Xml, attributes = ""): string {
+  const inner = typeof value === "object" ? children(value) : escapeXml(String(value));
+  return `<${name}${attributes}>${inner}</${name}>`;
+}
+
+function isList(value: Xml | readonly Xml[]): value is readonly Xml[] {
+  return Array.isArray(value);
+}
+
+function children(fields: { readonly [name: string]: Xml | readonly Xml[] }): string {
+  const write = ([name, value]: [string, Xml | readonly Xml[]]) =>
+    isList(value) ? value.map((item) => element(name, item)).join("") : element(name, value);
+  return Object.entries(fields).map(write).join("");
+}
+
+/** An S3 answer as an XML document. */
+export function xmlDocument(name: string, value: Xml): string {
+  const namespace = name === "Error" ? "" : ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${element(name, value, namespace)}`;
+}
+
+/** The inner text of every element of a name. Enough for S3's two request documents, whose elements do not nest. */
+export function elementsOf(xml: string, name: string): string[] {
+  return [...xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, "g"))].map(
+    ([, inner]) => inner ?? "",
+  );
+}
+
+/** The unescaped text of the first element of a name. */
+export function textIn(xml: string, name: string): string | undefined {
+  const [inner] = elementsOf(xml, name);
+  return inner === undefined ? undefined : unescapeXml(inner);
+}

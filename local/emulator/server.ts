@@ -1,0 +1,161 @@
+import { mkdirSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { join, resolve } from "node:path";
+import { endpointOf, preferredPort, readAddress, writeAddress } from "./address.ts";
+import { Bodies, freeBytesOf } from "./bodies.ts";
+import { ApiError, asApiError } from "./errors.ts";
+import { Holds } from "./holds.ts";
+import { answerS3Error, handleS3, type S3 } from "./s3.ts";
+import { namedFiles } from "./s3-objects.ts";
+import { answerSqsError, handleSqs, tidyQueues } from "./sqs.ts";
+import type { Sqs } from "./sqs-actions.ts";
+import { Receivers } from "./sqs-receivers.ts";
+import { Store } from "./store.ts";
+
+export type EmulatorOptions = {
+  readonly dataDir: string;
+  /** @default the port it had the last time, or one derived from the folder's name */
+  readonly port?: number | undefined;
+  /** How long it outlives its last hold. @default 5 */
+  readonly idleSeconds?: number | undefined;
+  /** Called when it has closed, by itself or by `close`. */
+  readonly onClose?: (() => void) | undefined;
+  /** Bytes free on the disk of the data folder; tests fill a disk with it. */
+  readonly freeBytes?: (() => Promise<number>) | undefined;
+  readonly now?: (() => number) | undefined;
+};
+
+export type Emulator = { readonly endpoint: string; readonly close: () => void };
+
+type Context = { readonly s3: S3; readonly sqs: Sqs; readonly holds: Holds; readonly dataDir: string };
+
+const DEFAULT_IDLE_SECONDS = 5;
+const TIDY_MS = 60_000;
+
+/** Starts the emulator on a data folder. Throws "database is locked" if one runs there already. */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const dataDir = resolve(options.dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const store = new Store(dataDir);
+  const bodies = new Bodies(join(dataDir, "bodies"), options.freeBytes ?? (() => freeBytesOf(dataDir)));
+  bodies.sweep(namedFiles(store));
+  const now = options.now ?? Date.now;
+  const receivers = new Receivers(store, now);
+  const sqs = { store, receivers, now };
+  const holds = new Holds((options.idleSeconds ?? DEFAULT_IDLE_SECONDS) * 1000, () => close());
+  const context = { s3: { store, bodies, now }, sqs, holds, dataDir };
+  const server = createHttpServer(context);
+  const tidying = setInterval(() => tidyQueues(sqs).catch(logFailure), TIDY_MS);
+  const close = () => {
+    clearInterval(tidying);
+    holds.stop();
+    receivers.stop();
+    server.close(() => options.onClose?.());
+    server.closeAllConnections();
+    store.close();
+  };
+  try {
+    await tidyQueues(sqs);
+    const port = await listen(server, dataDir, options.port);
+    writeAddress(dataDir, { port, pid: process.pid });
+    return { endpoint: endpointOf(port), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function createHttpServer(context: Context): Server {
+  // Bodies may be large and slow, and an idle connection must not be closed while a client begins to use it.
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 3_600_000, noDelay: true });
+  server.on("request", (request, response) => {
+    handle(context, request, response).catch((error: unknown) =>
+      answerError(context, request, response, error),
+    );
+  });
+  return server;
+}
+
+async function handle(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  requireLocal(request);
+  if (request.url?.startsWith("/_local/")) return handleLocal(context, request, response);
+  if (request.headers["x-amz-target"] !== undefined) return handleSqs(context.sqs, request, response);
+  return handleS3(context.s3, request, response);
+}
+
+/** Refuses what a web page could send: to a name that resolves to this machine, or across origins. */
+function requireLocal({ headers }: IncomingMessage): void {
+  const host = headers.host?.replace(/:\d+$/, "");
+  if (host !== "127.0.0.1" && host !== "localhost")
+    throw new ApiError(403, "AccessDenied", `Host must be 127.0.0.1 or localhost, got ${headers.host}`);
+  if (headers.origin !== undefined)
+    throw new ApiError(
+      403,
+      "AccessDenied",
+      `Requests from web pages are refused, got Origin ${headers.origin}`,
+    );
+}
+
+function handleLocal({ holds, dataDir }: Context, request: IncomingMessage, response: ServerResponse): void {
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
+  const path = `${request.method} ${pathname}`;
+  holds.renew();
+  if (path === "GET /_local/health") answerJson(response, 200, { pid: process.pid, dataDir });
+  else if (path === "GET /_local/holds") answerJson(response, 200, holds.names());
+  else if (path === "GET /_local/hold") openHold(holds, searchParams.get("name") ?? undefined, response);
+  else answerJson(response, 404, { error: `There is no ${path}` });
+}
+
+function openHold(holds: Holds, name: string | undefined, response: ServerResponse): void {
+  if (holds.open(response, name)) {
+    response.writeHead(200, { "content-type": "text/plain" });
+    response.write("held\n");
+  } else answerJson(response, 409, { error: `${name} is held by a running process` });
+}
+
+function answerJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(value));
+}
+
+function answerError(
+  context: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  thrown: unknown,
+): void {
+  const known = asApiError(thrown, context.dataDir);
+  // Too late for an answer: cut the connection, so that the client does not take half a body for a whole one.
+  if (response.headersSent || response.destroyed) return void response.destroy();
+  if (!(known instanceof ApiError)) logFailure(known);
+  const error = known instanceof ApiError ? known : new ApiError(500, "InternalError", String(known));
+  if (request.headers["x-amz-target"] !== undefined) answerSqsError(response, error);
+  else answerS3Error(response, error, request.method === "HEAD");
+}
+
+function logFailure(error: unknown): void {
+  console.error(new Date().toISOString(), error);
+}
+
+async function listen(server: Server, dataDir: string, port: number | undefined): Promise<number> {
+  const wanted = port === undefined ? [readAddress(dataDir)?.port, preferredPort(dataDir), 0] : [port];
+  for (const candidate of wanted) {
+    const got = candidate === undefined ? undefined : await tryListen(server, candidate);
+    if (got !== undefined) return got;
+  }
+  throw new Error(`Port ${port} of 127.0.0.1 is in use by another program`);
+}
+
+/** Listens on a port; undefined when another program has it. */
+function tryListen(server: Server, port: number): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" ? resolve(undefined) : reject(error);
+    server.once("error", failed);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", failed);
+      const address = server.address();
+      resolve(typeof address === "object" ? address?.port : undefined);
+    });
+  });
+}

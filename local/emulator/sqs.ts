@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { ApiError, notImplemented } from "./errors.ts";
+import { ACTIONS, type Sqs } from "./sqs-actions.ts";
+import { invalidParameter, tidy } from "./sqs-messages.ts";
+import { findQueue, queueNames } from "./sqs-queues.ts";
+
+const TARGET_PREFIX = "AmazonSQS.";
+// Six bytes of JSON for a byte of body, at worst, and room for the rest of the request.
+const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
+
+/** Answers an SQS request. */
+export async function handleSqs(sqs: Sqs, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const target = String(request.headers["x-amz-target"]);
+  const run = target.startsWith(TARGET_PREFIX) && ACTIONS.get(target.slice(TARGET_PREFIX.length));
+  if (!run) throw notImplemented(target);
+  const gone = new AbortController();
+  response.once("close", () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  const parameters = parseJson(await readText(request));
+  const answer = await run(sqs, parameters, { host: request.headers.host ?? "", gone: gone.signal });
+  answerJson(response, 200, answer);
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    size += chunk.length;
+    if (size > MAX_REQUEST_BYTES) throw invalidParameter(`A request has at most ${MAX_REQUEST_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ApiError(400, "InvalidRequest", "The request is not JSON", { cause });
+  }
+}
+
+function answerJson(response: ServerResponse, status: number, value: object, headers = {}): void {
+  const body = JSON.stringify(value);
+  const type = { "content-type": "application/x-amz-json-1.0", "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, { ...type, ...headers });
+  response.end(body);
+}
+
+// SQS's older protocol had other names for these; clients are told both.
+const QUERY_CODES: Readonly<Record<string, string>> = {
+  QueueDoesNotExist: "AWS.SimpleQueueService.NonExistentQueue",
+  QueueNameExists: "QueueAlreadyExists",
+  MessageNotInflight: "AWS.SimpleQueueService.MessageNotInflight",
+  BatchRequestTooLong: "AWS.SimpleQueueService.BatchRequestTooLong",
+  BatchEntryIdsNotDistinct: "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+  EmptyBatchRequest: "AWS.SimpleQueueService.EmptyBatchRequest",
+  TooManyEntriesInBatchRequest: "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+};
+
+/** Answers with an error as SQS words it. */
+export function answerSqsError(response: ServerResponse, error: ApiError): void {
+  const fault = error.status < 500 ? "Sender" : "Receiver";
+  const headers = { "x-amzn-query-error": `${QUERY_CODES[error.code] ?? error.code};${fault}` };
+  answerJson(
+    response,
+    error.status,
+    { __type: `com.amazonaws.sqs#${error.code}`, message: error.message },
+    headers,
+  );
+}
+
+/** Forgets what is past its time. */
+export async function tidyQueues({ store, now }: Sqs): Promise<void> {
+  await store.write(() => {
+    const queues = queueNames(store, "").map((name) => findQueue(store, name));
+    tidy(
+      store,
+      queues.filter((queue) => queue !== undefined),
+      now(),
+    );
+  });
+}
