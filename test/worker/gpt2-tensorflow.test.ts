@@ -1,0 +1,3 @@
+import { testGpt2Gradient } from "./gpt2-gradient.ts";
+
+await testGpt2Gradient("tensorflow");

@@ -1,0 +1,82 @@
+import { InvalidInput } from "../../protocol/errors.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import type { Range } from "../../protocol/layout.ts";
+import { uniformBelow } from "../random/streams.ts";
+
+/** Which data a batch is made of: a pure function of the job, the step, the rank and the micro-batch. */
+export type Place = { readonly step: number; readonly rank: number; readonly micro: number };
+
+type Plan = Pick<JobSpec, "seed" | "order" | "batch" | "accumulation" | "ranks">;
+
+/** For each row of a micro-batch, a number below `choices`: independent of each other, or one after the other. */
+export function rowsOf(plan: Plan, choices: number, { step, rank, micro }: Place): number[] {
+  const { seed, order, batch, accumulation, ranks } = plan;
+  return Array.from({ length: batch }, (_, i) => {
+    const row = micro * batch + i;
+    if (order === "sequential") return ((step * ranks + rank) * accumulation * batch + row) % choices;
+    return uniformBelow(choices, { seed, purpose: "batch", indices: [step, rank, row] });
+  });
+}
+
+/** The tokens of a text that are for training, from its start, and those held out, from its end. */
+export type Split = { readonly training: Range; readonly heldOut: Range };
+
+/** Cuts as nanoGPT does: the first `1 - heldOut` of the tokens, rounded down, are for training. */
+export function splitText(tokens: number, heldOut: number): Split {
+  const cut = Math.floor(tokens * (1 - heldOut));
+  return { training: { start: 0, end: cut }, heldOut: { start: cut, end: tokens } };
+}
+
+/**
+ * Checks that a text is long enough for a job's context.
+ *
+ * @param tokens length of the text
+ * @throws InvalidInput naming the field and the numbers
+ */
+export function checkText(spec: JobSpec, tokens: number): void {
+  if (spec.model.type !== "gpt2" || spec.data.type !== "text") return;
+  const { context } = spec.model;
+  const { training, heldOut } = splitText(tokens, spec.data.heldOut);
+  const problem = (part: string, range: Range) =>
+    `model.context must be below the number of ${part} tokens ${range.end - range.start}, got ${context}: ` +
+    `data.path has ${tokens} tokens and data.heldOut is ${spec.data.type === "text" ? spec.data.heldOut : 0}`;
+  const problems: string[] = [];
+  if (training.end - training.start <= context) problems.push(problem("training", training));
+  if (spec.evaluateEvery > 0 && heldOut.end - heldOut.start <= context) {
+    problems.push(problem("held-out", heldOut));
+  }
+  if (problems.length > 0) throw new InvalidInput(problems);
+}
+
+/** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */
+export function trainingStarts(plan: Plan, { start, end }: Range, context: number, place: Place): number[] {
+  const last = end - start - context;
+  if (plan.order === "random") return rowsOf(plan, last, place).map((offset) => start + offset);
+  // Neighbouring windows share one token: the last target of one is the first input of the next.
+  const windows = Math.floor((end - start - 1) / context);
+  return rowsOf(plan, windows, place).map((window) => start + window * context);
+}
+
+/** First tokens of `windows` held-out windows, spread evenly from the first possible place to the last. */
+export function heldOutStarts({ start, end }: Range, context: number, windows: number): number[] {
+  const last = end - start - context - 1;
+  return Array.from({ length: windows }, (_, i) => start + Math.floor((i * last) / Math.max(1, windows - 1)));
+}
+
+export type TokenBatch = {
+  /** [rows * context], row after row. */
+  readonly inputs: Int32Array;
+  /** The token after each input. */
+  readonly targets: Int32Array;
+};
+
+/** Copies the windows that begin at `starts` out of a text. */
+export function gatherWindows(tokens: Uint16Array, starts: readonly number[], context: number): TokenBatch {
+  const inputs = new Int32Array(starts.length * context);
+  const targets = new Int32Array(starts.length * context);
+  for (const [row, start] of starts.entries()) {
+    inputs.set(tokens.subarray(start, start + context), row * context);
+    targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
+  }
+  return { inputs, targets };
+}

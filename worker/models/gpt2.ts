@@ -1,0 +1,213 @@
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import type { ModelSpec } from "../../protocol/job.ts";
+import { causalMask } from "./attention.ts";
+import { type BlockShape, block, blockBackward, type Saved } from "./block.ts";
+import { type Init, type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
+import {
+  crossEntropy,
+  type Kit,
+  layerNorm,
+  layerNormBackward,
+  lookUpBackward,
+  timesTransposed,
+  transposedTimes,
+} from "./ops.ts";
+
+/**
+ * GPT-2 (Radford et al. 2019) as `GPT2LMHeadModel` of Hugging Face's transformers has it: the same names, layouts
+ * and initial distributions. The output projection is the token embedding and is not stored twice.
+ */
+export type Gpt2 = Omit<Extract<ModelSpec, { type: "gpt2" }>, "type"> & { readonly vocabulary: number };
+
+export const LAYER_NORM_EPSILON = 1e-5;
+const DEVIATION = 0.02;
+
+const TOKENS = "transformer.wte.weight";
+const POSITIONS = "transformer.wpe.weight";
+const FINAL_NORM = "transformer.ln_f";
+const blockName = (layer: number): string => `transformer.h.${layer}`;
+
+export function gpt2Parameters({ layers, width, context, vocabulary }: Gpt2): ModelParameter[] {
+  const normal = (deviation: number): Init => ({ type: "normal", deviation });
+  const parameter = (name: string, shape: number[], init: Init): ModelParameter => ({ name, shape, init });
+  const norm = (name: string) => [
+    parameter(`${name}.weight`, [width], { type: "ones" }),
+    parameter(`${name}.bias`, [width], { type: "zeros" }),
+  ];
+  const projection = (name: string, inputs: number, outputs: number, deviation = DEVIATION) => [
+    parameter(`${name}.weight`, [inputs, outputs], normal(deviation)),
+    parameter(`${name}.bias`, [outputs], { type: "zeros" }),
+  ];
+  // Two additions per block to the residual stream: scaled so that its variance does not grow with depth.
+  const residual = DEVIATION / Math.sqrt(2 * layers);
+  const blocks = Array.from({ length: layers }, (_, layer) => blockName(layer)).flatMap((h) => [
+    ...norm(`${h}.ln_1`),
+    ...projection(`${h}.attn.c_attn`, width, 3 * width),
+    ...projection(`${h}.attn.c_proj`, width, width, residual),
+    ...norm(`${h}.ln_2`),
+    ...projection(`${h}.mlp.c_fc`, width, 4 * width),
+    ...projection(`${h}.mlp.c_proj`, 4 * width, width, residual),
+  ]);
+  return [
+    parameter(TOKENS, [vocabulary, width], normal(DEVIATION)),
+    parameter(POSITIONS, [context, width], normal(DEVIATION)),
+    ...blocks,
+    ...norm(FINAL_NORM),
+  ];
+}
+
+/** `config.json` and `generation_config.json` of a checkpoint. The char tokenizer has no special tokens. */
+export function gpt2Files({ layers, heads, width, context, vocabulary }: Gpt2): Record<string, string> {
+  const config = {
+    architectures: ["GPT2LMHeadModel"],
+    model_type: "gpt2",
+    vocab_size: vocabulary,
+    n_positions: context,
+    n_embd: width,
+    n_layer: layers,
+    n_head: heads,
+    n_inner: null,
+    activation_function: "gelu_new",
+    layer_norm_epsilon: LAYER_NORM_EPSILON,
+    initializer_range: DEVIATION,
+    resid_pdrop: 0,
+    embd_pdrop: 0,
+    attn_pdrop: 0,
+    scale_attn_weights: true,
+    tie_word_embeddings: true,
+    bos_token_id: null,
+    eos_token_id: null,
+    pad_token_id: null,
+    torch_dtype: "float32",
+  };
+  const generation = { bos_token_id: null, eos_token_id: null, pad_token_id: null, do_sample: true };
+  const text = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
+  return { "config.json": text(config), "generation_config.json": text(generation) };
+}
+
+/** Tokens of B sequences of T: [B T], sequence after sequence. */
+export type Tokens = { readonly ids: Tensor1D; readonly sequences: number; readonly length: number };
+
+const shapeOf = ({ heads }: Gpt2, { sequences, length }: Tokens): BlockShape => ({
+  sequences,
+  length,
+  heads,
+  epsilon: LAYER_NORM_EPSILON,
+});
+
+/** Token and position embeddings added, [B T, C]. */
+function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens): Tensor {
+  return tf.tidy(() => {
+    const tokens = tf.reshape(tf.gather(tensorOf(theta, TOKENS), ids), [sequences, length, -1]);
+    const positions = tf.slice(tensorOf(theta, POSITIONS), 0, length);
+    return tf.reshape(tf.add(tokens, positions), [sequences * length, -1]);
+  });
+}
+
+/** The logits of every token, [B T, V]. */
+export function gpt2Logits(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens): Tensor2D {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const mask = causalMask(kit, tokens.length);
+    let x = embed(kit, theta, tokens);
+    for (let layer = 0; layer < model.layers; layer++) {
+      const input = x;
+      x = tf.tidy(() => block(kit, theta, blockName(layer), input, mask, shapeOf(model, tokens)).y);
+      input.dispose();
+    }
+    return timesTransposed(kit, finalNorm(kit, theta, x).y, tensorOf(theta, TOKENS)) as Tensor2D;
+  });
+}
+
+const finalNorm = (kit: Kit, theta: Tensors, x: Tensor) =>
+  layerNorm(
+    kit,
+    x,
+    tensorOf(theta, `${FINAL_NORM}.weight`),
+    tensorOf(theta, `${FINAL_NORM}.bias`),
+    LAYER_NORM_EPSILON,
+  );
+
+/** Mean cross-entropy of the logits against the tokens that follow, without a gradient. */
+export function gpt2Loss(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens, targets: Tensor1D): Scalar {
+  return kit.tf.tidy(() => crossEntropy(kit, gpt2Logits(kit, model, theta, tokens), targets).loss);
+}
+
+/** Mean cross-entropy and its gradient for every parameter. */
+export function gpt2LossAndGradient(
+  kit: Kit,
+  model: Gpt2,
+  theta: Tensors,
+  tokens: Tokens,
+  targets: Tensor1D,
+): LossAndGradient {
+  return kit.tf.tidy(() => {
+    const shape = shapeOf(model, tokens);
+    const { x, saved } = forwardBlocks(kit, model, theta, embed(kit, theta, tokens), shape);
+    const head = headBackward(kit, theta, x, targets);
+    x.dispose();
+    const blocks = backwardBlocks(kit, theta, head.dx, saved, shape);
+    const embedding = embedBackward(kit, model, blocks.dx, tokens);
+    const dTokens = kit.tf.add(head.dTokens, embedding.dTokens);
+    const own = { [TOKENS]: dTokens, [POSITIONS]: embedding.dPositions };
+    return { loss: head.loss, gradient: { ...own, ...blocks.gradient, ...head.gradient } };
+  });
+}
+
+/** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
+function forwardBlocks(kit: Kit, model: Gpt2, theta: Tensors, x: Tensor, shape: BlockShape) {
+  const mask = causalMask(kit, shape.length);
+  const saved: Saved[] = [];
+  let output = x;
+  for (let layer = 0; layer < model.layers; layer++) {
+    const input = output;
+    const result = block(kit, theta, blockName(layer), input, mask, shape);
+    input.dispose();
+    output = result.y;
+    saved.push(result.saved);
+  }
+  return { x: output, saved };
+}
+
+/** From the last block's output to the loss, and back. */
+function headBackward(kit: Kit, theta: Tensors, x: Tensor, targets: Tensor1D) {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const table = tensorOf(theta, TOKENS);
+    const norm = finalNorm(kit, theta, x);
+    const { loss, dLogits } = crossEntropy(kit, timesTransposed(kit, norm.y, table), targets);
+    const dNorm = tf.matMul(dLogits, table as Tensor2D);
+    const dTokens = transposedTimes(kit, dLogits, norm.y);
+    const { dx, dGain, dBias } = layerNormBackward(kit, dNorm, norm, tensorOf(theta, `${FINAL_NORM}.weight`));
+    const gradient = { [`${FINAL_NORM}.weight`]: dGain, [`${FINAL_NORM}.bias`]: dBias };
+    return { loss, dx, dTokens, gradient };
+  });
+}
+
+/** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
+function backwardBlocks(kit: Kit, theta: Tensors, dy: Tensor, saved: readonly Saved[], shape: BlockShape) {
+  let dx = dy;
+  let gradient: Tensors = {};
+  for (const [layer, kept] of [...saved.entries()].reverse()) {
+    const result = blockBackward(kit, theta, blockName(layer), dx, kept, shape);
+    kit.tf.dispose([dx, kept]);
+    dx = result.dx;
+    gradient = { ...gradient, ...result.gradient };
+  }
+  return { dx, gradient };
+}
+
+function embedBackward(kit: Kit, model: Gpt2, dx: Tensor, { ids, sequences, length }: Tokens) {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const perPosition = tf.sum(tf.reshape(dx, [sequences, length, -1]), 0);
+    return {
+      dTokens: lookUpBackward(kit, dx, ids, model.vocabulary),
+      // Positions that no sequence reached have no gradient.
+      dPositions: tf.pad(perPosition, [
+        [0, model.context - length],
+        [0, 0],
+      ]),
+    };
+  });
+}

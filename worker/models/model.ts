@@ -1,0 +1,43 @@
+import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import type { Parameter } from "../../protocol/layout.ts";
+import type { Place } from "../data/batches.ts";
+
+/** How a parameter starts. */
+export type Init =
+  | { readonly type: "zeros" }
+  | { readonly type: "ones" }
+  | { readonly type: "normal"; readonly deviation: number };
+
+export type ModelParameter = Parameter & { readonly init: Init };
+
+/** What a model is, apart from its computation. */
+export type ModelDescription = {
+  readonly parameters: readonly ModelParameter[];
+  /** The files beside `model.safetensors` that make a directory one that Hugging Face tools load. */
+  readonly files: Readonly<Record<string, string>>;
+};
+
+/** Parameters, or their gradients, by name. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+export type LossAndGradient = { loss: Scalar; gradient: Tensors };
+
+/**
+ * A model with its data: what a trainer trains. Both functions make only the tensors that they return, which are
+ * the caller's to dispose.
+ */
+export type Objective = {
+  /** Mean loss over a micro-batch, and its gradient for every parameter. */
+  lossAndGradient(theta: Tensors, place: Place): LossAndGradient;
+  /** Mean loss over a batch of held-out data, `index` from 0 to `evaluateBatches` - 1. */
+  heldOutLoss(theta: Tensors, index: number): Scalar;
+  /** Tokens (gpt2) or examples (linear) of a micro-batch. */
+  readonly tokensPerBatch: number;
+};
+
+/** @throws Error when a model asks for a parameter that it did not declare */
+export function tensorOf(tensors: Tensors, name: string): Tensor {
+  const tensor = tensors[name];
+  if (!tensor) throw new Error(`there is no parameter ${name}`);
+  return tensor;
+}

@@ -1,0 +1,75 @@
+import { InvalidInput } from "../../protocol/errors.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import { gatherWindows, heldOutStarts, rowsOf, splitText, trainingStarts } from "../data/batches.ts";
+import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
+import type { Dataset } from "../data/text.ts";
+import { gpt2Of } from "./describe.ts";
+import { gpt2Loss, gpt2LossAndGradient, type Tokens } from "./gpt2.ts";
+import { linearLoss, linearLossAndGradient } from "./linear.ts";
+import type { Objective } from "./model.ts";
+import type { Kit } from "./ops.ts";
+
+/** The objective of a job: its model on its data. */
+export function objectiveOf(kit: Kit, spec: JobSpec, dataset: Dataset | null): Objective {
+  return spec.model.type === "gpt2" ? textObjective(kit, spec, dataset) : linearObjective(kit, spec);
+}
+
+function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective {
+  const { model, dataset } = gpt2Of(spec, data);
+  const { tf } = kit;
+  const { context } = model;
+  const heldOut = spec.data.type === "text" ? spec.data.heldOut : 0;
+  const split = splitText(dataset.tokens.length, heldOut);
+
+  /** Calls `compute` with the windows at `starts` as tensors. */
+  const withWindows = <T>(
+    starts: readonly number[],
+    compute: (tokens: Tokens, targets: Tokens["ids"]) => T,
+  ) => {
+    const { inputs, targets } = gatherWindows(dataset.tokens, starts, context);
+    const ids = tf.tensor1d(inputs, "int32");
+    const next = tf.tensor1d(targets, "int32");
+    try {
+      return compute({ ids, sequences: starts.length, length: context }, next);
+    } finally {
+      tf.dispose([ids, next]);
+    }
+  };
+  const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
+
+  return {
+    tokensPerBatch: spec.batch * context,
+    lossAndGradient: (theta, place) =>
+      withWindows(trainingStarts(spec, split.training, context, place), (tokens, targets) =>
+        gpt2LossAndGradient(kit, model, theta, tokens, targets),
+      ),
+    heldOutLoss: (theta, index) =>
+      withWindows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch), (tokens, targets) =>
+        gpt2Loss(kit, model, theta, tokens, targets),
+      ),
+  };
+}
+
+function linearObjective(kit: Kit, spec: JobSpec): Objective {
+  if (spec.model.type !== "linear" || spec.data.type !== "linear") {
+    throw new InvalidInput(`data.type must be "linear" for a linear model, got "${spec.data.type}"`);
+  }
+  const { tf } = kit;
+  const { inputs, outputs } = spec.model;
+  const { examples } = spec.data;
+  const solution = solutionOf(spec.seed, inputs, outputs);
+  const batch = (numbers: readonly number[]) => examplesOf(spec.seed, solution, inputs, numbers);
+  const tensors = ({ x, y }: LinearBatch) =>
+    [tf.tensor(x, [-1, inputs]), tf.tensor(y, [-1, outputs])] as const;
+  return {
+    tokensPerBatch: spec.batch,
+    lossAndGradient: (theta, place) =>
+      tf.tidy(() => linearLossAndGradient(kit, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
+    // Held out: the examples numbered from `examples` on, which training never draws.
+    heldOutLoss: (theta, index) =>
+      tf.tidy(() => {
+        const numbers = Array.from({ length: spec.batch }, (_, i) => examples + index * spec.batch + i);
+        return linearLoss(kit, theta, ...tensors(batch(numbers)));
+      }),
+  };
+}

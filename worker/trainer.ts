@@ -1,0 +1,172 @@
+import { setImmediate } from "node:timers/promises";
+import { BadGradient, InvalidInput } from "../protocol/errors.ts";
+import type { JobSpec } from "../protocol/job.ts";
+import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout.ts";
+import { elements } from "../protocol/safetensors.ts";
+import type { Backend } from "./backend/load.ts";
+import type { Dataset } from "./data/text.ts";
+import type { Init, ModelDescription, Tensors } from "./models/model.ts";
+import { objectiveOf } from "./models/objective.ts";
+import { kitOf } from "./models/ops.ts";
+import { fillNormal, indicesOfName } from "./random/streams.ts";
+
+export { describeModel } from "./models/describe.ts";
+
+export type Gradient = {
+  /** Mean over the rank's micro-batches. */
+  readonly loss: number;
+  /** Tokens (gpt2) or examples (linear) that it was computed on. */
+  readonly tokens: number;
+  /** In the order of the layout, averaged and clipped. */
+  readonly gradient: Float32Array;
+};
+
+export type Trainer = {
+  /**
+   * The gradient at `theta` of one rank's batch of a step: a pure function of these and the job.
+   *
+   * @throws BadGradient when the loss or an element of the gradient is not finite
+   */
+  gradient(theta: Float32Array, step: number, rank: number): Promise<Gradient>;
+  /** The mean loss over the held-out batches. */
+  evaluate(theta: Float32Array): Promise<{ loss: number; sequences: number }>;
+  dispose(): void;
+};
+
+export type TrainerOptions = {
+  readonly backend: Backend;
+  readonly spec: JobSpec;
+  readonly layout: Layout;
+  readonly dataset: Dataset | null;
+};
+
+/** A job's initial parameters in the order of its layout. A tensor's values depend on the seed and its name only. */
+export function initialParameters(
+  { parameters }: ModelDescription,
+  layout: Layout,
+  seed: number,
+): Float32Array {
+  const theta = new Float32Array(layout.parameters);
+  const placed = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { name, init } of parameters) {
+    const tensor = placed.get(name);
+    if (!tensor) throw new InvalidInput(`the layout has no tensor ${name}`);
+    fill(slice(theta, tensor), init, name, seed);
+  }
+  return theta;
+}
+
+function fill(out: Float32Array, init: Init, name: string, seed: number): void {
+  if (init.type === "ones") out.fill(1);
+  if (init.type === "normal") {
+    fillNormal(out, init.deviation, { seed, purpose: "initialize", indices: indicesOfName(name) });
+  }
+}
+
+const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
+  vector.subarray(offset, offset + elements(shape));
+
+export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions): Trainer {
+  const { tf } = backend;
+  const objective = objectiveOf(kitOf(tf), spec, dataset);
+  const { accumulation, batch } = spec;
+
+  const upload = (theta: Float32Array): Tensors => {
+    if (theta.length !== layout.parameters) {
+      throw new InvalidInput(`theta must have ${layout.parameters} parameters, got ${theta.length}`);
+    }
+    return Object.fromEntries(layout.tensors.map((t) => [t.name, tf.tensor(slice(theta, t), t.shape)]));
+  };
+
+  /** Adds a micro-batch's gradient to `sum` and returns its loss. */
+  const accumulate = (
+    sum: Float32Array,
+    theta: Tensors,
+    step: number,
+    rank: number,
+    micro: number,
+  ): number => {
+    const result = objective.lossAndGradient(theta, { step, rank, micro });
+    try {
+      for (const tensor of layout.tensors) {
+        const values = result.gradient[tensor.name]?.dataSync<"float32">();
+        if (!values) throw new Error(`the model gave no gradient of ${tensor.name}`);
+        add(slice(sum, tensor), values, micro === 0);
+      }
+      return result.loss.dataSync<"float32">()[0] ?? Number.NaN;
+    } finally {
+      tf.dispose(result);
+    }
+  };
+
+  return {
+    async gradient(vector, step, rank) {
+      const gradient = new Float32Array(layout.parameters);
+      const theta = upload(vector);
+      let loss = 0;
+      try {
+        for (let micro = 0; micro < accumulation; micro++) {
+          // Signals and timers get their turn between micro-batches.
+          await setImmediate();
+          loss += accumulate(gradient, theta, step, rank, micro) / accumulation;
+        }
+      } finally {
+        tf.dispose(theta);
+      }
+      if (accumulation > 1) scale(gradient, 1 / accumulation);
+      checkFinite(gradient, loss, layout, `step ${step}, rank ${rank}`);
+      if (spec.optimizer.clipNorm !== null) clip(gradient, spec.optimizer.clipNorm);
+      return { loss, tokens: objective.tokensPerBatch * accumulation, gradient };
+    },
+
+    async evaluate(vector) {
+      const theta = upload(vector);
+      let loss = 0;
+      try {
+        for (let index = 0; index < spec.evaluateBatches; index++) {
+          await setImmediate();
+          const mean = objective.heldOutLoss(theta, index);
+          loss += (mean.dataSync<"float32">()[0] ?? Number.NaN) / spec.evaluateBatches;
+          mean.dispose();
+        }
+      } finally {
+        tf.dispose(theta);
+      }
+      return { loss, sequences: spec.evaluateBatches * batch };
+    },
+
+    /** Nothing is held between calls. */
+    dispose() {},
+  };
+}
+
+function add(sum: Float32Array, values: Float32Array, first: boolean): void {
+  if (first) sum.set(values);
+  else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0);
+}
+
+function scale(vector: Float32Array, factor: number): void {
+  for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] ?? 0) * factor;
+}
+
+function checkFinite(gradient: Float32Array, loss: number, layout: Layout, where: string): void {
+  const advice = "lower optimizer.learningRate or set optimizer.clipNorm";
+  const index = gradient.findIndex((value) => !Number.isFinite(value));
+  const tensor = index === -1 ? undefined : tensorAt(layout, index);
+  if (tensor) {
+    const element = `${gradient[index]} at element ${index - tensor.offset}`;
+    throw new BadGradient(`${where}: the gradient of ${tensor.name} is not finite (${element}); ${advice}`);
+  }
+  if (!Number.isFinite(loss)) throw new BadGradient(`${where}: the loss is not finite (${loss}); ${advice}`);
+}
+
+/**
+ * Scales a gradient down to a global L2 norm. Source: PyTorch's `clip_grad_norm_`, whose 1e-6 keeps the factor
+ * finite; the norm is taken in double precision.
+ */
+export function clip(gradient: Float32Array, maxNorm: number): void {
+  let squares = 0;
+  for (const value of gradient) squares += value * value;
+  const factor = maxNorm / (Math.sqrt(squares) + 1e-6);
+  if (factor < 1) scale(gradient, factor);
+}
