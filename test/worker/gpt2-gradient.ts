@@ -61,11 +61,10 @@ function tapeGradient(
   sequences: number,
 ) {
   const names = Object.keys(theta);
-  let loss: Scalar | undefined;
   const { value, grads } = tf.valueAndGrads((...tensors) => {
     const named = Object.fromEntries(names.map((name, i) => [name, tensors[i] ?? tf.scalar(0)]));
     return plainGpt2Loss(tf, MODEL, named, inputs, targets, sequences);
   })(Object.values(theta));
-  loss = value as Scalar;
+  const loss = value as Scalar;
   return { loss, gradient: Object.fromEntries(grads.map((gradient, i) => [names[i] ?? "", gradient])) };
 }

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
+import { bytesOf } from "../../protocol/digest.ts";
+import { type JobSpec, parseJob } from "../../protocol/job.ts";
+import { planLayout } from "../../protocol/layout.ts";
+import { encodeHeader } from "../../protocol/safetensors.ts";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
+import { prepareText } from "../../worker/data/text.ts";
 import type { ModelParameter, Tensors } from "../../worker/models/model.ts";
 import { fillNormal, indicesOfName } from "../../worker/random/streams.ts";
+import { describeModel } from "../../worker/trainer.ts";
 
 /** The named backend on one thread; undefined where it is not installed. */
 export async function backendOrSkip(name: Backend["name"]): Promise<Backend | undefined> {
@@ -46,4 +54,31 @@ export function assertClose(
     const difference = Math.abs((a[i] ?? Number.NaN) - value);
     assert.ok(difference <= limit, `${what}: element ${i} is ${a[i]}, expected ${value} within ${limit}`);
   }
+}
+
+export const TEXT = "Philosophy is the science which considers truth.\nÀ bientôt, 世界! 🙂\t0123456789\n";
+
+/** A tiny GPT-2 job on `text`. */
+export function tinyJob(changes: Record<string, unknown> = {}): JobSpec {
+  const job = {
+    name: "tiny",
+    model: { type: "gpt2", layers: 2, heads: 2, width: 12, context: 8 },
+    data: { type: "text", path: "text.txt", heldOut: 0.3 },
+    optimizer: { type: "sgd", learningRate: 0.1 },
+    steps: 10,
+    batch: 3,
+    ...changes,
+  };
+  return parseJob(job, "test");
+}
+
+/** Writes a checkpoint directory with random parameters, the way a checkpointer does. */
+export function writeCheckpoint(directory: string, text: string): void {
+  const description = describeModel(tinyJob(), prepareText(Buffer.from(text)));
+  const layout = planLayout(description.parameters, 1, 1);
+  const theta = normals("theta", layout.parameters, 0.3);
+  for (const [name, content] of Object.entries(description.files))
+    writeFileSync(join(directory, name), content);
+  const header = encodeHeader(layout.tensors, { format: "pt" });
+  writeFileSync(join(directory, "model.safetensors"), Buffer.concat([header, bytesOf(theta)]));
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidInput } from "../../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { encodeRecord, parseRecord } from "../../protocol/records.ts";
 
 /**
@@ -55,6 +55,9 @@ export function openTokenizer(bytes: Uint8Array, what: string): Tokenizer {
   const { vocab } = parseRecord(fileSchema, bytes, what).model;
   const ids = new Map(Object.entries(vocab));
   const characters = new Map([...ids].map(([character, id]) => [id, character]));
+  for (let id = 0; id < ids.size; id++) {
+    if (!characters.has(id)) throw new CorruptData(`${what} has ${ids.size} tokens, but none with id ${id}`);
+  }
   return {
     vocabulary: ids.size,
     encode: (text) => [...text].map((character) => ids.get(character) ?? unknown(character)),
