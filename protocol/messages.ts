@@ -60,6 +60,13 @@ export function groupOf(update: Update): string {
   }
 }
 
+/** The actor that a message group belongs to: its job, its name for people, and its shard if it is an aggregator. */
+export function actorOf(group: string): { job: string; name: string; shard: number | null } {
+  const [job = "", actor = ""] = group.split("/");
+  const shard = /^\d+$/.test(actor) ? Number(actor) : null;
+  return { job, shard, name: shard === null ? `the ${actor}` : `the aggregator of shard ${shard}` };
+}
+
 /** @throws CorruptData when a message's body is not what `schema` says */
 export function parseMessage<T>(schema: z.ZodType<T>, body: string): T {
   let value: unknown;

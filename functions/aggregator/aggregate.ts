@@ -1,0 +1,105 @@
+import { TryAgain } from "../../protocol/errors.ts";
+import { slotsOf } from "../../protocol/job.ts";
+import { keys } from "../../protocol/keys.ts";
+import { decayRanges, type Layout } from "../../protocol/layout.ts";
+import type { GradientMessage } from "../../protocol/messages.ts";
+import type { Piece } from "../../protocol/piece.ts";
+import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
+import { blankShard, openShard, rangeOf, type Shard, sealShard } from "../../protocol/shard.ts";
+import { wakeCoordinator } from "../coordinator/wake.ts";
+import type { Server } from "../server.ts";
+import { collectPieces, type ShardStep } from "./collect.ts";
+import { applyOptimizer } from "./optimizer.ts";
+import { reduceGradients } from "./reduce.ts";
+
+/**
+ * The aggregator of one shard. When all ranks' pieces of a step are there: sum them in rank order, apply the
+ * optimizer, create the shard's next version, once; when that completes the version, wake the coordinator.
+ *
+ * @param messages of one shard, in the order they came; when this returns, their effect is in S3
+ */
+export async function aggregate(server: Server, messages: readonly GradientMessage[]): Promise<void> {
+  const bySteps = Map.groupBy(messages, (message) => message.step);
+  for (const [step, arrivals] of [...bySteps].sort(([a], [b]) => a - b)) {
+    const [{ job, shard } = notEmpty()] = arrivals;
+    await aggregateStep(server, { job, shard, step }, arrivals);
+  }
+}
+
+async function aggregateStep(
+  server: Server,
+  at: ShardStep,
+  arrivals: readonly GradientMessage[],
+): Promise<void> {
+  const { jobs } = server.cloud;
+  const [record, layout, { state }] = await Promise.all([
+    jobs.record(at.job),
+    jobs.layout(at.job),
+    jobs.state(at.job),
+  ]);
+  if (!layout) throw new TryAgain(`${keys.layout(at.job)} is not there yet`);
+  // A late duplicate: its step committed long ago, and what it made may have been removed since. Or the job has
+  // ended, and a resume hands its step out anew.
+  if (isEnded(state) || at.step < (state.version ?? 0)) return;
+
+  const pieces = await collectPieces(server, at, record.spec.ranks, layout, arrivals);
+  if (!pieces) return;
+  await commitStep(server, at, record, layout, pieces);
+  if (await isComplete(server, at, layout)) await wake(server, at, state);
+  server.pieces.forget(at.job, at.step, at.shard, record.spec.ranks);
+}
+
+/** Makes version step + 1 of the shard. The PUT is the commit; if it is there already, this changes nothing. */
+async function commitStep(
+  server: Server,
+  { job, shard, step }: ShardStep,
+  { spec }: JobRecord,
+  layout: Layout,
+  pieces: readonly Piece[],
+): Promise<void> {
+  const slots = slotsOf(spec.optimizer);
+  const current = await loadShard(server, layout, { job, shard, step }, slots);
+  const started = performance.now();
+  const next = blankShard(layout, shard, step + 1, slots);
+  next.parameters.set(current.parameters);
+  for (const [i, slot] of current.slots.entries()) next.slots[i]?.set(slot);
+  const gradient = reduceGradients(
+    pieces.map((piece) => piece.gradient),
+    spec.reduce,
+  );
+  applyOptimizer(spec.optimizer, step, next, gradient, decayRanges(layout, rangeOf(layout, shard)));
+  const origin = pieces.map(({ digest, report }) => ({ digest, ...report }));
+  const file = sealShard(layout, next, slots, origin, performance.now() - started);
+  const created = await server.cloud.store.create(keys.shard(job, step + 1, shard), file);
+  // When someone else's was first, the stored bytes are the truth: let the next step read them.
+  if (created === "created") server.shards.set(job, next);
+}
+
+async function loadShard(
+  { cloud, shards }: Server,
+  layout: Layout,
+  { job, shard, step }: ShardStep,
+  slots: readonly string[],
+): Promise<Shard> {
+  const cached = shards.get(job, shard, step);
+  if (cached) return cached;
+  const key = keys.shard(job, step, shard);
+  const stored = await cloud.store.get(key);
+  if (!stored) throw new TryAgain(`${key} is not there`);
+  return openShard(layout, shard, step, slots, stored.body);
+}
+
+/** Every aggregator asks after its own commit, so the last one to commit sees all shards. */
+async function isComplete({ cloud }: Server, { job, step }: ShardStep, layout: Layout): Promise<boolean> {
+  if (layout.shards.length === 1) return true;
+  const listed = await cloud.store.list(`${keys.version(job, step + 1)}shard-`);
+  return listed.length === layout.shards.length;
+}
+
+async function wake({ cloud }: Server, { job, step }: ShardStep, { attempt }: State): Promise<void> {
+  await wakeCoordinator(cloud, job, `version-${step + 1}-${attempt}`);
+}
+
+function notEmpty(): never {
+  throw new TypeError("a group of messages is never empty");
+}

@@ -1,0 +1,24 @@
+import type { Cloud } from "../../cloud/connect.ts";
+import { keys } from "../../protocol/keys.ts";
+import { wakeCoordinator } from "../coordinator/wake.ts";
+import { findAssembly, modelFiles, modelParts, trainingState } from "./assemble.ts";
+
+/**
+ * The checkpointer of one job: writes a version as a Hugging Face model directory, `training_state.json` last, and
+ * wakes the coordinator. Every file is create-only, so a second run fills in what a first one left out.
+ */
+export async function checkpoint(cloud: Cloud, job: string, version: number): Promise<void> {
+  const { store } = cloud;
+  const key = (file: string) => keys.checkpoint(job, version, file);
+  if (!(await store.get(key("training_state.json")))) {
+    const assembly = await findAssembly(cloud, job, version);
+    let sha256 = "";
+    const parts = modelParts(cloud, assembly, (digest) => {
+      sha256 = digest;
+    });
+    await store.createFromParts(key("model.safetensors"), parts);
+    for (const [name, body] of await modelFiles(cloud, job)) await store.create(key(name), body);
+    await store.create(key("training_state.json"), trainingState(assembly, sha256));
+  }
+  await wakeCoordinator(cloud, job, `checkpoint-${version}-${Date.now()}`);
+}

@@ -1,0 +1,104 @@
+import type { Cloud } from "../../cloud/connect.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import { keys, numberIn } from "../../protocol/keys.ts";
+import type { Layout } from "../../protocol/layout.ts";
+import type { Task, Update } from "../../protocol/messages.ts";
+import type { State } from "../../protocol/records.ts";
+import { allRanks, evaluatedUpTo, gradientTasks, isCheckpointed, isEvaluated } from "./plan.ts";
+
+/** Hands out all that a new version asks for: the tasks of its step, its evaluation, its checkpoint. */
+export async function handOut(cloud: Cloud, spec: JobSpec, state: State, version: number): Promise<void> {
+  const { name: job } = spec;
+  const handout = String(state.attempt);
+  const tasks: Task[] = version < state.steps ? gradientTasks(job, version, allRanks(spec), handout) : [];
+  if (isEvaluated(spec, state, version)) tasks.push({ kind: "evaluate", job, version, handout });
+  await sendTasks(cloud, state, tasks);
+  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, handout);
+}
+
+export async function handOutInit(cloud: Cloud, state: State): Promise<void> {
+  const handout = freshHandout(state);
+  await sendTasks(cloud, state, [{ kind: "init", job: state.job, handout }]);
+}
+
+/**
+ * Hands out again what the present version still lacks, after a resume or when a step has stalled: tasks of ranks
+ * whose pieces are not stored, a word to aggregators that have all they need, evaluations, the checkpoint.
+ */
+export async function handOutMissing(
+  cloud: Cloud,
+  spec: JobSpec,
+  layout: Layout,
+  state: State,
+  version: number,
+): Promise<void> {
+  const { name: job } = spec;
+  const handout = freshHandout(state);
+  const tasks: Task[] = [];
+  if (version < state.steps) {
+    const { ranks, ready } = await lacking(cloud, spec, layout, version);
+    tasks.push(...gradientTasks(job, version, ranks, handout));
+    const nudges = ready.map(
+      (shard): Update => ({ kind: "gradient", job, step: version, shard, rank: 0, handout, inline: null }),
+    );
+    await cloud.queues.sendUpdates(cloud.updates, nudges, () => `redo-${version}-${handout}`);
+  }
+  for (const due of await evaluationsToCome(cloud, spec, state, version)) {
+    tasks.push({ kind: "evaluate", job, version: due, handout });
+  }
+  await sendTasks(cloud, state, tasks);
+  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, handout);
+}
+
+/** Which ranks' pieces some shard still waits for, and which shards have all pieces and yet no next version. */
+async function lacking(
+  { store }: Cloud,
+  spec: JobSpec,
+  layout: Layout,
+  step: number,
+): Promise<{ ranks: number[]; ready: number[] }> {
+  const { name: job } = spec;
+  const committed = new Set(
+    (await store.list(`${keys.version(job, step + 1)}shard-`)).map(({ key }) => numberIn(key)),
+  );
+  const ranks = new Set<number>();
+  const ready: number[] = [];
+  for (const shard of layout.shards.keys()) {
+    if (committed.has(shard)) continue;
+    const stored = new Set(
+      (await store.list(keys.gradientsOfShard(job, step, shard))).map(({ key }) => numberIn(key)),
+    );
+    const absent = allRanks(spec).filter((rank) => !stored.has(rank));
+    for (const rank of absent) ranks.add(rank);
+    if (absent.length === 0) ready.push(shard);
+  }
+  return { ranks: [...ranks].sort((a, b) => a - b), ready };
+}
+
+/** The versions up to `version` whose evaluation is due and not stored. */
+export async function evaluationsToCome(
+  { store }: Cloud,
+  spec: JobSpec,
+  state: State,
+  version: number,
+): Promise<number[]> {
+  const due = evaluatedUpTo(spec, state, version);
+  if (due.length === 0) return due;
+  const done = new Set((await store.list(keys.evaluations(spec.name))).map(({ key }) => numberIn(key)));
+  return due.filter((v) => !done.has(v));
+}
+
+/** A name no earlier hand-out has, so that deduplication does not swallow what follows from it. */
+const freshHandout = ({ attempt }: State): string => `${attempt}-${Date.now().toString(36)}`;
+
+async function sendTasks({ queues }: Cloud, state: State, tasks: readonly Task[]): Promise<void> {
+  if (tasks.length === 0) return;
+  const url = await queues.findTasks(state.job, state.attempt);
+  // No queue: the job was ended a moment ago, and the message that says so is on its way.
+  if (url !== null) await queues.sendTasks(url, tasks);
+}
+
+async function sendCheckpoint(cloud: Cloud, job: string, version: number, handout: string): Promise<void> {
+  const update: Update = { kind: "checkpoint", job, version };
+  await cloud.queues.sendUpdates(cloud.updates, [update], () => `${version}-${handout}`);
+}

@@ -1,0 +1,36 @@
+import type { Cloud } from "../../cloud/connect.ts";
+import { keys, numberIn } from "../../protocol/keys.ts";
+import { evaluationSchema, parseRecord, type State, trainingStateSchema } from "../../protocol/records.ts";
+
+/** The latest evaluation and the latest whole checkpoint of a job, as its state shows them. */
+export async function readResults(
+  cloud: Cloud,
+  job: string,
+): Promise<Pick<State, "evaluation" | "checkpoint">> {
+  const [evaluation, checkpoint] = await Promise.all([
+    latestEvaluation(cloud, job),
+    latestCheckpoint(cloud, job),
+  ]);
+  return { evaluation, checkpoint };
+}
+
+async function latestEvaluation({ store }: Cloud, job: string): Promise<State["evaluation"]> {
+  const last = (await store.list(keys.evaluations(job))).at(-1);
+  const stored = last && (await store.get(last.key));
+  if (!stored) return null;
+  const { version, loss } = parseRecord(evaluationSchema, stored.body, last.key);
+  return { version, loss };
+}
+
+/** A checkpoint is whole once it has `training_state.json`, which is written last. */
+async function latestCheckpoint({ store }: Cloud, job: string): Promise<State["checkpoint"]> {
+  const folders = await store.listFolders(keys.checkpoints(job));
+  for (const folder of folders.reverse()) {
+    const key = keys.checkpoint(job, numberIn(folder), "training_state.json");
+    const stored = await store.get(key);
+    if (!stored) continue;
+    const { version, sha256 } = parseRecord(trainingStateSchema, stored.body, key);
+    return { version, sha256 };
+  }
+  return null;
+}

@@ -1,0 +1,16 @@
+import type { Cloud } from "../cloud/connect.ts";
+import { PieceCache } from "./aggregator/piece-cache.ts";
+import { ShardCache } from "./aggregator/shard-cache.ts";
+
+/** What a function's container keeps between invocations: clients, and caches that may be lost at any time. */
+export type Server = {
+  readonly cloud: Cloud;
+  readonly shards: ShardCache;
+  readonly pieces: PieceCache;
+};
+
+export const createServer = (cloud: Cloud): Server => ({
+  cloud,
+  shards: new ShardCache(),
+  pieces: new PieceCache(),
+});

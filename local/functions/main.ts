@@ -1,0 +1,54 @@
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { clientConfig } from "../../cloud/connect.ts";
+import { log } from "../../cloud/log.ts";
+import { createHandlers } from "../../functions/handler.ts";
+import { describe } from "../../protocol/errors.ts";
+import { poll, type Source } from "./poller.ts";
+
+/**
+ * The functions on a laptop: the Lambda handlers, called by pollers on the `updates` queue and its dead letters,
+ * and the watchdog on a timer. Ends on SIGTERM, or when the process that started it is gone, once the work in hand
+ * is done.
+ */
+async function main(env: NodeJS.ProcessEnv): Promise<void> {
+  const stop = stopSignal();
+  const client = new SQSClient(clientConfig(env));
+  const { cloud, updates, deadLetters, watchdog } = createHandlers(env);
+  const source = async (url: string, handler: Source["handler"]): Promise<Source> => ({
+    client,
+    url,
+    handler,
+    visibilitySeconds: await cloud.queues.leaseSeconds(url),
+  });
+  const updatesSource = await source(cloud.updates, updates);
+  const timer = setInterval(
+    () => watchdog().catch((error: unknown) => log("watchdog failed", { error: describe(error) })),
+    Number(env.PS_WATCHDOG_SECONDS ?? 5) * 1000,
+  );
+  log("functions started", { updates: cloud.updates });
+  await Promise.all([
+    ...Array.from({ length: POLLERS }, () => poll(updatesSource, stop)),
+    poll(await source(env.PS_DEAD_LETTERS_URL ?? "", deadLetters), stop),
+  ]);
+  clearInterval(timer);
+}
+
+/** Enough that one job's long checkpoint holds up no other actor. */
+const POLLERS = 4;
+
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const event of ["SIGTERM", "SIGINT", "disconnect"] as const) {
+    process.once(event, () => controller.abort());
+  }
+  process.channel?.unref();
+  return controller.signal;
+}
+
+main(process.env).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    log("functions failed", { error: describe(error) });
+    process.exit(1);
+  },
+);

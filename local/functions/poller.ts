@@ -1,0 +1,107 @@
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  type Message,
+  ReceiveMessageCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
+import { log } from "../../cloud/log.ts";
+import { describe } from "../../protocol/errors.ts";
+
+/** A queue and the Lambda behind it. */
+export type Source = {
+  readonly client: SQSClient;
+  readonly url: string;
+  readonly handler: (event: SQSEvent) => Promise<SQSBatchResponse>;
+  /** The queue's visibility timeout; renewed at a third of it while the handler is at work. */
+  readonly visibilitySeconds: number;
+};
+
+const RETRY_MS = 200;
+/** How soon a failed message is tried again. */
+const BACKOFF_SECONDS = 1;
+
+/**
+ * Stands in for Lambda's SQS event source: takes up to 10 messages, calls the handler, deletes what it did. Returns
+ * when `signal` says stop and the batch in hand is done.
+ */
+export async function poll(source: Source, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const messages = await receive(source, signal);
+      if (messages.length > 0) await deliver(source, messages);
+    } catch (error) {
+      if (signal.aborted) return;
+      log("poll failed", { error: describe(error) });
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+async function receive({ client, url }: Source, signal: AbortSignal): Promise<Message[]> {
+  const command = new ReceiveMessageCommand({
+    QueueUrl: url,
+    MaxNumberOfMessages: 10,
+    WaitTimeSeconds: 20,
+    MessageSystemAttributeNames: ["All"],
+  });
+  return (await client.send(command, { abortSignal: signal })).Messages ?? [];
+}
+
+async function deliver(source: Source, messages: readonly Message[]): Promise<void> {
+  const { client, url, handler, visibilitySeconds } = source;
+  const renew = () =>
+    changeVisibility(source, messages, visibilitySeconds).catch((error: unknown) =>
+      log("visibility not renewed", { error: describe(error) }),
+    );
+  const timer = setInterval(renew, (visibilitySeconds * 1000) / 3);
+  try {
+    const { batchItemFailures } = await handler({
+      Records: messages.map((message) => toRecord(message, url)),
+    });
+    const failedIds = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
+    const failed = messages.filter(({ MessageId }) => failedIds.has(MessageId ?? ""));
+    const done = messages.filter((message) => !failed.includes(message));
+    if (done.length > 0) {
+      await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries: done.map(entry) }));
+    }
+    if (failed.length > 0) await changeVisibility(source, failed, BACKOFF_SECONDS);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const entry = ({ ReceiptHandle }: Message, index: number) => ({ Id: String(index), ReceiptHandle });
+
+async function changeVisibility(
+  { client, url }: Source,
+  messages: readonly Message[],
+  seconds: number,
+): Promise<void> {
+  const Entries = messages.map((message, i) => ({ ...entry(message, i), VisibilityTimeout: seconds }));
+  await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
+}
+
+/** A message as Lambda shows it. */
+function toRecord(message: Message, url: string): SQSRecord {
+  const attributes = message.Attributes ?? {};
+  return {
+    messageId: message.MessageId ?? "",
+    receiptHandle: message.ReceiptHandle ?? "",
+    body: message.Body ?? "",
+    attributes: {
+      ...attributes,
+      ApproximateReceiveCount: attributes.ApproximateReceiveCount ?? "1",
+      SentTimestamp: attributes.SentTimestamp ?? "0",
+      SenderId: attributes.SenderId ?? "local",
+      ApproximateFirstReceiveTimestamp: attributes.ApproximateFirstReceiveTimestamp ?? "0",
+    },
+    messageAttributes: {},
+    md5OfBody: message.MD5OfBody ?? "",
+    eventSource: "aws:sqs",
+    eventSourceARN: `arn:aws:sqs:us-east-1:000000000000:${url.split("/").at(-1)}`,
+    awsRegion: "us-east-1",
+  };
+}

@@ -1,0 +1,79 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Cloud } from "../cloud/connect.ts";
+import { log } from "../cloud/log.ts";
+import { describe, isPermanent } from "../protocol/errors.ts";
+import { parseMessage, taskSchema } from "../protocol/messages.ts";
+import { isEnded } from "../protocol/records.ts";
+import type { Lease, Leases } from "./lease.ts";
+import type { Tasks } from "./tasks.ts";
+
+export type Loop = {
+  readonly cloud: Cloud;
+  readonly job: string;
+  readonly leases: Leases;
+  readonly tasks: Tasks;
+  /** How long to wait for a task before leaving, in milliseconds. */
+  readonly idleMs: number;
+};
+
+/** A task whose holders fell silent this often kills them: out of memory, most likely. */
+const TAKES = 20;
+const RETRY_MS = 500;
+/** How long S3 and SQS may be out of reach before the worker gives up. */
+const OUTAGE_MS = 300_000;
+
+/** Does tasks until the job ends, nothing comes for a while, or `signal` says stop. */
+export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
+  for (let lease = await next(loop, signal); lease; lease = await next(loop, signal)) {
+    try {
+      const task = parseMessage(taskSchema, lease.body);
+      if (lease.receives > TAKES)
+        await fail(loop, `a task was taken ${TAKES} times and never done: ${lease.body}`);
+      else await loop.tasks.perform(task);
+      await lease.acknowledge();
+    } catch (error) {
+      if (!signal.aborted) await putDown(loop, lease, error);
+    }
+  }
+}
+
+/** The next task, or null when there is nothing more to do. */
+async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): Promise<Lease | null> {
+  let heard = Date.now();
+  for (const since = heard; Date.now() - since < idleMs && !signal.aborted; ) {
+    try {
+      const taken = await leases.take(signal);
+      if (taken === "gone") return null;
+      if (taken) return taken;
+      const found = await cloud.jobs.findState(job);
+      if (!found || isEnded(found.state)) return null;
+      heard = Date.now();
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (Date.now() - heard > OUTAGE_MS) throw error;
+      log("no answer from the queue", { error: describe(error) });
+      await delay(RETRY_MS);
+    }
+  }
+  return null;
+}
+
+/** A task that went wrong: for good, and the job ends with the reason; or not, and someone tries again. */
+async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> {
+  log("task failed", { task: lease.body, receives: lease.receives, error: describe(error) });
+  try {
+    if (isPermanent(error)) {
+      await fail(loop, describe(error));
+      await lease.acknowledge();
+    } else {
+      await lease.giveBack(1);
+    }
+  } catch (also) {
+    // Nothing is lost: the lease lapses by itself.
+    log("task not given back", { error: describe(also) });
+  }
+}
+
+async function fail({ cloud, job }: Loop, reason: string): Promise<void> {
+  await cloud.queues.sendUpdates(cloud.updates, [{ kind: "fail", job, reason }], () => `fail-${Date.now()}`);
+}

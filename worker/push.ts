@@ -1,0 +1,30 @@
+import type { Cloud } from "../cloud/connect.ts";
+import { keys } from "../protocol/keys.ts";
+import type { Layout } from "../protocol/layout.ts";
+import { INLINE_LIMIT_BYTES, type Task, type Update } from "../protocol/messages.ts";
+import { encodePiece, type Report } from "../protocol/piece.ts";
+
+export type GradientTask = Extract<Task, { kind: "gradient" }>;
+
+/**
+ * Pushes a rank's gradient, one piece per shard, to the shards' aggregators. A small piece rides in its message; a
+ * large one is stored first, create-only, so that doing a task twice stores it once.
+ */
+export async function push(
+  { store, queues, updates }: Cloud,
+  { job, step, rank, handout }: GradientTask,
+  layout: Layout,
+  gradient: Float32Array,
+  report: Report,
+): Promise<void> {
+  const messages = await Promise.all(
+    layout.shards.map(async ({ start, end }, shard): Promise<Update> => {
+      const file = encodePiece({ job, step, shard, rank }, gradient.subarray(start, end), report);
+      const small = file.length <= INLINE_LIMIT_BYTES;
+      if (!small) await store.create(keys.gradient(job, step, shard, rank), file);
+      const inline = small ? Buffer.from(file).toString("base64") : null;
+      return { kind: "gradient", job, step, shard, rank, handout, inline };
+    }),
+  );
+  await queues.sendUpdates(updates, messages, () => `${step}-${rank}-${handout}`);
+}
