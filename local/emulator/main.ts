@@ -37,6 +37,8 @@ async function main(dataDir: string): Promise<void> {
   }
 }
 
+// What is trained here is its user's business.
+process.umask(0o077);
 // A write over a file size limit must fail, not end the process.
 process.on("SIGXFSZ", () => {});
 await main(process.env.PS_DATA_DIR || ".ps");

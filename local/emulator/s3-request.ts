@@ -72,9 +72,13 @@ function operationOf(method: string, bucket: string, hasKey: boolean, query: URL
     .map((name) => MARKED_OPERATIONS[`${method} ${name}`])
     .find((name) => name !== undefined);
   if (marked) return marked;
-  const foreign = names.find((name) => !PARAMETERS.has(name) && !name.startsWith("X-Amz-"));
   const plain = PLAIN_OPERATIONS[method]?.[hasKey ? 1 : 0] ?? method;
-  return foreign === undefined ? plain : `${plain}?${foreign}`;
+  const foreign = names.find((name) => !PARAMETERS.has(name) && !name.startsWith("X-Amz-"));
+  if (foreign === undefined) return plain;
+  if (query.get(foreign) !== "") return `${plain} with ${foreign}`;
+  // A sub-resource: GET key?acl is GetObjectAcl.
+  const words = [method.toLowerCase(), hasKey ? "object" : "bucket", foreign];
+  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 // Headers that change nothing here; any other x-amz- header asks for something the emulator does not have.
