@@ -50,3 +50,10 @@ export function describe(error: unknown): string {
 export function isPermanent(error: unknown): boolean {
   return error instanceof PsError && !error.retryable;
 }
+
+/** True for an error of the network, S3 or SQS, or a state of things that another try may find changed. */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof PsError) return error.retryable;
+  // The AWS SDK's errors carry $metadata or $response, Node's own a code such as ECONNREFUSED.
+  return error instanceof Error && ["$metadata", "$response", "code"].some((mark) => mark in error);
+}

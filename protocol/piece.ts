@@ -30,13 +30,13 @@ export type Piece = {
   readonly digest: string;
 };
 
-const text = ({ job, step, shard, rank }: PieceName): string =>
-  `gradient of ${job}, step ${step}, shard ${shard}, rank ${rank}`;
+const describePiece = ({ job, step, shard, rank }: PieceName): string =>
+  `the gradient of ${job}, step ${step}, shard ${shard}, rank ${rank}`;
 
 /** A piece as a safetensors file with one tensor, `gradient`. */
 export function encodePiece(name: PieceName, gradient: Float32Array, report: Report): Uint8Array {
   const bytes = bytesOf(gradient);
-  const metadata = { name: JSON.stringify(name), report: JSON.stringify(report), digest: sha256(bytes) };
+  const metadata = { name: describePiece(name), report: JSON.stringify(report), digest: sha256(bytes) };
   const header = encodeHeader([{ name: "gradient", shape: [gradient.length] }], metadata);
   const file = new Uint8Array(header.length + bytes.length);
   file.set(header);
@@ -50,11 +50,11 @@ export function encodePiece(name: PieceName, gradient: Float32Array, report: Rep
  * @throws CorruptData when it is not; its values are the aggregator's to judge
  */
 export function decodePiece(name: PieceName, file: Uint8Array): Piece {
-  const what = text(name);
+  const what = describePiece(name);
   const header = parseHeader(file, what, file.length);
   const { metadata } = header;
-  if (metadata.name !== JSON.stringify(name)) {
-    throw new CorruptData(`${what}: the object says it is ${metadata.name ?? "nothing"}`);
+  if (metadata.name !== what) {
+    throw new CorruptData(`${what} is wrong: the object says it is ${metadata.name ?? "nothing"}`);
   }
   const bytes = tensorBytes(file, header, "gradient", what);
   const digest = sha256(bytes);
@@ -69,5 +69,3 @@ function parseReport(json: string | undefined, what: string): Report {
     throw new CorruptData(`${what}: its report is malformed`, { cause });
   }
 }
-
-export { text as describePiece };

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
-import { describe, isPermanent } from "../protocol/errors.ts";
+import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
 import { parseMessage, taskSchema } from "../protocol/messages.ts";
 import { isEnded } from "../protocol/records.ts";
 import type { Lease, Leases } from "./lease.ts";
@@ -18,6 +18,8 @@ export type Loop = {
 
 /** A task whose holders fell silent this often kills them: out of memory, most likely. */
 const TAKES = 20;
+/** An error of the model's own that comes back this often will not go away. */
+const FAULTS = 3;
 const RETRY_MS = 500;
 /** How long S3 and SQS may be out of reach before the worker gives up. */
 const OUTAGE_MS = 300_000;
@@ -62,7 +64,7 @@ async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): 
 async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> {
   log("task failed", { task: lease.body, receives: lease.receives, error: describe(error) });
   try {
-    if (isPermanent(error)) {
+    if (isPermanent(error) || (!isOutage(error) && lease.receives >= FAULTS)) {
       await fail(loop, describe(error));
       await lease.acknowledge();
     } else {

@@ -60,7 +60,7 @@ function linearObjective(kit: Kit, spec: JobSpec): Objective {
   const solution = solutionOf(spec.seed, inputs, outputs);
   const batch = (numbers: readonly number[]) => examplesOf(spec.seed, solution, inputs, numbers);
   const tensors = ({ x, y }: LinearBatch) =>
-    [tf.tensor(x, [-1, inputs]), tf.tensor(y, [-1, outputs])] as const;
+    [tf.tensor(x, [x.length / inputs, inputs]), tf.tensor(y, [y.length / outputs, outputs])] as const;
   return {
     tokensPerBatch: spec.batch,
     lossAndGradient: (theta, place) =>
