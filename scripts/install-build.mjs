@@ -2,19 +2,19 @@
 import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { installHint } from "./install-fetch.mjs";
-import { run, Unavailable } from "./install-run.mjs";
+import { installHint, run, Unavailable } from "./install-run.mjs";
+import { workFile } from "./install-work.mjs";
 import { bindingFile } from "./native.mjs";
 
 /**
  * Builds the binding into `target`: compiled aside, loaded once to prove it, then renamed.
- * @param {{ binding: { directory: string }, tensorflow: string, libraries: readonly string[], runpath: string,
- *   target: string }} build
+ * @param {{ compiler: string, binding: { directory: string }, tensorflow: string, libraries: readonly string[],
+ *   runpath: string, target: string }} build
  * @returns {Promise<string>} the version of the TensorFlow library it runs on
  */
-export async function buildBinding({ binding, tensorflow, libraries, runpath, target }) {
+export async function buildBinding({ compiler, binding, tensorflow, libraries, runpath, target }) {
   const sources = await sourcesIn(join(binding.directory, "binding"));
-  const aside = `${target.replace(/\.node$/, "")}.${process.pid}.node`;
+  const aside = workFile(dirname(target), "binding.node");
   const includes = [
     nodeApiHeaders(),
     join(tensorflow, "include"),
@@ -31,7 +31,7 @@ export async function buildBinding({ binding, tensorflow, libraries, runpath, ta
   ];
   try {
     await mkdir(dirname(target), { recursive: true });
-    await compile(args);
+    await compile(compiler, args);
     const version = await prove(aside);
     await rename(aside, target);
     return version;
@@ -55,20 +55,24 @@ function nodeApiHeaders() {
   }
 }
 
-/** @param {readonly string[]} args */
-async function compile(args) {
-  const compilers = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
-  for (const compiler of compilers) {
-    const { code, output } = await run(compiler, args);
-    if (code === 0) return;
-    if (code === -1) continue;
-    const line = output.split("\n").find((text) => /error|cannot/.test(text)) ?? output.trim().slice(0, 200);
-    throw new Unavailable(`${compiler} cannot build TensorFlow's Node binding: ${line.slice(0, 300)}`);
+/** The C++ compiler to use: $CXX, or the first on PATH. Looked for before the long download. */
+export async function findCompiler() {
+  const candidates = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
+  for (const compiler of candidates) {
+    if ((await run(compiler, ["--version"])).code === 0) return compiler;
   }
-  throw new Unavailable(
-    `there is no C++ compiler on PATH (tried ${compilers.join(", ")})`,
-    installHint("g++"),
-  );
+  throw new Unavailable(`there is no working C++ compiler (tried ${candidates.join(", ")})`, installHint());
+}
+
+/**
+ * @param {string} compiler
+ * @param {readonly string[]} args
+ */
+async function compile(compiler, args) {
+  const { code, output } = await run(compiler, args);
+  if (code === 0) return;
+  const line = output.split("\n").find((text) => /error|cannot/.test(text)) ?? output.trim();
+  throw new Unavailable(`${compiler} cannot build TensorFlow's Node binding (${line.slice(0, 300)})`);
 }
 
 /**
@@ -92,7 +96,7 @@ async function prove(file) {
  */
 export async function linkBinding(packageDirectory, target) {
   const link = bindingFile(packageDirectory);
-  const aside = `${link}.${process.pid}`;
+  const aside = workFile(dirname(link), "link.node");
   await mkdir(dirname(link), { recursive: true });
   await rm(aside, { force: true });
   await symlink(target, aside);

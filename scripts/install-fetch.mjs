@@ -1,18 +1,14 @@
 /** Puts TensorFlow's C library and headers in the cache: download with pip, verify, unpack, rename into place. */
 import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, rmSync, statSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
+import { createReadStream, readdirSync, statSync } from "node:fs";
+import { readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run, Unavailable, withProgress } from "./install-run.mjs";
+import { installHint, run, Unavailable, withProgress } from "./install-run.mjs";
+import { codeOf, workDirectory } from "./install-work.mjs";
 import { isComplete, libraryDirectory, TENSORFLOW_VERSION } from "./native.mjs";
 
 const WHEEL_SCRIPT = fileURLToPath(new URL("install-wheel.py", import.meta.url));
-const DAY = 24 * 3600 * 1000;
-
-/** @type {string | undefined} */
-let workFolder;
 
 /** Of the wheel's 12,000 files: the headers the binding includes, the notices, and libraries beside the two. */
 const NEEDED = [
@@ -57,70 +53,12 @@ async function findPython() {
     if (code !== -1) found.push(output);
   }
   if (found.length === 0) {
-    throw new Unavailable(
-      "there is no Python 3 on PATH (needed to fetch TensorFlow's wheel)",
-      installHint("python3 python3-pip"),
-    );
+    throw new Unavailable("there is no Python 3 on PATH (needed to fetch TensorFlow's wheel)", installHint());
   }
   if (found.some((output) => output.includes("AssertionError"))) {
-    throw new Unavailable("the Python on PATH is older than 3.8", installHint("python3 python3-pip"));
+    throw new Unavailable("the Python on PATH is older than 3.8", installHint());
   }
-  throw new Unavailable(
-    "the Python on PATH has no pip (needed to fetch TensorFlow's wheel)",
-    installHint("python3-pip"),
-  );
-}
-
-/** @param {string} packages as Debian and Ubuntu name them */
-export function installHint(packages) {
-  return process.platform === "darwin" ? "xcode-select --install" : `sudo apt-get install -y ${packages}`;
-}
-
-/**
- * This run's own folder beside the result, so that runs never meet and a rename ends the work.
- * @param {string} root
- */
-async function workDirectory(root) {
-  try {
-    await mkdir(root, { recursive: true });
-    await sweep(root);
-    workFolder = await mkdtemp(join(root, `work-${hostname()}-${process.pid}-`));
-    return workFolder;
-  } catch (cause) {
-    throw new Unavailable(
-      `the cache folder ${root} cannot be written (${codeOf(cause)})`,
-      "export PS_CACHE_DIR=/a/writable/folder",
-    );
-  }
-}
-
-/** Removes this run's own folder at once, for a process that is about to end. */
-export function removeWork() {
-  if (workFolder !== undefined) rmSync(workFolder, { recursive: true, force: true });
-}
-
-/**
- * Removes what killed runs left: folders of dead processes of this host, and of any host after a day.
- * @param {string} root
- */
-export async function sweep(root) {
-  for (const name of await readdir(root)) {
-    const owner = /^work-(.+)-(\d+)-[^-]+$/.exec(name);
-    if (owner === null) continue;
-    const path = join(root, name);
-    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    const dead = owner[1] === hostname() && !isAlive(Number(owner[2]));
-    if (dead || age > DAY) await rm(path, { recursive: true, force: true });
-  }
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
+  throw new Unavailable("the Python on PATH has no pip (needed to fetch TensorFlow's wheel)", installHint());
 }
 
 /**
@@ -189,7 +127,7 @@ export function explainPip(output) {
       output,
     );
   if (unreachable)
-    return `pip cannot reach its package index (${unreachable[0]}); is there a network, or a proxy to set?`;
+    return `pip cannot reach its package index (${unreachable[0]}), so check the network and its proxy`;
   const lines = output
     .split("\n")
     .map((line) => line.trim())
@@ -266,9 +204,4 @@ function sizeOf(directory) {
   } catch {
     return 0;
   }
-}
-
-/** @param {unknown} error */
-function codeOf(error) {
-  return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }

@@ -14,6 +14,13 @@ export class Unavailable extends Error {
   }
 }
 
+/** The command that brings every tool the installation needs. */
+export function installHint() {
+  return process.platform === "darwin"
+    ? "xcode-select --install"
+    : "sudo apt-get install -y python3 python3-pip g++";
+}
+
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
 

@@ -8,9 +8,10 @@
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { buildBinding, linkBinding } from "./install-build.mjs";
-import { ensureLibrary, removeWork } from "./install-fetch.mjs";
+import { buildBinding, findCompiler, linkBinding } from "./install-build.mjs";
+import { ensureLibrary } from "./install-fetch.mjs";
 import { killChildren, Unavailable } from "./install-run.mjs";
+import { removeWork, sweep } from "./install-work.mjs";
 import * as native from "./native.mjs";
 
 /** @returns {Promise<import("./native.d.mts").NativeStatus>} */
@@ -21,12 +22,15 @@ async function install() {
   const wheel = wheelForThisPlatform();
   const given = process.env.PS_TENSORFLOW_DIR;
   if (given) return installGiven(binding, resolve(given), wheel.libraries);
-  const directory = await ensureLibrary(native.cacheRoot(), wheel);
+  const directory = native.libraryDirectory();
+  for (const place of [native.cacheRoot(), directory]) await sweep(place);
   const target = join(directory, `tfjs-${binding.version}-napi8.node`);
-  if (!existsSync(target)) {
+  if (!(native.isComplete(directory) && existsSync(target))) {
+    const compiler = await findCompiler();
+    await ensureLibrary(native.cacheRoot(), wheel);
     const tensorflow = join(directory, "tensorflow");
     const runpath = process.platform === "darwin" ? "@loader_path/tensorflow" : "$ORIGIN/tensorflow";
-    await buildBinding({ binding, tensorflow, libraries: wheel.libraries, runpath, target });
+    await buildBinding({ compiler, binding, tensorflow, libraries: wheel.libraries, runpath, target });
   }
   await linkBinding(binding.directory, target);
   return { available: true, version: native.TENSORFLOW_VERSION, directory };
@@ -43,7 +47,15 @@ async function installGiven(binding, tensorflow, libraries) {
   const missing = libraries.find((name) => !existsSync(join(tensorflow, name)));
   if (missing) throw new Unavailable(`PS_TENSORFLOW_DIR=${tensorflow} has no ${missing}`);
   const target = native.bindingFile(binding.directory);
-  const version = await buildBinding({ binding, tensorflow, libraries, runpath: tensorflow, target });
+  const compiler = await findCompiler();
+  const version = await buildBinding({
+    compiler,
+    binding,
+    tensorflow,
+    libraries,
+    runpath: tensorflow,
+    target,
+  });
   return { available: true, version, directory: tensorflow };
 }
 

@@ -1,0 +1,80 @@
+/** Each run's own folder in the cache, and the removal of those that killed runs left. */
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { Unavailable } from "./install-run.mjs";
+
+const DAY = 24 * 3600 * 1000;
+
+/** @type {Set<string>} */
+const mine = new Set();
+
+/**
+ * This run's own folder beside the result, so that runs never meet and a rename ends the work.
+ * @param {string} root
+ */
+export async function workDirectory(root) {
+  try {
+    await mkdir(root, { recursive: true });
+    const folder = await mkdtemp(`${workName(root)}-`);
+    mine.add(folder);
+    return folder;
+  } catch (cause) {
+    throw new Unavailable(
+      `the cache folder ${root} cannot be written (${codeOf(cause)})`,
+      "export PS_CACHE_DIR=/a/writable/folder",
+    );
+  }
+}
+
+/**
+ * A file of this run in a folder it shares, for a result that is renamed once it is whole.
+ * @param {string} directory
+ * @param {string} name
+ */
+export function workFile(directory, name) {
+  const file = `${workName(directory)}-${name}`;
+  mine.add(file);
+  return file;
+}
+
+/** @param {string} directory */
+function workName(directory) {
+  return join(directory, `work-${hostname()}-${process.pid}`);
+}
+
+/** Removes this run's own folders and files at once, for a process that is about to end. */
+export function removeWork() {
+  // A killed child may write a last file meanwhile.
+  for (const path of mine) rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+}
+
+/**
+ * Removes what killed runs left: the work of dead processes of this host, and of any host after a day.
+ * @param {string} root
+ */
+export async function sweep(root) {
+  for (const name of await readdir(root).catch(() => [])) {
+    const owner = /^work-(.+)-(\d+)-[^-]+$/.exec(name);
+    if (owner === null) continue;
+    const path = join(root, name);
+    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    const dead = owner[1] === hostname() && !isAlive(Number(owner[2]));
+    if (dead || age > DAY) await rm(path, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** @param {unknown} error */
+export function codeOf(error) {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
