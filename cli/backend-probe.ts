@@ -1,0 +1,17 @@
+import { describe } from "../protocol/errors.ts";
+import { loadBackend } from "../worker/backend/load.ts";
+import type { ProbeAnswer } from "./backend.ts";
+
+/** Loads a backend in a process of its own and tells its parent what it is. */
+async function probe(wanted: string | undefined): Promise<ProbeAnswer> {
+  try {
+    if (wanted !== "auto" && wanted !== "tensorflow" && wanted !== "wasm")
+      throw new Error(`no backend ${wanted}`);
+    const { tf: _, ...backend } = await loadBackend(wanted);
+    return { backend };
+  } catch (error) {
+    return { error: describe(error) };
+  }
+}
+
+process.send?.(await probe(process.argv[2]), () => process.exit());

@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { closeJob } from "../../functions/coordinator/close.ts";
+import { wakeCoordinator } from "../../functions/coordinator/wake.ts";
+import { Unrecoverable } from "../../protocol/errors.ts";
+import { isEnded } from "../../protocol/records.ts";
+import { exitCodes } from "../exit.ts";
+import { outcomeLines } from "../outcome.ts";
+import { dataDirectory } from "../paths.ts";
+import { say } from "../say.ts";
+import { openExisting, type Target } from "../target.ts";
+
+const RUNNER_ENDS_MS = 30_000;
+const LOOK_MS = 100;
+
+/** `ps-submit cancel JOB`: ends a job; the version it has reached stays. */
+export async function cancel(job: string): Promise<number> {
+  const target = await openExisting(dataDirectory());
+  try {
+    const { cloud } = target;
+    const { state } = await cloud.jobs.state(job);
+    if (isEnded(state)) {
+      say([`${job} has ended already`, ...outcomeLines(state)]);
+      return exitCodes.succeeded;
+    }
+    const ended = await cloud.jobs.end(job, "stopped", "cancelled by its user");
+    if (await target.running().then((jobs) => jobs.has(job))) {
+      await wakeCoordinator(cloud, job, randomUUID());
+      await runnerEnds(target, job);
+    } else {
+      await closeJob(cloud, ended);
+    }
+    say(outcomeLines(ended));
+    return exitCodes.succeeded;
+  } finally {
+    target.close();
+  }
+}
+
+async function runnerEnds(target: Target, job: string): Promise<void> {
+  const deadline = Date.now() + RUNNER_ENDS_MS;
+  while ((await target.running()).has(job)) {
+    if (Date.now() > deadline) {
+      throw new Unrecoverable(
+        `${job} is cancelled, but the process that runs it has not ended in ${RUNNER_ENDS_MS / 1000} s`,
+      );
+    }
+    await sleep(LOOK_MS);
+  }
+}

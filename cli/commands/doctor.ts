@@ -1,0 +1,171 @@
+import { existsSync, readFileSync } from "node:fs";
+import { access, constants, mkdtemp, rm, statfs } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe } from "../../protocol/errors.ts";
+import { nativeStatus } from "../../scripts/native.mjs";
+import { probeBackend } from "../backend.ts";
+import { exitCodes } from "../exit.ts";
+import { short } from "../format.ts";
+import { dataDirectory, packageDirectory, program } from "../paths.ts";
+import { packageVersion } from "../provenance.ts";
+import { say } from "../say.ts";
+import { openTarget } from "../target.ts";
+import { styleFor } from "../view/style.ts";
+
+/** `bad` keeps jobs from running; `poor` does not. */
+type Finding = {
+  readonly grade: "good" | "poor" | "bad";
+  readonly what: string;
+  readonly found: string;
+  readonly fix?: string | undefined;
+};
+
+const OLDEST_NODE = [22, 18] as const;
+const LITTLE_SPACE_BYTES = 1e9;
+
+/** `ps-submit doctor`: what jobs find on this machine, and what to do about it. */
+export async function doctor(): Promise<number> {
+  const style = styleFor(process.stdout);
+  const marks = { good: style("green", "ok  "), poor: style("yellow", "note"), bad: style("red", "bad ") };
+  let worst = false;
+  for (const check of [
+    checkPackage,
+    checkNode,
+    checkMachine,
+    checkBackend,
+    checkNative,
+    checkFolder,
+    checkEndpoint,
+  ]) {
+    const { grade, what, found, fix } = await check();
+    say([
+      `${marks[grade]}  ${what.padEnd(12)}  ${found}`,
+      ...(fix ? [`                    to fix it: ${fix}`] : []),
+    ]);
+    worst ||= grade === "bad";
+  }
+  say([worst ? "jobs cannot run here until what is marked bad is fixed" : "jobs can run here"]);
+  return worst ? exitCodes.failed : exitCodes.succeeded;
+}
+
+function checkPackage(): Finding {
+  const missing = (["emulator", "functions", "worker"] as const).filter((name) => !existsSync(program(name)));
+  const found = `serverless-ps ${packageVersion()} in ${packageDirectory()}`;
+  if (missing.length === 0) return { grade: "good", what: "package", found };
+  return {
+    grade: "bad",
+    what: "package",
+    found: `${found}, not built: ${missing.join(", ")}`,
+    fix: "npm run build",
+  };
+}
+
+function checkNode(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [oldest, oldestMinor] = OLDEST_NODE;
+  const enough = major > oldest || (major === oldest && minor >= oldestMinor);
+  const found = `${process.version}, ${process.platform}-${process.arch}, ${process.execPath}`;
+  if (enough) return { grade: "good", what: "Node", found };
+  return { grade: "bad", what: "Node", found, fix: "npm ci (brings its own), then start with npx ps-submit" };
+}
+
+function checkMachine(): Finding {
+  const found = `${availableParallelism()} cores, ${short(totalmem())}B of memory`;
+  return { grade: "good", what: "machine", found };
+}
+
+async function checkBackend(): Promise<Finding> {
+  try {
+    const { name, version, device, note } = await probeBackend("auto");
+    return {
+      grade: note === undefined ? "good" : "poor",
+      what: "backend",
+      found: `${name} ${version} on ${device}`,
+    };
+  } catch (error) {
+    return { grade: "bad", what: "backend", found: describe(error), fix: "npm ci" };
+  }
+}
+
+function checkNative(): Finding {
+  const { available, version, directory, reason, fix } = nativeStatus();
+  const what = "TensorFlow";
+  if (available)
+    return { grade: "good", what, found: `native ${version ?? ""} in ${directory ?? "the package"}` };
+  return {
+    grade: "poor",
+    what,
+    found: `native library not available, about ten times slower: ${reason}`,
+    fix,
+  };
+}
+
+async function checkFolder(): Promise<Finding> {
+  const dataDir = dataDirectory();
+  const folder = existingParent(dataDir);
+  const what = "data folder";
+  try {
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const grade = free < LITTLE_SPACE_BYTES ? "poor" : "good";
+    return {
+      grade,
+      what,
+      found: `${dataDir}${existsSync(dataDir) ? "" : " (not there yet)"}, ${short(free)}B free`,
+    };
+  } catch (error) {
+    const fix = "export PS_DATA_DIR=/a/writable/folder";
+    return { grade: "bad", what, found: `${dataDir} cannot be written: ${describe(error)}`, fix };
+  }
+}
+
+function existingParent(directory: string): string {
+  return existsSync(directory) ? directory : existingParent(dirname(directory));
+}
+
+/** Starts the emulator where jobs would; in a folder of its own beside it when there is none yet. */
+async function checkEndpoint(): Promise<Finding> {
+  const dataDir = dataDirectory();
+  const what = "endpoint";
+  let trial: string | null = null;
+  try {
+    if (!existsSync(dataDir)) trial = await mkdtemp(join(existingParent(dataDir), ".ps-doctor-"));
+    const started = performance.now();
+    const target = await openTarget(trial ?? dataDir);
+    try {
+      await target.cloud.jobs.find("doctor");
+      const { waiting } = await target.cloud.queues.depth(target.cloud.updates);
+      const ms = (performance.now() - started).toFixed(0);
+      const found = `${target.environment.AWS_ENDPOINT_URL}, embedded S3 and SQS answer (${ms} ms, ${waiting} messages wait)`;
+      return { grade: "good", what, found };
+    } finally {
+      target.close();
+    }
+  } catch (error) {
+    return { grade: "bad", what, found: describe(error) };
+  } finally {
+    if (trial !== null) await removeTrial(trial);
+  }
+}
+
+async function removeTrial(directory: string): Promise<void> {
+  try {
+    const { pid } = JSON.parse(readFileSync(join(directory, "emulator.json"), "utf8")) as { pid: number };
+    process.kill(pid, "SIGTERM");
+    for (let looks = 0; looks < 100 && isAlive(pid); looks++) await sleep(20);
+  } catch {
+    // It did not start, or has ended already.
+  }
+  await rm(directory, { recursive: true, force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

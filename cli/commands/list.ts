@@ -1,0 +1,56 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { keys } from "../../protocol/keys.ts";
+import { isEnded } from "../../protocol/records.ts";
+import { exitCodes } from "../exit.ts";
+import { count, loss } from "../format.ts";
+import { dataDirectory } from "../paths.ts";
+import { say } from "../say.ts";
+import { openTarget, type Target } from "../target.ts";
+
+/** `ps-submit list`: every job of the data folder. */
+export async function list(): Promise<number> {
+  const dataDir = dataDirectory();
+  if (!existsSync(join(dataDir, "emulator.json"))) {
+    say([`no jobs in ${dataDir}`]);
+    return exitCodes.succeeded;
+  }
+  const target = await openTarget(dataDir);
+  try {
+    const folders = await target.cloud.store.listFolders(keys.jobs);
+    const names = folders.map((folder) => folder.slice(keys.jobs.length, -1));
+    const running = await target.running();
+    const rows = await Promise.all(names.map((name) => rowOf(target, running, name)));
+    say(
+      rows.length === 0
+        ? [`no jobs in ${dataDir}`]
+        : table([["JOB", "STATUS", "STEP", "LOSS", "UPDATED"], ...rows]),
+    );
+    return exitCodes.succeeded;
+  } finally {
+    target.close();
+  }
+}
+
+async function rowOf({ cloud }: Target, running: ReadonlySet<string>, job: string): Promise<string[]> {
+  const found = await cloud.jobs.findState(job);
+  if (!found) return [job, running.has(job) ? "submitting" : "half-submitted", "-", "-", "-"];
+  const { state } = found;
+  const status = isEnded(state) || running.has(job) ? state.status : "interrupted";
+  const step = `${count(state.version ?? 0)}/${count(state.steps)}`;
+  return [job, status, step, loss(state.loss), state.updatedAt.slice(0, 19).replace("T", " ")];
+}
+
+/** Columns as wide as their widest cell. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>(
+    (widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, cell.length)),
+    [],
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}

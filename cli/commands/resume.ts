@@ -1,0 +1,49 @@
+import { InvalidInput } from "../../protocol/errors.ts";
+import { dataDirectory } from "../paths.ts";
+import { say } from "../say.ts";
+import { takeUp, watchAlong } from "../take-up.ts";
+import { openExisting, type Target } from "../target.ts";
+import { inBackground } from "./background.ts";
+
+export type ResumeOptions = {
+  readonly steps?: number | undefined;
+  readonly workers?: number | undefined;
+  readonly detach?: boolean | undefined;
+};
+
+/** `ps-submit resume JOB`: goes on with a job that was stopped, failed or interrupted, or trains it further. */
+export async function resume(job: string, options: ResumeOptions, args: readonly string[]): Promise<number> {
+  const target = await openExisting(dataDirectory());
+  try {
+    const { state } = await target.cloud.jobs.state(job);
+    if (state.status === "succeeded" && options.steps === undefined) {
+      throw new InvalidInput(
+        `${job} has succeeded at step ${state.steps}; to train it further: npx ps-submit resume ${job} --steps N`,
+      );
+    }
+    if (state.status === "succeeded" && (options.steps ?? 0) <= state.steps) {
+      throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${options.steps}`);
+    }
+    if (options.detach) return await inBackground(target.dataDir, job, args);
+    return await resumeOn(target, job, options);
+  } finally {
+    target.close();
+  }
+}
+
+async function resumeOn(target: Target, job: string, { steps, workers }: ResumeOptions): Promise<number> {
+  const record = await target.cloud.jobs.record(job);
+  const hold = await target.claim(job);
+  if (hold === null) {
+    if (steps !== undefined) {
+      throw new InvalidInput(`${job} is running; --steps takes effect on a job that is not: cancel it first`);
+    }
+    say([`${job} is running in another process; watching it`]);
+    return watchAlong(target, record);
+  }
+  try {
+    return await takeUp({ target, record, hold, workers: workers ?? record.spec.workers, steps });
+  } finally {
+    hold.release();
+  }
+}

@@ -1,0 +1,84 @@
+import { isEnded, type JobRecord, type Manifest, type State } from "../../protocol/records.ts";
+import { exitCodes } from "../exit.ts";
+import { fingerprint } from "../fingerprint.ts";
+import { count, duration, loss, milliseconds, short } from "../format.ts";
+import { outcomeLines } from "../outcome.ts";
+import { dataDirectory } from "../paths.ts";
+import { say } from "../say.ts";
+import { openExisting } from "../target.ts";
+import { ratesOf } from "../view/progress.ts";
+import { describeBackend, describeModel } from "../view/render.ts";
+
+/** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
+export async function status(job: string, options: { readonly json?: boolean | undefined }): Promise<number> {
+  const target = await openExisting(dataDirectory());
+  try {
+    const { cloud } = target;
+    const record = await cloud.jobs.record(job);
+    const active = (await target.running()).has(job);
+    if (options.json) {
+      const { state, sha256 } = await fingerprint(cloud, job);
+      const layout = await cloud.jobs.layout(job);
+      const report = jsonReport(record, state, { active, sha256, parameters: layout?.parameters ?? null });
+      say([JSON.stringify(report)]);
+      return exitCodes.succeeded;
+    }
+    const { state } = await cloud.jobs.state(job);
+    const [layout, manifest] = await Promise.all([
+      cloud.jobs.layout(job),
+      state.version === null ? null : cloud.jobs.manifest(job, state.version),
+    ]);
+    say(humanReport({ record, state, active, manifest, parameters: layout?.parameters ?? null }));
+    return exitCodes.succeeded;
+  } finally {
+    target.close();
+  }
+}
+
+type Found = { readonly active: boolean; readonly sha256: string | null; readonly parameters: number | null };
+
+/** One object whose fields scripts can rely on. */
+export function jsonReport({ provenance }: JobRecord, state: State, { active, sha256, parameters }: Found) {
+  const { job, status, reason, version, steps, loss, evaluation, checkpoint, attempt } = state;
+  return {
+    ...{ job, status, active, reason, step: version ?? 0, steps, version, loss, evaluation, checkpoint },
+    ...{ sha256, parameters, attempt, backend: provenance.backend, device: provenance.device },
+    ...{ createdAt: state.createdAt, updatedAt: state.updatedAt, endedAt: state.endedAt },
+  };
+}
+
+type Seen = {
+  readonly record: JobRecord;
+  readonly state: State;
+  readonly active: boolean;
+  readonly manifest: Manifest | null;
+  readonly parameters: number | null;
+};
+
+export function humanReport(
+  { record, state, active, manifest, parameters }: Seen,
+  now = Date.now(),
+): string[] {
+  const running = active && !isEnded(state);
+  const size = parameters === null ? "" : `, ${short(parameters)} parameters`;
+  return [
+    ...(running
+      ? [`${state.job} is ${state.status}: step ${count(state.version ?? 0)} of ${count(state.steps)}`]
+      : outcomeLines(state)),
+    `  model       ${describeModel(record)}${size}`,
+    `  backend     ${describeBackend(record)}`,
+    `  loss        ${loss(state.loss)}${heldOut(state)}`,
+    ...(running ? rateLine(manifest) : []),
+    ...(state.checkpoint ? [`  checkpoint  step ${count(state.checkpoint.version)}`] : []),
+    `  updated     ${duration(now - Date.parse(state.updatedAt))} ago`,
+  ];
+}
+
+const heldOut = ({ evaluation }: State): string =>
+  evaluation ? `, held out ${loss(evaluation.loss)} at step ${count(evaluation.version)}` : "";
+
+function rateLine(manifest: Manifest | null): string[] {
+  const rates = ratesOf(manifest?.metrics.slice(-50) ?? []);
+  if (rates === null) return [];
+  return [`  speed       ${count(rates.tokensPerSecond)} tokens/s, ${milliseconds(rates.stepMs)} ms a step`];
+}

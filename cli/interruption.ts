@@ -1,0 +1,51 @@
+export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** What the user's Ctrl-C, and the system's requests to end, mean for a command that takes its time to end. */
+export type Interruption = {
+  /** Aborted by the first signal, with its name as the reason. */
+  readonly first: AbortSignal;
+  /** Aborted by the second: end at once. */
+  readonly second: AbortSignal;
+  /** The first signal that came. */
+  received(): Signal | null;
+  /** Gives signals their usual meaning again. */
+  close(): void;
+};
+
+export function listenForInterruption(): Interruption {
+  const [first, second] = [new AbortController(), new AbortController()];
+  let received: Signal | null = null;
+  const listeners = SIGNALS.map((signal) => {
+    const listener = () => {
+      if (received !== null) return second.abort(signal);
+      received = signal;
+      first.abort(signal);
+    };
+    process.on(signal, listener);
+    return { signal, listener };
+  });
+  return {
+    first: first.signal,
+    second: second.signal,
+    received: () => received,
+    close: () => {
+      for (const { signal, listener } of listeners) process.off(signal, listener);
+    },
+  };
+}
+
+/** Waits, but not beyond the abortion of `signal`. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,89 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { describe, InvalidInput } from "../protocol/errors.ts";
+import { type JobSpec, jobName, parseJob } from "../protocol/job.ts";
+import { applyOverrides } from "./overrides.ts";
+
+/** A job file, read and validated. */
+export type Draft = {
+  readonly spec: JobSpec;
+  /** The file of `data.path`; null for generated data. */
+  readonly textFile: string | null;
+};
+
+/**
+ * Reads a job file and applies `--set`.
+ *
+ * @throws InvalidInput with every problem found
+ */
+export function readJobFile(file: string, assignments: readonly string[]): Draft {
+  const written = parseJson(file, readText(file));
+  const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
+  const spec = validate(named, file, written.name === undefined);
+  return { spec, textFile: spec.data.type === "text" ? resolve(dirname(file), spec.data.path) : null };
+}
+
+function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {
+  const missing = missingData(job, file);
+  try {
+    const spec = parseJob(job, file);
+    if (missing === null) return spec;
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    const hint = nameIsFiles && !jobName.safeParse(job.name).success;
+    const problems = error.problems.map((problem) =>
+      hint && problem.startsWith(`${file}: name `)
+        ? `${problem}, from the file's name; set "name" in the file, or --set name=...`
+        : problem,
+    );
+    throw new InvalidInput([...problems, ...(missing === null ? [] : [missing])], { cause: error });
+  }
+  throw new InvalidInput(missing);
+}
+
+/** The problem of a `data.path` that names no file, whatever else is wrong. */
+function missingData(job: Record<string, unknown>, file: string): string | null {
+  const path = (job.data as { path?: unknown } | null | undefined)?.path;
+  if (typeof path !== "string" || path === "") return null;
+  const text = resolve(dirname(file), path);
+  if (statSync(text, { throwIfNoEntry: false })?.isFile()) return null;
+  const rule = existsSync(text) ? "must be a text file" : "must name a file that exists";
+  return `${file}: data.path ${rule}, got "${path}" (that is ${text})`;
+}
+
+function readText(file: string): string {
+  if (!existsSync(file)) {
+    throw new InvalidInput(`there is no job file ${file}; give a job file or a command (ps-submit --help)`);
+  }
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new InvalidInput(`${file} can't be read: ${describe(cause)}`, { cause });
+  }
+}
+
+function parseJson(file: string, text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInput(`${file} is not JSON${placeOf(cause, text)}`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new InvalidInput(`${file} must hold one JSON object, { "model": ..., "data": ..., ... }`);
+}
+
+function placeOf(error: unknown, text: string): string {
+  if (text.trim() === "") return ": it is empty; examples/ has job files to start from";
+  const message = error instanceof Error ? error.message : String(error);
+  const [, line, column] = /line (\d+) column (\d+)/.exec(message) ?? [];
+  const lines = text.trimEnd().split("\n");
+  const where =
+    line === undefined
+      ? ` at its end, line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`
+      : ` at line ${line}, column ${column}`;
+  const what = message.replace(/ (in JSON )?at position .*$/, "").replace(/, ".*$/s, "");
+  return `${where}: ${what}. Look there for a missing quote, or a comma too few or too many`;
+}

@@ -1,0 +1,22 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Where S3 and SQS keep their data, and jobs their logs. */
+export function dataDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  return resolve(env.PS_DATA_DIR || ".ps");
+}
+
+export const logDirectory = (dataDir: string, job: string): string => join(dataDir, "logs", job);
+
+/** The bundle of a process that ps-submit starts. */
+export function program(name: "emulator" | "functions" | "worker" | "backend-probe" | "ps-submit"): string {
+  return join(packageDirectory(), "dist", `${name}.js`);
+}
+
+/** This package's folder, from a bundle in dist/ as from the source. */
+export function packageDirectory(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, "package.json"))) directory = dirname(directory);
+  return directory;
+}

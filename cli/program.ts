@@ -1,0 +1,152 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+
+/** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
+
+type Result = (code: number) => void;
+
+const EXIT_CODES = `
+Exit codes: 0 succeeded, 1 the job failed, 2 wrong input or usage, 3 the job was stopped,
+4 trouble with the machine (disk, endpoint, backend), 130 interrupted (Ctrl-C).
+Data is kept in ./.ps; PS_DATA_DIR names another folder.`;
+
+/**
+ * @param args the arguments after the program's name
+ * @param end gets the exit code of the command that ran
+ */
+export function defineProgram(version: string, args: readonly string[], end: Result): Command {
+  const program = new Command("ps-submit")
+    .description("Trains a model with a serverless parameter server: here, on S3 and SQS of its own")
+    .version(version)
+    .enablePositionalOptions()
+    .showHelpAfterError("(ps-submit --help shows how it is used)")
+    .argument("[jobfile]", "the job to run: submits it, or goes on with it where it stands")
+    .option("--set <field=value>", "override a field of the job file; may be repeated", collect, [])
+    .addOption(workersOption())
+    .option("--detach", "run in the background")
+    .addHelpText(
+      "after",
+      examples(
+        "examples/shakespeare.json",
+        "job.json --set steps=20 --set optimizer.learningRate=1e-3",
+        "job.json --workers 4 --detach",
+      ) + EXIT_CODES,
+    )
+    .action(async (file: string | undefined, options) => {
+      if (file === undefined) return program.help({ error: true });
+      const { submit } = await import("./commands/submit.ts");
+      end(await submit(file, options, args));
+    });
+  defineViews(program, end);
+  defineControl(program, args, end);
+  defineResults(program, end);
+  program
+    .command("doctor")
+    .description("show what jobs find on this machine, and how to fix what they miss")
+    .addHelpText("after", examples("doctor"))
+    .action(async () => end(await (await import("./commands/doctor.ts")).doctor()));
+  return program;
+}
+
+function defineViews(program: Command, end: Result): void {
+  program
+    .command("status")
+    .description("show how a job stands")
+    .argument("<job>")
+    .option("--json", "print one JSON object: job, status, active, step, steps, loss, reason, sha256, ...")
+    .addHelpText("after", examples("status shakespeare", "status shakespeare --json | jq -r .sha256"))
+    .action(async (job, options) => end(await (await import("./commands/status.ts")).status(job, options)));
+  program
+    .command("watch")
+    .description("show how a job goes that runs elsewhere; Ctrl-C leaves it running")
+    .argument("<job>")
+    .addHelpText("after", examples("watch shakespeare"))
+    .action(async (job) => end(await (await import("./commands/watch.ts")).watch(job)));
+  program
+    .command("list")
+    .description("list all jobs")
+    .addHelpText("after", examples("list"))
+    .action(async () => end(await (await import("./commands/list.ts")).list()));
+  program
+    .command("logs")
+    .description("print what a job's processes wrote")
+    .argument("<job>")
+    .argument("[process]", "only this one: runner, functions, worker-0, ...")
+    .option("-f, --follow", "go on until the job has ended")
+    .addHelpText("after", examples("logs shakespeare", "logs shakespeare worker-0 --follow"))
+    .action(async (job, name, options) =>
+      end(await (await import("./commands/logs.ts")).logs(job, name, options)),
+    );
+}
+
+function defineControl(program: Command, args: readonly string[], end: Result): void {
+  program
+    .command("cancel")
+    .description("end a job; what it has reached is kept")
+    .argument("<job>")
+    .addHelpText("after", examples("cancel shakespeare"))
+    .action(async (job) => end(await (await import("./commands/cancel.ts")).cancel(job)));
+  program
+    .command("resume")
+    .description("go on with a job that was stopped, failed or interrupted, or train it further")
+    .argument("<job>")
+    .option("--steps <n>", "train until this step", wholeNumber(1))
+    .addOption(workersOption())
+    .option("--detach", "run in the background")
+    .addHelpText("after", examples("resume shakespeare", "resume shakespeare --steps 5000"))
+    .action(async (job, options) => {
+      const { resume } = await import("./commands/resume.ts");
+      end(await resume(job, options, args));
+    });
+}
+
+function defineResults(program: Command, end: Result): void {
+  program
+    .command("pull")
+    .description("write a job's model to a directory that Hugging Face tools load")
+    .argument("<job>")
+    .argument("<directory>", "must be empty, or not there")
+    .option("--version <n>", "this version; default: the latest", wholeNumber(0))
+    .addHelpText("after", examples("pull shakespeare model/", "pull shakespeare model-500/ --version 500"))
+    .action(async (job, dir, options) =>
+      end(await (await import("./commands/pull.ts")).pull(job, dir, options)),
+    );
+  program
+    .command("generate")
+    .description("print text from a job's latest version, while it runs or after")
+    .argument("<job>")
+    .requiredOption("--prompt <text>", "what the text begins with")
+    .option("--max-new-tokens <n>", "length of what is added", wholeNumber(1), 200)
+    .option("--temperature <t>", "below 1 bolder, above 1 more varied; 0: always the likeliest", decimal, 0.8)
+    .option("--top-k <n>", "draw from the n likeliest tokens only", wholeNumber(1))
+    .option("--seed <n>", "same seed, same text; default: another one each time", wholeNumber(0))
+    .addHelpText(
+      "after",
+      examples(
+        'generate shakespeare --prompt "ROMEO:"',
+        'generate shakespeare --prompt "O" --top-k 10 --seed 7',
+      ),
+    )
+    .action(async (job, flags) => end(await (await import("./commands/generate.ts")).generate(job, flags)));
+}
+
+const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+
+const workersOption = (): Option =>
+  new Option("--workers <n>", "worker processes; never changes the result").argParser(wholeNumber(1));
+
+const examples = (...lines: readonly string[]): string =>
+  `\nExamples:\n${lines.map((line) => `  npx ps-submit ${line}\n`).join("")}`;
+
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+  };
+}
+
+function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("It must be a number of at least 0.");
+}

@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+export type ProcessPlan = {
+  readonly name: string;
+  readonly script: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What it prints is added to this file. */
+  readonly log: string;
+};
+
+export type ProcessEvent =
+  | { readonly kind: "died"; readonly name: string; readonly how: string }
+  /** It failed at once, again and again: starting it once more will not help. */
+  | { readonly kind: "hopeless"; readonly name: string; readonly reason: string };
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5000;
+/** A process that lived for less has failed to start. */
+const QUICK_MS = 5000;
+const QUICK_FAILURES = 5;
+/** Deaths by kill -9 are somebody else's doing, up to a point. */
+const QUICK_KILLS = 20;
+const TAIL_LINES = 5;
+const TAIL_CHARACTERS = 2000;
+
+/**
+ * A child process that is started again when it dies. It is tied to this process by an IPC channel, at whose end it
+ * exits by itself; and it has a session of its own, so that Ctrl-C in the terminal reaches only this process.
+ */
+export class Supervised {
+  readonly #plan: ProcessPlan;
+  readonly #tell: (event: ProcessEvent) => void;
+  #child: ChildProcess | null = null;
+  #ended: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  #quick = { failures: 0, kills: 0 };
+
+  constructor(plan: ProcessPlan, tell: (event: ProcessEvent) => void) {
+    this.#plan = plan;
+    this.#tell = tell;
+    mkdirSync(dirname(plan.log), { recursive: true });
+    this.#start();
+  }
+
+  get alive(): boolean {
+    return this.#child !== null;
+  }
+
+  /** Asks the process to end, and kills it after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#child?.kill("SIGTERM");
+    const killer = setTimeout(() => this.kill(), graceMs);
+    await this.#ended;
+    clearTimeout(killer);
+  }
+
+  /** Ends the process at once. */
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#child?.kill("SIGKILL");
+  }
+
+  #start(): void {
+    const { script, environment, log } = this.#plan;
+    const output = openSync(log, "a");
+    writeSync(output, `--- ${new Date().toISOString()} started\n`);
+    const logStart = statSync(log).size;
+    const started = Date.now();
+    const child = spawn(process.execPath, ["--enable-source-maps", script], {
+      env: environment,
+      stdio: ["ignore", output, output, "ipc"],
+      detached: true,
+    });
+    closeSync(output);
+    this.#child = child;
+    this.#ended = new Promise((resolve) => {
+      const end = (how: string, code: number | null) => {
+        if (this.#child !== child) return;
+        this.#child = null;
+        resolve();
+        if (!this.#stopping) this.#again(how, code, Date.now() - started, logStart);
+      };
+      child.once("error", (error) => end(error.message, -1));
+      child.once("exit", (code, signal) =>
+        end(signal ?? `exit status ${code}`, signal === "SIGKILL" ? null : (code ?? -1)),
+      );
+    });
+  }
+
+  /** @param code of the exit; null for kill -9, -1 for other signals */
+  #again(how: string, code: number | null, livedMs: number, logStart: number): void {
+    const { name } = this.#plan;
+    if (livedMs > QUICK_MS || code === 0) this.#quick = { failures: 0, kills: 0 };
+    else if (code === null) this.#quick.kills++;
+    else this.#quick.failures++;
+    const { failures, kills } = this.#quick;
+    if (failures >= QUICK_FAILURES || kills >= QUICK_KILLS) {
+      const reason = `${name} failed ${failures + kills} times in a row (${how}): ${this.#tail(logStart)}`;
+      this.#tell({ kind: "hopeless", name, reason });
+      return;
+    }
+    if (code !== 0) this.#tell({ kind: "died", name, how });
+    const pause = code === 0 ? LONGEST_PAUSE_MS / 5 : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
+    this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
+  }
+
+  #tail(start: number): string {
+    const lines = readFileSync(this.#plan.log).subarray(start).toString().trim().split("\n");
+    return lines.slice(-TAIL_LINES).join("\n").slice(-TAIL_CHARACTERS) || "it printed nothing";
+  }
+}

@@ -1,0 +1,93 @@
+import type { Hold } from "../local/emulator/client.ts";
+import { InvalidInput } from "../protocol/errors.ts";
+import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
+import { beginJob, continueJob, resumeJob } from "./create.ts";
+import { isDetached, reportUnderWay } from "./detach.ts";
+import { codeOfSignal, codeOfStatus, exitCodes } from "./exit.ts";
+import { count } from "./format.ts";
+import { listenForInterruption } from "./interruption.ts";
+import { outcomeLines } from "./outcome.ts";
+import { runJob } from "./runner.ts";
+import { say } from "./say.ts";
+import type { Target } from "./target.ts";
+import { reporterFor } from "./view/reporter.ts";
+import { watchJob } from "./watcher.ts";
+
+export type TakeUp = {
+  readonly target: Target;
+  readonly record: JobRecord;
+  readonly hold: Hold;
+  readonly workers: number;
+  /** More steps than the job had so far. */
+  readonly steps?: number | undefined;
+};
+
+/** Begins a job, or goes on with it from wherever it stands, until it ends. Returns the exit code. */
+export async function takeUp({ target, record, hold, workers, steps }: TakeUp): Promise<number> {
+  const { name } = record.spec;
+  const found = await target.cloud.jobs.findState(name);
+  if (found?.state.status === "succeeded" && (steps ?? 0) <= found.state.steps) {
+    hold.release();
+    say(outcomeLines(found.state));
+    return exitCodes.succeeded;
+  }
+  const state = found
+    ? await goOn(target, found.state, steps ?? found.state.steps)
+    : await beginJob(target.cloud, record);
+  const interruption = listenForInterruption();
+  const reporter = reporterFor(process.stdout);
+  reportUnderWay();
+  try {
+    const last = await runJob({ target, record, state, workers, hold, reporter, interruption });
+    reporter.close();
+    say(outcomeLines(last));
+    const signal = interruption.received();
+    return signal !== null && last.status === "stopped" ? codeOfSignal(signal) : codeOfStatus(last.status);
+  } finally {
+    reporter.close();
+    interruption.close();
+  }
+}
+
+async function goOn({ cloud }: Target, state: State, steps: number): Promise<State> {
+  const { job, version } = state;
+  if (steps <= (version ?? 0) && steps !== state.steps) {
+    throw new InvalidInput(`--steps must be more than the ${count(version ?? 0)} steps done, got ${steps}`);
+  }
+  const at = `at step ${count(version ?? 0)} of ${count(state.steps)}`;
+  if (isEnded(state)) {
+    say([`${job} ${state.status === "succeeded" ? "ended" : `was ${state.status}`} ${at}; going on`]);
+    return resumeJob(cloud, state, steps);
+  }
+  say([`${job} was interrupted ${at}; going on`]);
+  const current =
+    steps === state.steps ? state : await cloud.jobs.change(job, (known) => ({ ...known, steps }));
+  await continueJob(cloud, current);
+  return current;
+}
+
+/** Watches a job that another process runs, until it ends or the user has seen enough. Returns the exit code. */
+export async function watchAlong(target: Target, record: JobRecord): Promise<number> {
+  const { name } = record.spec;
+  if (isDetached()) {
+    say([`${name} is running already; watch it with: npx ps-submit watch ${name}`]);
+    return exitCodes.succeeded;
+  }
+  const interruption = listenForInterruption();
+  const reporter = reporterFor(process.stdout);
+  try {
+    const { state, how } = await watchJob(target, record, reporter, interruption);
+    reporter.close();
+    if (how === "left") {
+      say([
+        `${name} goes on; watch it again with: npx ps-submit watch ${name}, end it with: npx ps-submit cancel ${name}`,
+      ]);
+      return exitCodes.interrupted;
+    }
+    say(outcomeLines(state));
+    return how === "abandoned" ? exitCodes.stopped : codeOfStatus(state.status);
+  } finally {
+    reporter.close();
+    interruption.close();
+  }
+}

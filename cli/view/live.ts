@@ -1,0 +1,54 @@
+import { stripVTControlCharacters } from "node:util";
+import type { Progress } from "./progress.ts";
+import { renderBlock } from "./render.ts";
+import type { Reporter } from "./reporter.ts";
+import { styleFor } from "./style.ts";
+
+const FRAME_MS = 100;
+const HIDE_CURSOR = "\x1b[?25l";
+const SHOW_CURSOR = "\x1b[?25h";
+const CLEAR_BELOW = "\x1b[J";
+
+/** A block at the bottom of the terminal that is painted over; events scroll above it. */
+export function liveReporter(stream: NodeJS.WriteStream): Reporter {
+  const style = styleFor(stream);
+  let latest: Progress | null = null;
+  let events: string[] = [];
+  let painted = 0;
+  const paint = () => {
+    const block = latest === null ? [] : renderBlock(latest, Date.now(), style);
+    // A block higher than the window would scroll, and then not be painted over.
+    const lines = block
+      .slice(0, Math.max(1, (stream.rows || 24) - 1))
+      .map((line) => cut(line, stream.columns || 80));
+    const up = painted > 0 ? `\x1b[${painted}A` : "";
+    const said = events.map((text) => `  ${style("dim", "•")} ${text}\n`).join("");
+    stream.write(`${up}\r${CLEAR_BELOW}${said}${lines.map((line) => `${line}\n`).join("")}`);
+    events = [];
+    painted = lines.length;
+  };
+  stream.write(HIDE_CURSOR);
+  const restore = () => stream.write(SHOW_CURSOR);
+  process.once("exit", restore);
+  const timer = setInterval(paint, FRAME_MS);
+  return {
+    event(text) {
+      events = [...events, text];
+    },
+    update(progress) {
+      latest = progress;
+    },
+    close() {
+      clearInterval(timer);
+      paint();
+      process.off("exit", restore);
+      restore();
+    },
+  };
+}
+
+/** A line that is wider than the terminal would wrap, and the block then lose count of its height. */
+function cut(line: string, columns: number): string {
+  if (stripVTControlCharacters(line).length <= columns) return line;
+  return stripVTControlCharacters(line).slice(0, columns - 1);
+}

@@ -1,0 +1,76 @@
+import type { JobRecord, Metrics, State } from "../../protocol/records.ts";
+
+/** Everything a view shows of a job, as one value that grows with what is heard. */
+export type Progress = {
+  readonly job: string;
+  readonly record: JobRecord;
+  readonly parameters: number | null;
+  readonly state: State | null;
+  /** The latest steps, for rates. */
+  readonly recent: readonly Metrics[];
+  /** The whole curve, thinned evenly. */
+  readonly curve: readonly { readonly version: number; readonly loss: number }[];
+  readonly workers: { readonly alive: number; readonly wanted: number } | null;
+  /** What goes on while there are no steps to show. */
+  readonly activity: string;
+  /** When what is shown began, in milliseconds since 1970. */
+  readonly since: number;
+};
+
+const RECENT_STEPS = 50;
+const CURVE_POINTS = 512;
+
+export function beginProgress(record: JobRecord, since: number): Progress {
+  return {
+    job: record.spec.name,
+    record,
+    parameters: null,
+    state: null,
+    recent: [],
+    curve: [],
+    workers: null,
+    activity: "",
+    since,
+  };
+}
+
+/** Takes in the steps since the last time, in order. */
+export function addSteps(progress: Progress, steps: readonly Metrics[]): Progress {
+  if (steps.length === 0) return progress;
+  const recent = [...progress.recent, ...steps].slice(-RECENT_STEPS);
+  const curve = [...progress.curve, ...steps.map(({ version, loss }) => ({ version, loss }))];
+  return { ...progress, recent, curve: curve.length > CURVE_POINTS ? thin(curve) : curve };
+}
+
+/** Every second point, and always the last. */
+const thin = <T>(points: readonly T[]): T[] => points.filter((_, i) => (points.length - 1 - i) % 2 === 0);
+
+export type Rates = {
+  readonly tokensPerSecond: number;
+  readonly stepMs: number;
+  readonly phases: Readonly<Record<"pull" | "compute" | "push" | "aggregate" | "other", number>>;
+};
+
+/** Means over the latest steps; null before the first. */
+export function ratesOf(recent: readonly Metrics[]): Rates | null {
+  if (recent.length === 0) return null;
+  const mean = (of: (step: Metrics) => number) =>
+    recent.reduce((sum, step) => sum + of(step), 0) / recent.length;
+  const stepMs = mean((step) => step.stepMs);
+  const [pull, compute, push, aggregate] = [
+    mean((step) => step.pullMs),
+    mean((step) => step.computeMs),
+    mean((step) => step.pushMs),
+    mean((step) => step.aggregateMs),
+  ];
+  const other = Math.max(0, stepMs - pull - compute - push - aggregate);
+  const tokensPerSecond = stepMs > 0 ? (mean((step) => step.tokens) * 1000) / stepMs : 0;
+  return { tokensPerSecond, stepMs, phases: { pull, compute, push, aggregate, other } };
+}
+
+/** Milliseconds to the last step at the present rate; null before it is known. */
+export function etaOf({ state, recent }: Progress): number | null {
+  const rates = ratesOf(recent);
+  if (state === null || rates === null || rates.stepMs === 0) return null;
+  return (state.steps - (state.version ?? 0)) * rates.stepMs;
+}

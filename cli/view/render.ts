@@ -1,0 +1,101 @@
+import type { JobRecord } from "../../protocol/records.ts";
+import { count, duration, loss, milliseconds, short } from "../format.ts";
+import { bar, sparkline } from "./chart.ts";
+import { etaOf, type Progress, ratesOf } from "./progress.ts";
+import type { Style } from "./style.ts";
+
+/** What a view prints, as pure functions of the progress. */
+
+const BAR_WIDTH = 44;
+const CURVE_WIDTH = 32;
+
+/** `gpt2 4x128, context 64` or `linear 10x10`, for a heading. */
+export function describeModel({ spec }: JobRecord): string {
+  const { model } = spec;
+  return model.type === "gpt2"
+    ? `gpt2 ${model.layers}x${model.width}, context ${model.context}`
+    : `linear ${model.inputs}x${model.outputs}`;
+}
+
+export function describeBackend({ provenance }: JobRecord): string {
+  return `${provenance.backend} ${provenance.library} on ${provenance.device}`;
+}
+
+/** The block that the live view repaints. */
+export function renderBlock(progress: Progress, now: number, style: Style): string[] {
+  const { job, record, parameters, state } = progress;
+  const size = parameters === null ? "" : `, ${short(parameters)} parameters`;
+  const { spec } = record;
+  const shape = `${spec.ranks} ranks x batch ${spec.batch}, ${spec.shards} ${spec.shards === 1 ? "shard" : "shards"}`;
+  return [
+    "",
+    `  ${style("bold", job)}  ${describeModel(record)}${size}`,
+    `  ${style("dim", `${describeBackend(record)} · ${spec.optimizer.type} · ${shape}`)}`,
+    "",
+    ...(state?.version || progress.recent.length > 0
+      ? stepLines(progress, style)
+      : [startLine(progress, style)]),
+    `  ${timeLine(progress, now, style)}`,
+    "",
+  ];
+}
+
+function startLine({ activity, workers }: Progress, style: Style): string {
+  const ready = workers === null ? "" : `, ${workers.alive} of ${workers.wanted} workers up`;
+  return `  ${style("cyan", `${activity || "starting"} ...`)}${style("dim", ready)}`;
+}
+
+function stepLines(progress: Progress, style: Style): string[] {
+  const { state, recent, curve } = progress;
+  const version = state?.version ?? 0;
+  const steps = state?.steps ?? progress.record.spec.steps;
+  const latest = recent.at(-1)?.loss ?? state?.loss;
+  const evaluation = state?.evaluation;
+  const heldOut = evaluation
+    ? `   held out ${style("bold", loss(evaluation.loss))} ${style("dim", `at ${count(evaluation.version)}`)}`
+    : "";
+  const line = sparkline(
+    curve.map((point) => point.loss),
+    CURVE_WIDTH,
+  );
+  return [
+    `  ${style("green", bar(version / steps, BAR_WIDTH))}  step ${style("bold", count(version))} of ${count(steps)}`,
+    `  loss ${style("bold", loss(latest))}  ${style("cyan", line)}${heldOut}`,
+    ...rateLines(progress, style),
+  ];
+}
+
+function rateLines({ recent, workers }: Progress, style: Style): string[] {
+  const rates = ratesOf(recent);
+  if (rates === null) return [];
+  const phases = Object.entries(rates.phases)
+    .map(([name, ms]) => `${name} ${milliseconds(ms)}`)
+    .join("  ");
+  const alive = workers === null ? new Set(recent.flatMap((step) => step.workers)).size : workers.alive;
+  const wanted = workers === null ? "" : ` of ${workers.wanted}`;
+  return [
+    `  ${count(rates.tokensPerSecond)} tokens/s   ${alive}${wanted} workers`,
+    `  ${milliseconds(rates.stepMs)} ms a step: ${style("dim", phases)}`,
+  ];
+}
+
+function timeLine(progress: Progress, now: number, style: Style): string {
+  const eta = progress.state?.status === "running" ? etaOf(progress) : null;
+  const left = eta === null ? "" : `   eta ${duration(eta)}`;
+  const finishing =
+    progress.state?.status === "finishing" ? style("cyan", "   writing the last checkpoint ...") : "";
+  return `elapsed ${duration(now - progress.since)}${left}${finishing}`;
+}
+
+/** One line for logs and pipes: `step 100/2000  loss 2.512  12,900 tok/s  eta 2m10s`. */
+export function renderLine(progress: Progress): string {
+  const { state, recent } = progress;
+  const rates = ratesOf(recent);
+  const eta = etaOf(progress);
+  return [
+    `step ${state?.version ?? 0}/${state?.steps ?? progress.record.spec.steps}`,
+    `loss ${loss(recent.at(-1)?.loss ?? state?.loss)}`,
+    ...(rates === null ? [] : [`${count(rates.tokensPerSecond)} tok/s`]),
+    ...(eta === null ? [] : [`eta ${duration(eta)}`]),
+  ].join("  ");
+}
