@@ -59,7 +59,8 @@ function isThere(name, source) {
  * @param {readonly import("esbuild").OutputFile[]} files
  */
 async function publish(files) {
-  const isChunk = (/** @type {import("esbuild").OutputFile} */ file) => file.path.includes(`${sep}chunks${sep}`);
+  const isChunk = (/** @type {import("esbuild").OutputFile} */ file) =>
+    file.path.includes(`${sep}chunks${sep}`);
   await mkdir(join(dist, "chunks"), { recursive: true });
   for (const file of [...files.filter(isChunk), ...files.filter((file) => !isChunk(file))]) {
     const aside = `${file.path}.${process.pid}`;
