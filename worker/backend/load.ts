@@ -12,7 +12,7 @@ export interface Backend {
   readonly device: "cpu" | "gpu";
   /** Of the native TensorFlow library, or of the wasm backend. */
   readonly version: string;
-  /** The settings in force that can change the bits of a result: provenance. */
+  /** What can change the bits of a result beside the version: settings in force and the processor. Provenance. */
   readonly flags: Readonly<Record<string, string>>;
   /** Why this is not the native library, when any backend was wanted. */
   readonly note?: string;

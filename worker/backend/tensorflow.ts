@@ -1,3 +1,4 @@
+import { cpus } from "node:os";
 import util from "node:util";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import { Unrecoverable } from "../../protocol/errors.ts";
@@ -77,11 +78,11 @@ function restoreUtilHelpers(): void {
   helpers.isArray ??= Array.isArray;
 }
 
+/** With the processor: AVX2 and AVX-512 kernels add in another order, so the same job has other bits on them. */
 function flagsInForce(): Record<string, string> {
-  return Object.fromEntries(
-    FLAGS_THAT_CHANGE_BITS.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const set = FLAGS_THAT_CHANGE_BITS.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { cpu: cpus()[0]?.model.trim() ?? process.arch, ...Object.fromEntries(set) };
 }
