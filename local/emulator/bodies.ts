@@ -1,17 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, mkdirSync, readdirSync, unlink, unlinkSync } from "node:fs";
-import { type FileHandle, open, statfs } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
-import { ApiError, asApiError, storageFull } from "./errors.ts";
+import { type DiskRoom, SMALL_BODY_BYTES } from "./disk-room.ts";
+import { ApiError, asApiError } from "./errors.ts";
 
-const MIB = 1024 * 1024;
-/** Bodies up to this size live in the database, and may use the reserve. */
-export const SMALL_BODY_BYTES = 64 * 1024;
-/** Kept free on the disk, so that a full one can still take the small writes that say so. */
-export const RESERVE_BYTES = 32 * MIB;
-
+const READ_BYTES = 1024 * 1024;
 /** A stored piece of an object's bytes. */
 export type Segment = { readonly file: string; readonly size: number };
 
@@ -32,32 +28,24 @@ export type Incoming = {
   readonly crc32: () => string | undefined;
 };
 
-/** Bytes free for this process on the disk that holds a folder. */
-export async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
-}
-
 /**
  * Bodies of objects, as files. A file's name is random and used once, so writing one never harms another:
  * the database row that names it is its commit, and files no row names are swept away at the next start.
  */
 export class Bodies {
   readonly #folder: string;
-  readonly #freeBytes: () => Promise<number>;
-  /** Bytes that bodies still on their way have been promised. */
-  #promised = 0;
+  readonly #room: DiskRoom;
   readonly #readers = new Map<string, number>();
   /** Files to remove once nobody reads them. */
   readonly #doomed = new Set<string>();
 
-  constructor(folder: string, freeBytes: () => Promise<number>) {
+  constructor(folder: string, room: DiskRoom) {
     this.#folder = folder;
-    this.#freeBytes = freeBytes;
+    this.#room = room;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
-  /** Receives a body whole, verified and on disk. Leaves nothing behind if it fails. */
+  /** Receives a body whole and verified: small ones into memory, others onto the disk. A failure leaves nothing. */
   async receive(incoming: Incoming, smallBytes = SMALL_BODY_BYTES): Promise<Body> {
     const digest = new Digest();
     if (incoming.size <= smallBytes) {
@@ -100,7 +88,11 @@ export class Bodies {
 
   async *#chunks(slices: readonly Slice[]): AsyncGenerator<Buffer> {
     for (const { file, from, to } of slices) {
-      yield* createReadStream(join(this.#folder, file), { start: from, end: to - 1, highWaterMark: MIB });
+      yield* createReadStream(join(this.#folder, file), {
+        start: from,
+        end: to - 1,
+        highWaterMark: READ_BYTES,
+      });
     }
   }
 
@@ -113,16 +105,15 @@ export class Bodies {
 
   async #write(file: string, incoming: Incoming, digest: Digest): Promise<void> {
     let outstanding = incoming.size;
-    this.#promised += outstanding;
+    await this.#room.promise(outstanding);
     try {
-      await this.#requireRoom(incoming.size);
       await using handle = await open(join(this.#folder, file), "wx", 0o600);
       let writing: Promise<void> = Promise.resolve();
       for await (const chunk of incoming.chunks) {
         digest.update(chunk);
         await writing;
         outstanding -= chunk.length;
-        this.#promised -= chunk.length;
+        this.#room.settle(chunk.length);
         if (outstanding < 0) throw incomplete(incoming.size, digest.size);
         writing = handle.writeFile(chunk);
         // Awaited above or below; this keeps a failure from counting as unhandled in between.
@@ -131,18 +122,9 @@ export class Bodies {
       await writing;
       await handle.sync();
     } finally {
-      this.#promised -= outstanding;
+      this.#room.settle(outstanding);
     }
     await syncFolder(this.#folder);
-  }
-
-  async #requireRoom(size: number): Promise<void> {
-    if (size <= SMALL_BODY_BYTES) return;
-    const left = (await this.#freeBytes()) - this.#promised;
-    if (left >= RESERVE_BYTES) return;
-    const mib = (bytes: number) => `${Math.floor(bytes / MIB)} MiB`;
-    const rule = `a disk must keep ${mib(RESERVE_BYTES)} free, a body of ${mib(size)} would leave ${mib(left)}`;
-    throw storageFull(this.#folder, rule);
   }
 }
 

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
+import type { DiskRoom } from "./disk-room.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 import {
   changeVisibility,
@@ -24,7 +25,12 @@ import type { Receivers } from "./sqs-receivers.ts";
 import type { Store } from "./store.ts";
 
 /** What SQS works on. */
-export type Sqs = { readonly store: Store; readonly receivers: Receivers; readonly now: () => number };
+export type Sqs = {
+  readonly store: Store;
+  readonly room: DiskRoom;
+  readonly receivers: Receivers;
+  readonly now: () => number;
+};
 
 /** Who calls: the address it used, and whether it has gone away without its answer. */
 export type Caller = { readonly host: string; readonly gone: AbortSignal };
@@ -123,21 +129,19 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
     }),
   ),
 
-  action("SendMessage", { QueueUrl: queueUrl, ...message }, (sqs, { QueueUrl, ...sent }) =>
-    change(sqs, QueueUrl, (queue) => send(sqs.store, queue, sent, sqs.now())),
-  ),
+  action("SendMessage", { QueueUrl: queueUrl, ...message }, async (sqs, { QueueUrl, ...sent }) => {
+    await sqs.room.require(Buffer.byteLength(sent.MessageBody));
+    return change(sqs, QueueUrl, (queue) => send(sqs.store, queue, sent, sqs.now()));
+  }),
 
   action(
     "SendMessageBatch",
     { QueueUrl: queueUrl, Entries: entries(message) },
-    (sqs, { QueueUrl, Entries }) => {
+    async (sqs, { QueueUrl, Entries }) => {
       const size = Entries.reduce((sum, entry) => sum + Buffer.byteLength(entry.MessageBody), 0);
-      if (size > MAX_BATCH_BYTES)
-        throw new ApiError(
-          400,
-          "BatchRequestTooLong",
-          `A batch has at most ${MAX_BATCH_BYTES} bytes, got ${size}`,
-        );
+      const rule = `A batch has at most ${MAX_BATCH_BYTES} bytes, got ${size}`;
+      if (size > MAX_BATCH_BYTES) throw new ApiError(400, "BatchRequestTooLong", rule);
+      await sqs.room.require(size);
       return change(sqs, QueueUrl, (queue) =>
         each(Entries, (entry) => send(sqs.store, queue, entry, sqs.now())),
       );

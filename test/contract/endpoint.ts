@@ -8,8 +8,7 @@ import { clientsOf, EMULATOR, hasEnded, pidOf, temporaryFolder, until } from "..
 export const LOCALSTACK_DEVIATIONS = {
   urlEncodedPages:
     "compares encoded keys with a token that is not, and so loses keys that are not ASCII after page one",
-  megabyte: "TO CHECK",
-  expiredHandle: "TO CHECK",
+  earlierHandle: "deletes a message with the handle of an earlier receive, even while someone else holds it",
 } as const;
 
 export type Deviation = keyof typeof LOCALSTACK_DEVIATIONS;

@@ -188,7 +188,9 @@ describe("messages", () => {
     }
   });
 
-  test("the handle of an earlier receive does not delete a message someone else holds", async () => {
+  test("the handle of an earlier receive does not delete a message someone else holds", {
+    skip: skip("earlierHandle"),
+  }, async () => {
     for (const queue of [await createQueue(), await createFifo()]) {
       await (queue.endsWith(".fifo") ? sendTo(queue, "g", "held") : send(queue, "held"));
       const [first] = await receive(queue);
@@ -227,7 +229,7 @@ describe("messages", () => {
     assert.ok(Date.now() - start >= 900);
   });
 
-  test("a body of 1 MiB is taken, one more byte is refused", { skip: skip("megabyte") }, async () => {
+  test("a body of 1 MiB is taken, one more byte is refused", async () => {
     const url = await createQueue();
     const body = "x".repeat(1024 * 1024);
     await send(url, body);
@@ -363,7 +365,7 @@ describe("FIFO queues", () => {
     );
   });
 
-  test("a handle whose timeout is over deletes nothing", { skip: skip("expiredHandle") }, async () => {
+  test("a handle whose timeout is over deletes nothing", { skip: skip("earlierHandle") }, async () => {
     const url = await createFifo({ VisibilityTimeout: "1" });
     await sendTo(url, "g", "held");
     const [late] = await receive(url);
