@@ -108,13 +108,14 @@ async function readParameters(
 
 async function readHeader(file: FileHandle, path: string): Promise<Header> {
   const { size: length } = await file.stat();
-  const start = new Uint8Array(Math.min(8, length));
+  if (length < 8) throw new CorruptData(`${path} is ${length} bytes, too short for safetensors`);
+  const start = new Uint8Array(8);
   await readExactly(file, start, 0, path);
-  const promised = start.length < 8 ? 0n : new DataView(start.buffer).getBigUint64(0, true);
+  const promised = new DataView(start.buffer).getBigUint64(0, true);
   if (promised + 8n > BigInt(length)) {
     throw new CorruptData(`${path} is truncated: its header says ${promised} bytes, the file has ${length}`);
   }
-  const bytes = new Uint8Array(start.length + Number(promised));
+  const bytes = new Uint8Array(8 + Number(promised));
   await readExactly(file, bytes, 0, path);
   return parseHeader(bytes, path, length);
 }

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Tensor1D } from "@tensorflow/tfjs";
-import { InvalidInput } from "../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../protocol/errors.ts";
 import type { Backend } from "./backend/load.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { gpt2Logits } from "./models/gpt2.ts";
@@ -109,7 +109,9 @@ export function sampleToken(
 ): number {
   const ranked = [...logits].map((logit, token) => ({ logit, token })).sort((a, b) => b.logit - a.logit);
   const [best] = ranked;
-  if (!best || !Number.isFinite(best.logit)) throw new InvalidInput("the model's logits are not finite");
+  if (!best || !logits.every(Number.isFinite)) {
+    throw new CorruptData("the model predicts numbers that are not finite: its parameters are damaged or diverged");
+  }
   if (temperature === 0) return best.token;
   const kept = ranked.slice(0, topK ?? ranked.length);
   const weights = kept.map(({ logit }) => Math.exp((logit - best.logit) / temperature));

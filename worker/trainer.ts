@@ -28,7 +28,11 @@ export type Trainer = {
    * @throws BadGradient when the loss or an element of the gradient is not finite
    */
   gradient(theta: Float32Array, step: number, rank: number): Promise<Gradient>;
-  /** The mean loss over the held-out batches. */
+  /**
+   * The mean loss over the held-out batches.
+   *
+   * @throws BadGradient when it is not finite
+   */
   evaluate(theta: Float32Array): Promise<{ loss: number; sequences: number }>;
   dispose(): void;
 };
@@ -114,8 +118,9 @@ export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions
         tf.dispose(theta);
       }
       if (accumulation > 1) scale(gradient, 1 / accumulation);
-      checkFinite(gradient, loss, layout, `step ${step}, rank ${rank}`);
-      if (spec.optimizer.clipNorm !== null) clip(gradient, spec.optimizer.clipNorm);
+      const norm = Math.sqrt(sumOfSquares(gradient));
+      checkFinite(gradient, norm, loss, layout, `step ${step}, rank ${rank}`);
+      if (spec.optimizer.clipNorm !== null) clip(gradient, norm, spec.optimizer.clipNorm);
       return { loss, tokens: objective.tokensPerBatch * accumulation, gradient };
     },
 
@@ -131,6 +136,9 @@ export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions
         }
       } finally {
         tf.dispose(theta);
+      }
+      if (!Number.isFinite(loss)) {
+        throw new BadGradient(`the loss on held-out data is not finite (${loss}); ${ADVICE}`);
       }
       return { loss, sequences: spec.evaluateBatches * batch };
     },
@@ -149,24 +157,36 @@ function scale(vector: Float32Array, factor: number): void {
   for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] ?? 0) * factor;
 }
 
-function checkFinite(gradient: Float32Array, loss: number, layout: Layout, where: string): void {
-  const advice = "lower optimizer.learningRate or set optimizer.clipNorm";
-  const index = gradient.findIndex((value) => !Number.isFinite(value));
+function sumOfSquares(vector: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < vector.length; i++) {
+    const value = vector[i] ?? 0;
+    sum += value * value;
+  }
+  return sum;
+}
+
+const ADVICE = "lower optimizer.learningRate or set optimizer.clipNorm";
+
+/** In double precision the norm of finite 32-bit numbers is finite, so it tells whether to look for the culprit. */
+function checkFinite(
+  gradient: Float32Array,
+  norm: number,
+  loss: number,
+  layout: Layout,
+  where: string,
+): void {
+  const index = Number.isFinite(norm) ? -1 : gradient.findIndex((value) => !Number.isFinite(value));
   const tensor = index === -1 ? undefined : tensorAt(layout, index);
   if (tensor) {
     const element = `${gradient[index]} at element ${index - tensor.offset}`;
-    throw new BadGradient(`${where}: the gradient of ${tensor.name} is not finite (${element}); ${advice}`);
+    throw new BadGradient(`${where}: the gradient of ${tensor.name} is not finite (${element}); ${ADVICE}`);
   }
-  if (!Number.isFinite(loss)) throw new BadGradient(`${where}: the loss is not finite (${loss}); ${advice}`);
+  if (!Number.isFinite(loss)) throw new BadGradient(`${where}: the loss is not finite (${loss}); ${ADVICE}`);
 }
 
-/**
- * Scales a gradient down to a global L2 norm. Source: PyTorch's `clip_grad_norm_`, whose 1e-6 keeps the factor
- * finite; the norm is taken in double precision.
- */
-export function clip(gradient: Float32Array, maxNorm: number): void {
-  let squares = 0;
-  for (const value of gradient) squares += value * value;
-  const factor = maxNorm / (Math.sqrt(squares) + 1e-6);
+/** Scales a gradient down to a global L2 norm. Source: PyTorch's `clip_grad_norm_`; 1e-6 keeps the factor finite. */
+function clip(gradient: Float32Array, norm: number, maxNorm: number): void {
+  const factor = maxNorm / (norm + 1e-6);
   if (factor < 1) scale(gradient, factor);
 }

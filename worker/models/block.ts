@@ -1,91 +1,123 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { attention, attentionBackward, type Heads } from "./attention.ts";
 import { type Tensors, tensorOf } from "./model.ts";
-import { gelu, geluBackward, type Kit, layerNorm, layerNormBackward, linear, linearBackward } from "./ops.ts";
+import * as ops from "./ops.ts";
 
-/** One transformer block of GPT-2: x + attention(norm(x)), then x + mlp(norm(x)). */
+/**
+ * One transformer block of GPT-2: x + attention(norm(x)), then x + mlp(norm(x)), from [B T, C] to [B T, C].
+ * The forward functions return what their backward functions need of them, as `saved`; what is cheap to compute
+ * again is not kept. A block frees each half's intermediate results before it starts the next.
+ */
 export type BlockShape = Heads & { readonly epsilon: number };
 
-/** What the backward pass needs of the forward pass; cheap results are computed again rather than kept. */
-export type Saved = {
-  readonly normalized1: Tensor;
-  readonly inverse1: Tensor;
-  readonly qkv: Tensor;
-  readonly attended: Tensor;
-  readonly weights: Tensor;
-  readonly normalized2: Tensor;
-  readonly inverse2: Tensor;
-  readonly hidden: Tensor;
-};
+/** Where a block's parameters are: `prefix` begins their names, as `transformer.h.0`. */
+export type BlockPlace = { readonly kit: ops.Kit; readonly theta: Tensors; readonly prefix: string };
 
-/** [B T, C] -> [B T, C]. `prefix` is the block's in parameter names, as `transformer.h.0`. */
-export function block(kit: Kit, theta: Tensors, prefix: string, x: Tensor, mask: Tensor, shape: BlockShape) {
-  const { tf } = kit;
-  const of = (name: string) => tensorOf(theta, `${prefix}.${name}`);
-  const project = (name: string, input: Tensor) =>
-    linear(kit, input, of(`${name}.weight`), of(`${name}.bias`));
-  const norm = (name: string, input: Tensor) =>
-    layerNorm(kit, input, of(`${name}.weight`), of(`${name}.bias`), shape.epsilon);
-  return tf.tidy(() => {
-    const norm1 = norm("ln_1", x);
-    const qkv = project("attn.c_attn", norm1.y);
+type Normalized = { normalized: Tensor; inverse: Tensor };
+type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor; weights: Tensor };
+type SavedMlp = { norm: Normalized; hidden: Tensor };
+export type SavedBlock = { attention: SavedAttention; mlp: SavedMlp };
+
+/** The gradient of the input, and those of the parameters by their full names. */
+type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
+
+export function block(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockShape) {
+  return place.kit.tf.tidy(() => {
+    const first = attentionLayer(place, x, mask, shape);
+    const second = mlpLayer(place, first.y, shape.epsilon);
+    return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
+  });
+}
+
+export function blockBackward(place: BlockPlace, dy: Tensor, saved: SavedBlock, shape: BlockShape): Backward {
+  return place.kit.tf.tidy(() => {
+    const second = mlpLayerBackward(place, dy, saved.mlp);
+    const first = attentionLayerBackward(place, second.dx, saved.attention, shape);
+    return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
+  });
+}
+
+function attentionLayer(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockShape) {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const { y: input, ...norm } = normalize(place, "ln_1", x, shape.epsilon);
+    const qkv = project(place, "attn.c_attn", input);
     const { y: attended, weights } = attention(kit, qkv, mask, shape);
-    const middle = tf.add(x, project("attn.c_proj", attended));
-    const norm2 = norm("ln_2", middle);
-    const hidden = project("mlp.c_fc", norm2.y);
-    const y = tf.add(middle, project("mlp.c_proj", gelu(kit, hidden)));
-    const { normalized: normalized1, inverse: inverse1 } = norm1;
-    const { normalized: normalized2, inverse: inverse2 } = norm2;
-    const saved = { normalized1, inverse1, qkv, attended, weights, normalized2, inverse2, hidden };
-    return { y, saved };
+    const y = kit.tf.add(x, project(place, "attn.c_proj", attended));
+    return { y, saved: { norm, qkv, attended, weights } };
   });
 }
 
-/** The gradients of a block for its input and, by full name, for its parameters. */
-export function blockBackward(
-  kit: Kit,
-  theta: Tensors,
-  prefix: string,
+function attentionLayerBackward(
+  place: BlockPlace,
   dy: Tensor,
-  saved: Saved,
+  saved: SavedAttention,
   shape: BlockShape,
-): { dx: Tensor; gradient: Record<string, Tensor> } {
-  const { tf } = kit;
-  return tf.tidy(() => {
-    const gradient: Record<string, Tensor> = {};
-    const back = backward(kit, theta, prefix, gradient);
-    const { normalized1, inverse1, normalized2, inverse2, hidden } = saved;
-    const norm1 = { normalized: normalized1, inverse: inverse1 };
-    const norm2 = { normalized: normalized2, inverse: inverse2 };
-    const dActivated = back.project("mlp.c_proj", dy, gelu(kit, hidden));
-    const dHidden = geluBackward(kit, dActivated, hidden);
-    const dNorm2 = back.project("mlp.c_fc", dHidden, back.normOutput("ln_2", norm2.normalized));
-    const dMiddle = tf.add(dy, back.norm("ln_2", dNorm2, norm2));
-    const dAttended = back.project("attn.c_proj", dMiddle, saved.attended);
-    const dQkv = attentionBackward(kit, dAttended, saved.qkv, saved.weights, shape);
-    const dNorm1 = back.project("attn.c_attn", dQkv, back.normOutput("ln_1", norm1.normalized));
-    const dx = tf.add(dMiddle, back.norm("ln_1", dNorm1, norm1));
-    return { dx, gradient };
+): Backward {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const output = projectBackward(place, "attn.c_proj", dy, saved.attended);
+    const dQkv = attentionBackward(kit, output.dx, saved.qkv, saved.weights, shape);
+    const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
+    const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
+    const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };
+    return { dx: kit.tf.add(dy, norm.dx), gradient };
   });
 }
 
-/** Backward steps that put the gradients of their parameters into `gradient` and return that of their input. */
-function backward(kit: Kit, theta: Tensors, prefix: string, gradient: Record<string, Tensor>) {
-  const of = (name: string) => tensorOf(theta, `${prefix}.${name}`);
-  return {
-    project(name: string, dy: Tensor, x: Tensor): Tensor {
-      const { dx, dWeight, dBias } = linearBackward(kit, dy, x, of(`${name}.weight`));
-      gradient[`${prefix}.${name}.weight`] = dWeight;
-      gradient[`${prefix}.${name}.bias`] = dBias;
-      return dx;
-    },
-    norm(name: string, dy: Tensor, norm: { normalized: Tensor; inverse: Tensor }): Tensor {
-      const { dx, dGain, dBias } = layerNormBackward(kit, dy, norm, of(`${name}.weight`));
-      gradient[`${prefix}.${name}.weight`] = dGain;
-      gradient[`${prefix}.${name}.bias`] = dBias;
-      return dx;
-    },
-    normOutput: (name: string, normalized: Tensor): Tensor =>
-      kit.tf.tidy(() => kit.tf.add(kit.tf.mul(normalized, of(`${name}.weight`)), of(`${name}.bias`))),
-  };
+function mlpLayer(place: BlockPlace, x: Tensor, epsilon: number) {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const { y: input, ...norm } = normalize(place, "ln_2", x, epsilon);
+    const hidden = project(place, "mlp.c_fc", input);
+    const y = kit.tf.add(x, project(place, "mlp.c_proj", ops.gelu(kit, hidden)));
+    return { y, saved: { norm, hidden } };
+  });
 }
+
+function mlpLayerBackward(place: BlockPlace, dy: Tensor, saved: SavedMlp): Backward {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const output = projectBackward(place, "mlp.c_proj", dy, ops.gelu(kit, saved.hidden));
+    const dHidden = ops.geluBackward(kit, output.dx, saved.hidden);
+    const input = projectBackward(place, "mlp.c_fc", dHidden, normalizedOutput(place, "ln_2", saved.norm));
+    const norm = normalizeBackward(place, "ln_2", input.dx, saved.norm);
+    const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };
+    return { dx: kit.tf.add(dy, norm.dx), gradient };
+  });
+}
+
+const parameter = ({ theta, prefix }: BlockPlace, name: string): Tensor =>
+  tensorOf(theta, `${prefix}.${name}`);
+
+function project(place: BlockPlace, name: string, x: Tensor): Tensor {
+  return ops.linear(place.kit, x, parameter(place, `${name}.weight`), parameter(place, `${name}.bias`));
+}
+
+function projectBackward(place: BlockPlace, name: string, dy: Tensor, x: Tensor): Backward {
+  const { dx, dWeight, dBias } = ops.linearBackward(place.kit, dy, x, parameter(place, `${name}.weight`));
+  return { dx, gradient: named(place, name, dWeight, dBias) };
+}
+
+function normalize(place: BlockPlace, name: string, x: Tensor, epsilon: number) {
+  const [gain, bias] = [parameter(place, `${name}.weight`), parameter(place, `${name}.bias`)];
+  return ops.layerNorm(place.kit, x, gain, bias, epsilon);
+}
+
+function normalizeBackward(place: BlockPlace, name: string, dy: Tensor, norm: Normalized): Backward {
+  const gain = parameter(place, `${name}.weight`);
+  const { dx, dGain, dBias } = ops.layerNormBackward(place.kit, dy, norm, gain);
+  return { dx, gradient: named(place, name, dGain, dBias) };
+}
+
+/** The output of `normalize` once more. */
+function normalizedOutput(place: BlockPlace, name: string, { normalized }: Normalized): Tensor {
+  const { tf } = place.kit;
+  const [gain, bias] = [parameter(place, `${name}.weight`), parameter(place, `${name}.bias`)];
+  return tf.tidy(() => tf.add(tf.mul(normalized, gain), bias));
+}
+
+const named = ({ prefix }: BlockPlace, name: string, weight: Tensor, bias: Tensor) => ({
+  [`${prefix}.${name}.weight`]: weight,
+  [`${prefix}.${name}.bias`]: bias,
+});

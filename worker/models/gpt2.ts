@@ -1,7 +1,7 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { causalMask } from "./attention.ts";
-import { type BlockShape, block, blockBackward, type Saved } from "./block.ts";
+import { type BlockPlace, type BlockShape, block, blockBackward, type SavedBlock } from "./block.ts";
 import { type Init, type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
 import {
   crossEntropy,
@@ -95,6 +95,12 @@ const shapeOf = ({ heads }: Gpt2, { sequences, length }: Tokens): BlockShape => 
   epsilon: LAYER_NORM_EPSILON,
 });
 
+const placeOf = (kit: Kit, theta: Tensors, layer: number): BlockPlace => ({
+  kit,
+  theta,
+  prefix: blockName(layer),
+});
+
 /** Token and position embeddings added, [B T, C]. */
 function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens): Tensor {
   return tf.tidy(() => {
@@ -112,7 +118,7 @@ export function gpt2Logits(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens
     let x = embed(kit, theta, tokens);
     for (let layer = 0; layer < model.layers; layer++) {
       const input = x;
-      x = tf.tidy(() => block(kit, theta, blockName(layer), input, mask, shapeOf(model, tokens)).y);
+      x = tf.tidy(() => block(placeOf(kit, theta, layer), input, mask, shapeOf(model, tokens)).y);
       input.dispose();
     }
     return timesTransposed(kit, finalNorm(kit, theta, x).y, tensorOf(theta, TOKENS)) as Tensor2D;
@@ -157,11 +163,11 @@ export function gpt2LossAndGradient(
 /** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
 function forwardBlocks(kit: Kit, model: Gpt2, theta: Tensors, x: Tensor, shape: BlockShape) {
   const mask = causalMask(kit, shape.length);
-  const saved: Saved[] = [];
+  const saved: SavedBlock[] = [];
   let output = x;
   for (let layer = 0; layer < model.layers; layer++) {
     const input = output;
-    const result = block(kit, theta, blockName(layer), input, mask, shape);
+    const result = block(placeOf(kit, theta, layer), input, mask, shape);
     input.dispose();
     output = result.y;
     saved.push(result.saved);
@@ -185,11 +191,17 @@ function headBackward(kit: Kit, theta: Tensors, x: Tensor, targets: Tensor1D) {
 }
 
 /** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
-function backwardBlocks(kit: Kit, theta: Tensors, dy: Tensor, saved: readonly Saved[], shape: BlockShape) {
+function backwardBlocks(
+  kit: Kit,
+  theta: Tensors,
+  dy: Tensor,
+  saved: readonly SavedBlock[],
+  shape: BlockShape,
+) {
   let dx = dy;
   let gradient: Tensors = {};
   for (const [layer, kept] of [...saved.entries()].reverse()) {
-    const result = blockBackward(kit, theta, blockName(layer), dx, kept, shape);
+    const result = blockBackward(placeOf(kit, theta, layer), dx, kept, shape);
     kit.tf.dispose([dx, kept]);
     dx = result.dx;
     gradient = { ...gradient, ...result.gradient };

@@ -1,0 +1,3 @@
+import { testOps } from "./ops-gradients.ts";
+
+await testOps("tensorflow");
