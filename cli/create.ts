@@ -17,13 +17,16 @@ const LOCAL_LEASE_SECONDS = 10;
 export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "dataset">): void {
   const found = differences(stored, given);
   if (found.length === 0) return;
-  const { name } = given.spec;
+  const { name, steps } = given.spec;
+  const onlyLonger = found.every((difference) =>
+    /^(steps|optimizer\.schedule\.decaySteps) /.test(difference),
+  );
+  const further = onlyLonger
+    ? `, or train that one further: npx ps-submit resume ${name} --steps ${steps}`
+    : "";
   throw new InvalidInput([
-    `the name "${name}" is taken by a job with another spec; choose another (--set name=...)`,
+    `the name "${name}" is taken by a job with another spec; choose another (--set name=...)${further}`,
     ...found.map((difference) => `${name}: ${difference}`),
-    ...(found.every((difference) => /^(steps|optimizer\.schedule\.decaySteps) /.test(difference))
-      ? [`to train that job for more steps: npx ps-submit resume ${name} --steps ${given.spec.steps}`]
-      : []),
   ]);
 }
 

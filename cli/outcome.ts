@@ -16,7 +16,8 @@ export function outcomeLines(state: State): string[] {
       ];
     case "stopped":
       return [
-        `${job} stopped at ${at} (${state.reason ?? "no reason is known"}); go on with: npx ps-submit resume ${job}`,
+        `${job} stopped at ${at}; go on with: npx ps-submit resume ${job}`,
+        ...(state.reason === null ? [] : [`reason: ${state.reason}`]),
       ];
     default:
       return [`${job} was interrupted at ${at}: no process runs it; go on with: npx ps-submit resume ${job}`];

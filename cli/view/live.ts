@@ -15,6 +15,7 @@ export function liveReporter(stream: NodeJS.WriteStream): Reporter {
   let latest: Progress | null = null;
   let events: string[] = [];
   let painted = 0;
+  let closed = false;
   const paint = () => {
     const block = latest === null ? [] : renderBlock(latest, Date.now(), style);
     // A block higher than the window would scroll, and then not be painted over.
@@ -39,6 +40,8 @@ export function liveReporter(stream: NodeJS.WriteStream): Reporter {
       latest = progress;
     },
     close() {
+      if (closed) return;
+      closed = true;
       clearInterval(timer);
       paint();
       process.off("exit", restore);

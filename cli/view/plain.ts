@@ -30,6 +30,7 @@ export function plainReporter(stream: { write(text: string): unknown }, now = Da
     },
     close() {
       if (latest && latest.recent.length > 0 && latest.state?.version !== shown.version) step(latest);
+      latest = null;
     },
   };
 }

@@ -19,6 +19,8 @@ export type Progress = {
 
 const RECENT_STEPS = 50;
 const CURVE_POINTS = 512;
+/** A step that took so many times the median is not counted. */
+const OUTLIER = 10;
 
 export function beginProgress(record: JobRecord, since: number): Progress {
   return {
@@ -53,9 +55,10 @@ export type Rates = {
 
 /** Means over the latest steps; null before the first. */
 export function ratesOf(recent: readonly Metrics[]): Rates | null {
-  if (recent.length === 0) return null;
+  const steps = steady(recent);
+  if (steps.length === 0) return null;
   const mean = (of: (step: Metrics) => number) =>
-    recent.reduce((sum, step) => sum + of(step), 0) / recent.length;
+    steps.reduce((sum, step) => sum + of(step), 0) / steps.length;
   const stepMs = mean((step) => step.stepMs);
   const [pull, compute, push, aggregate] = [
     mean((step) => step.pullMs),
@@ -66,6 +69,13 @@ export function ratesOf(recent: readonly Metrics[]): Rates | null {
   const other = Math.max(0, stepMs - pull - compute - push - aggregate);
   const tokensPerSecond = stepMs > 0 ? (mean((step) => step.tokens) * 1000) / stepMs : 0;
   return { tokensPerSecond, stepMs, phases: { pull, compute, push, aggregate, other } };
+}
+
+/** A step that waited for a resume, or for a process to start again, says nothing of how fast the next ones are. */
+function steady(recent: readonly Metrics[]): readonly Metrics[] {
+  const times = recent.map((step) => step.stepMs).sort((a, b) => a - b);
+  const median = times[Math.floor((times.length - 1) / 2)] ?? 0;
+  return recent.filter((step) => step.stepMs <= median * OUTLIER);
 }
 
 /** Milliseconds to the last step at the present rate; null before it is known. */
