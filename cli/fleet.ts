@@ -40,6 +40,11 @@ export class Fleet {
     return this.#workers.filter((worker) => worker.alive).length;
   }
 
+  /** Forgets failures that came from an emulator that was gone. */
+  forgive(): void {
+    for (const child of [this.#functions, ...this.#workers]) child.forgive();
+  }
+
   async stopWorkers(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stop(WORKER_GRACE_MS)));
   }

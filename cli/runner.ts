@@ -42,7 +42,10 @@ export async function runJob(run: Run): Promise<State> {
   });
   const killAtOnce = () => fleet.kill();
   interruption.second.addEventListener("abort", killAtOnce);
-  const claim = keepClaim(run);
+  const claim = keepClaim(run, () => {
+    hopeless = null;
+    fleet.forgive();
+  });
   try {
     const last = await Promise.race([
       claim.lost,
@@ -91,7 +94,10 @@ async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null):
 }
 
 /** Keeps this process's claim through deaths of the emulator, which it starts again. */
-function keepClaim({ target, record, hold, reporter }: Run): { lost: Promise<never>; release: () => void } {
+function keepClaim(
+  { target, record, hold, reporter }: Run,
+  onRevived: () => void,
+): { lost: Promise<never>; release: () => void } {
   const job = record.spec.name;
   let [current, released] = [hold, false];
   const keep = async (): Promise<never> => {
@@ -103,6 +109,7 @@ function keepClaim({ target, record, hold, reporter }: Run): { lost: Promise<nev
       const next = await target.claim(job);
       if (next === null) throw new Unrecoverable(`another process has taken over ${job}; this one leaves it`);
       current = next;
+      onRevived();
     }
   };
   const release = () => {

@@ -17,6 +17,7 @@ export type ProcessEvent =
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
+const PAUSE_AFTER_SUCCESS_MS = 1000;
 /** A process that lived for less has failed to start. */
 const QUICK_MS = 5000;
 const QUICK_FAILURES = 5;
@@ -37,6 +38,7 @@ export class Supervised {
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   #quick = { failures: 0, kills: 0 };
+  #hopeless = false;
 
   constructor(plan: ProcessPlan, tell: (event: ProcessEvent) => void) {
     this.#plan = plan;
@@ -57,6 +59,13 @@ export class Supervised {
     const killer = setTimeout(() => this.kill(), graceMs);
     await this.#ended;
     clearTimeout(killer);
+  }
+
+  /** Forgets its failures, which had a cause outside of it that is gone. */
+  forgive(): void {
+    this.#quick = { failures: 0, kills: 0 };
+    if (this.#hopeless && !this.#stopping) this.#start();
+    this.#hopeless = false;
   }
 
   /** Ends the process at once. */
@@ -96,22 +105,40 @@ export class Supervised {
   /** @param code of the exit; null for kill -9, -1 for other signals */
   #again(how: string, code: number | null, livedMs: number, logStart: number): void {
     const { name } = this.#plan;
-    if (livedMs > QUICK_MS || code === 0) this.#quick = { failures: 0, kills: 0 };
+    if (livedMs > QUICK_MS || code === 0) this.forgive();
     else if (code === null) this.#quick.kills++;
     else this.#quick.failures++;
     const { failures, kills } = this.#quick;
+    const why = code === null || code === 0 ? how : `${how}: ${lastWords(this.#plan.log, logStart)}`;
     if (failures >= QUICK_FAILURES || kills >= QUICK_KILLS) {
-      const reason = `${name} failed ${failures + kills} times in a row (${how}): ${this.#tail(logStart)}`;
-      this.#tell({ kind: "hopeless", name, reason });
+      this.#hopeless = true;
+      this.#tell({
+        kind: "hopeless",
+        name,
+        reason: `${name} died ${failures + kills} times in a row, ${why}`,
+      });
       return;
     }
-    if (code !== 0) this.#tell({ kind: "died", name, how });
-    const pause = code === 0 ? LONGEST_PAUSE_MS / 5 : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
+    if (code !== 0) this.#tell({ kind: "died", name, how: why });
+    const pause =
+      code === 0 ? PAUSE_AFTER_SUCCESS_MS : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
     this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
   }
+}
 
-  #tail(start: number): string {
-    const lines = readFileSync(this.#plan.log).subarray(start).toString().trim().split("\n");
-    return lines.slice(-TAIL_LINES).join("\n").slice(-TAIL_CHARACTERS) || "it printed nothing";
+/** The error that a process logged before it died, or the last lines that it printed. */
+function lastWords(log: string, start: number): string {
+  const lines = readFileSync(log).subarray(start).toString().trim().split("\n").slice(-TAIL_LINES);
+  const errors = lines.map(errorIn).filter((error) => error !== null);
+  return (errors.at(-1) ?? lines.join("\n")).slice(-TAIL_CHARACTERS) || "it printed nothing";
+}
+
+/** The `error` of a line of our own log; null for any other line. */
+function errorIn(line: string): string | null {
+  try {
+    const { error } = JSON.parse(line) as { error?: unknown };
+    return typeof error === "string" ? error : null;
+  } catch {
+    return null;
   }
 }

@@ -7,7 +7,7 @@ import { dataDirectory } from "../paths.ts";
 import { say } from "../say.ts";
 import { openExisting } from "../target.ts";
 import { ratesOf } from "../view/progress.ts";
-import { describeBackend, describeModel } from "../view/render.ts";
+import { describeBackend, describeModel, unitOf } from "../view/render.ts";
 
 /** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
 export async function status(job: string, options: { readonly json?: boolean | undefined }): Promise<number> {
@@ -68,7 +68,7 @@ export function humanReport(
     `  model       ${describeModel(record)}${size}`,
     `  backend     ${describeBackend(record)}`,
     `  loss        ${loss(state.loss)}${heldOut(state)}`,
-    ...(running ? rateLine(manifest) : []),
+    ...(running ? rateLine(record, manifest) : []),
     ...(state.checkpoint ? [`  checkpoint  step ${count(state.checkpoint.version)}`] : []),
     `  updated     ${duration(now - Date.parse(state.updatedAt))} ago`,
   ];
@@ -77,8 +77,10 @@ export function humanReport(
 const heldOut = ({ evaluation }: State): string =>
   evaluation ? `, held out ${loss(evaluation.loss)} at step ${count(evaluation.version)}` : "";
 
-function rateLine(manifest: Manifest | null): string[] {
+function rateLine(record: JobRecord, manifest: Manifest | null): string[] {
   const rates = ratesOf(manifest?.metrics.slice(-50) ?? []);
   if (rates === null) return [];
-  return [`  speed       ${count(rates.tokensPerSecond)} tokens/s, ${milliseconds(rates.stepMs)} ms a step`];
+  return [
+    `  speed       ${count(rates.tokensPerSecond)} ${unitOf(record)}/s, ${milliseconds(rates.stepMs)} ms a step`,
+  ];
 }

@@ -65,7 +65,12 @@ function stepLines(progress: Progress, style: Style): string[] {
   ];
 }
 
-function rateLines({ recent, workers }: Progress, style: Style): string[] {
+const isText = ({ spec }: JobRecord): boolean => spec.model.type === "gpt2";
+
+/** What passes through the model, for a rate. */
+export const unitOf = (record: JobRecord): string => (isText(record) ? "tokens" : "examples");
+
+function rateLines({ record, recent, workers }: Progress, style: Style): string[] {
   const rates = ratesOf(recent);
   if (rates === null) return [];
   const phases = Object.entries(rates.phases)
@@ -74,7 +79,7 @@ function rateLines({ recent, workers }: Progress, style: Style): string[] {
   const alive = workers === null ? new Set(recent.flatMap((step) => step.workers)).size : workers.alive;
   const wanted = workers === null ? "" : ` of ${workers.wanted}`;
   return [
-    `  ${count(rates.tokensPerSecond)} tokens/s   ${alive}${wanted} workers`,
+    `  ${count(rates.tokensPerSecond)} ${unitOf(record)}/s   ${alive}${wanted} workers`,
     `  ${milliseconds(rates.stepMs)} ms a step: ${style("dim", phases)}`,
   ];
 }
@@ -95,7 +100,9 @@ export function renderLine(progress: Progress): string {
   return [
     `step ${state?.version ?? 0}/${state?.steps ?? progress.record.spec.steps}`,
     `loss ${loss(recent.at(-1)?.loss ?? state?.loss)}`,
-    ...(rates === null ? [] : [`${count(rates.tokensPerSecond)} tok/s`]),
+    ...(rates === null
+      ? []
+      : [`${count(rates.tokensPerSecond)} ${isText(progress.record) ? "tok/s" : "examples/s"}`]),
     ...(eta === null ? [] : [`eta ${duration(eta)}`]),
   ].join("  ");
 }
