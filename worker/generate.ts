@@ -110,7 +110,9 @@ export function sampleToken(
   const ranked = [...logits].map((logit, token) => ({ logit, token })).sort((a, b) => b.logit - a.logit);
   const [best] = ranked;
   if (!best || !logits.every(Number.isFinite)) {
-    throw new CorruptData("the model predicts numbers that are not finite: its parameters are damaged or diverged");
+    throw new CorruptData(
+      "the model predicts numbers that are not finite: its parameters are damaged or diverged",
+    );
   }
   if (temperature === 0) return best.token;
   const kept = ranked.slice(0, topK ?? ranked.length);

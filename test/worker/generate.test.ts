@@ -112,5 +112,8 @@ test("a model whose numbers are not finite is an error, not a text", async () =>
   const file = readFileSync(path);
   file.fill(0xff, file.length - 4 * 38 * 12);
   writeFileSync(path, file);
-  await assert.rejects(generate(options({ directory: broken })), { name: "CorruptData", message: /not finite/ });
+  await assert.rejects(generate(options({ directory: broken })), {
+    name: "CorruptData",
+    message: /not finite/,
+  });
 });
