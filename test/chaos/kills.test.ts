@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { sha256 } from "../../protocol/digest.ts";
 import type { Lab } from "../support/lab.ts";
 import { inlineJob, openTrials, runTrial, storedJob, type Trial, undisturbed } from "./trials.ts";
 
@@ -25,23 +26,15 @@ for (let i = 0; i < trials; i++) {
 }
 
 function randomTrial(seed: number): Trial {
-  const random = generator(seed);
   const victims = ["worker", "functions", "emulator"] as const;
-  const kills = Array.from({ length: 1 + Math.floor(random() * 3) }, () => ({
-    victim: victims[Math.floor(random() * 3)] ?? "worker",
-    afterMs: Math.floor(100 + random() * 900),
+  const kills = Array.from({ length: 1 + Math.floor(random(seed, "kills") * 4) }, (_, i) => ({
+    victim: victims[Math.floor(random(seed, `victim ${i}`) * 3)] ?? "worker",
+    afterMs: Math.floor(50 + random(seed, `pause ${i}`) * 600),
   }));
-  const title = kills
-    .map(({ victim, afterMs }) => `the ${victim} is killed after ${afterMs} ms`)
-    .join(", then ");
-  return { title, job: seed % 3 === 2 ? storedJob : inlineJob, kills };
+  const title = kills.map(({ victim, afterMs }) => `${victim} is killed after ${afterMs} ms`).join(", then ");
+  return { title: `the ${title}`, job: seed % 3 === 2 ? storedJob : inlineJob, kills };
 }
 
-/** A small linear congruential generator (Numerical Recipes' constants): a trial is known by its seed. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
+/** In [0, 1): a trial's plan is known by its seed. */
+const random = (seed: number, what: string): number =>
+  Number.parseInt(sha256(`${seed} ${what}`).slice(0, 8), 16) / 2 ** 32;

@@ -1,0 +1,73 @@
+import { SQSClient } from "@aws-sdk/client-sqs";
+import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
+import { clientConfig } from "../../cloud/connect.ts";
+import { createHandlers } from "../../functions/handler.ts";
+import { poll } from "../../local/functions/poller.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import type { State } from "../../protocol/records.ts";
+import { type Backend, loadBackend } from "../../worker/backend/load.ts";
+import { Leases } from "../../worker/lease.ts";
+import { work } from "../../worker/loop.ts";
+import { Tasks } from "../../worker/tasks.ts";
+import { type Lab, openLab } from "./lab.ts";
+
+export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
+
+/** A lab whose functions and workers run in the test's own process: quick to start, and open to meddling. */
+export type InProcess = Lab & {
+  /** Runs a job to its end with two workers. */
+  run(spec: JobSpec): Promise<State>;
+  /** Adds a worker to a job; `signal` takes it away after the task in hand. */
+  addWorker(job: string, name: string, signal?: AbortSignal): Promise<void>;
+};
+
+/** @param meddle may change how messages reach the functions */
+export async function openInProcess(
+  meddle: (handler: Handler) => Handler = (handler) => handler,
+): Promise<InProcess> {
+  const lab = await openLab();
+  const handlers = createHandlers({ ...lab.target.environment, PS_REDO_SECONDS: "2" });
+  const client = new SQSClient(clientConfig(lab.target.environment));
+  const stop = new AbortController();
+  const source = { client, url: lab.cloud.updates, handler: meddle(handlers.updates), visibilitySeconds: 10 };
+  const polling = [poll(source, stop.signal), poll(source, stop.signal)];
+  const watchdog = setInterval(() => void handlers.watchdog().catch(console.error), 500);
+  const backend = await loadBackend("wasm");
+  const addWorker: InProcess["addWorker"] = (job, name, signal) => runWorker(lab, backend, job, name, signal);
+  return {
+    ...lab,
+    addWorker,
+    async run(spec) {
+      await lab.submit(spec);
+      const workers = [addWorker(spec.name, "a"), addWorker(spec.name, "b")];
+      const state = await lab.ended(spec.name);
+      await Promise.all(workers);
+      return state;
+    },
+    async close() {
+      clearInterval(watchdog);
+      stop.abort();
+      await Promise.all(polling);
+      client.destroy();
+      handlers.cloud.close();
+      await lab.close();
+    },
+  };
+}
+
+async function runWorker(
+  { cloud, target }: Lab,
+  backend: Backend,
+  job: string,
+  name: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  const record = await cloud.jobs.record(job);
+  const { state } = await cloud.jobs.state(job);
+  const url = await cloud.queues.findTasks(job, state.attempt);
+  if (url === null) return;
+  const leases = await Leases.open(cloud.queues, url, { ...target.environment });
+  const tasks = new Tasks({ name, cloud, record, dataset: null, backend });
+  await work({ cloud, job, leases, tasks, idleMs: 60_000 }, signal);
+  await leases.close();
+}
