@@ -6,6 +6,7 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
   QueueDoesNotExist,
+  QueueNameExists,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
@@ -34,11 +35,15 @@ export class Queues {
     this.#prefix = prefix;
   }
 
-  /** Creates the `tasks` queue of a job's attempt; no error when it is there. */
-  async createTasks(job: string, attempt: number, leaseSeconds: number): Promise<string> {
+  /** Creates the `tasks` queue of a job's attempt; one that is there stays as it is. */
+  async createTasks(job: string, attempt: number, leaseSeconds: number): Promise<void> {
     const Attributes = { VisibilityTimeout: String(leaseSeconds) };
     const command = new CreateQueueCommand({ QueueName: this.#tasksName(job, attempt), Attributes });
-    return (await this.#client.send(command)).QueueUrl ?? "";
+    try {
+      await this.#client.send(command);
+    } catch (error) {
+      if (!(error instanceof QueueNameExists)) throw error;
+    }
   }
 
   /** URL of the `tasks` queue of a job's attempt, or null when there is none. */

@@ -72,7 +72,9 @@ export function parseHeader(bytes: Uint8Array, what: string, length?: number): H
     dataBytes = Math.max(dataBytes, tensor.end);
   }
   if (length !== undefined && 8 + size + dataBytes !== length) {
-    throw new CorruptData(`${what} is ${length} bytes, its header promises ${8 + size + dataBytes}`);
+    const promised = 8 + size + dataBytes;
+    const fault = length < promised ? "truncated" : "too long";
+    throw new CorruptData(`${what} is ${fault}: ${length} bytes, its header promises ${promised}`);
   }
   return { tensors, metadata: parseMetadata(json.__metadata__, what), dataStart: 8 + size };
 }

@@ -134,7 +134,7 @@ async function disturb(
   }
 }
 
-async function killEmulator({ target }: Lab): Promise<void> {
+export async function killEmulator({ target }: Lab): Promise<void> {
   const { pid } = JSON.parse(readFileSync(join(target.dataDir, "emulator.json"), "utf8"));
   process.kill(pid, "SIGKILL");
   await target.revive();
