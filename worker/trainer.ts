@@ -1,11 +1,12 @@
 import { setImmediate } from "node:timers/promises";
+import type { Scalar } from "@tensorflow/tfjs";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout.ts";
 import { elements } from "../protocol/safetensors.ts";
 import type { Backend } from "./backend/load.ts";
 import type { Dataset } from "./data/text.ts";
-import type { Init, ModelDescription, Tensors } from "./models/model.ts";
+import { type Init, type ModelDescription, type Tensors, tensorOf } from "./models/model.ts";
 import { objectiveOf } from "./models/objective.ts";
 import { kitOf } from "./models/ops.ts";
 import { fillNormal, indicesOfName } from "./random/streams.ts";
@@ -72,75 +73,31 @@ const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
 
 export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions): Trainer {
   const { tf } = backend;
+  const { accumulation, evaluateBatches, batch, optimizer } = spec;
   const objective = objectiveOf(kitOf(tf), spec, dataset);
-  const { accumulation, batch } = spec;
-
-  const upload = (theta: Float32Array): Tensors => {
-    if (theta.length !== layout.parameters) {
-      throw new InvalidInput(`theta must have ${layout.parameters} parameters, got ${theta.length}`);
-    }
-    return Object.fromEntries(layout.tensors.map((t) => [t.name, tf.tensor(slice(theta, t), t.shape)]));
-  };
-
-  /** Adds a micro-batch's gradient to `sum` and returns its loss. */
-  const accumulate = (
-    sum: Float32Array,
-    theta: Tensors,
-    step: number,
-    rank: number,
-    micro: number,
-  ): number => {
-    const result = objective.lossAndGradient(theta, { step, rank, micro });
-    try {
-      for (const tensor of layout.tensors) {
-        const values = result.gradient[tensor.name]?.dataSync<"float32">();
-        if (!values) throw new Error(`the model gave no gradient of ${tensor.name}`);
-        add(slice(sum, tensor), values, micro === 0);
-      }
-      return result.loss.dataSync<"float32">()[0] ?? Number.NaN;
-    } finally {
-      tf.dispose(result);
-    }
-  };
+  const rounds = roundsOf(tf, layout);
 
   return {
     async gradient(vector, step, rank) {
       const gradient = new Float32Array(layout.parameters);
-      const theta = upload(vector);
-      let loss = 0;
-      try {
-        for (let micro = 0; micro < accumulation; micro++) {
-          // Signals and timers get their turn between micro-batches.
-          await setImmediate();
-          loss += accumulate(gradient, theta, step, rank, micro) / accumulation;
-        }
-      } finally {
-        tf.dispose(theta);
-      }
+      const loss = await rounds(vector, accumulation, (theta, micro) => {
+        const result = objective.lossAndGradient(theta, { step, rank, micro });
+        addGradient(gradient, result.gradient, layout, micro === 0);
+        return result;
+      });
       if (accumulation > 1) scale(gradient, 1 / accumulation);
       const norm = Math.sqrt(sumOfSquares(gradient));
       checkFinite(gradient, norm, loss, layout, `step ${step}, rank ${rank}`);
-      if (spec.optimizer.clipNorm !== null) clip(gradient, norm, spec.optimizer.clipNorm);
+      if (optimizer.clipNorm !== null) clip(gradient, norm, optimizer.clipNorm);
       return { loss, tokens: objective.tokensPerBatch * accumulation, gradient };
     },
 
     async evaluate(vector) {
-      const theta = upload(vector);
-      let loss = 0;
-      try {
-        for (let index = 0; index < spec.evaluateBatches; index++) {
-          await setImmediate();
-          const mean = objective.heldOutLoss(theta, index);
-          loss += (mean.dataSync<"float32">()[0] ?? Number.NaN) / spec.evaluateBatches;
-          mean.dispose();
-        }
-      } finally {
-        tf.dispose(theta);
-      }
-      if (!Number.isFinite(loss)) {
-        throw new BadGradient(`the loss on held-out data is not finite (${loss}); ${ADVICE}`);
-      }
-      return { loss, sequences: spec.evaluateBatches * batch };
+      const loss = await rounds(vector, evaluateBatches, (theta, index) => ({
+        loss: objective.heldOutLoss(theta, index),
+      }));
+      if (Number.isFinite(loss)) return { loss, sequences: evaluateBatches * batch };
+      throw new BadGradient(`the loss on held-out data is not finite (${loss}); ${ADVICE}`);
     },
 
     /** Nothing is held between calls. */
@@ -148,9 +105,51 @@ export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions
   };
 }
 
-function add(sum: Float32Array, values: Float32Array, first: boolean): void {
-  if (first) sum.set(values);
-  else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0);
+/**
+ * The loop of a training step and of an evaluation: makes tensors of the parameters, calls `compute` `count` times,
+ * disposes what it returns, and gives the mean of the losses.
+ */
+function roundsOf(tf: Backend["tf"], layout: Layout) {
+  return async (
+    vector: Float32Array,
+    count: number,
+    compute: (theta: Tensors, round: number) => { loss: Scalar },
+  ): Promise<number> => {
+    const theta = upload(tf, layout, vector);
+    let mean = 0;
+    try {
+      for (let round = 0; round < count; round++) {
+        // Signals and timers get their turn.
+        await setImmediate();
+        const result = compute(theta, round);
+        mean += (result.loss.dataSync<"float32">()[0] ?? Number.NaN) / count;
+        tf.dispose(result);
+      }
+    } finally {
+      tf.dispose(theta);
+    }
+    return mean;
+  };
+}
+
+function upload(tf: Backend["tf"], layout: Layout, vector: Float32Array): Tensors {
+  if (vector.length !== layout.parameters) {
+    throw new InvalidInput(`theta must have ${layout.parameters} parameters, got ${vector.length}`);
+  }
+  return Object.fromEntries(layout.tensors.map((t) => [t.name, tf.tensor(slice(vector, t), t.shape)]));
+}
+
+/** Adds the gradient of a micro-batch to the flat `sum`; the first one replaces what is there. */
+function addGradient(sum: Float32Array, gradient: Tensors, layout: Layout, first: boolean): void {
+  for (const tensor of layout.tensors) {
+    const values = tensorOf(gradient, tensor.name).dataSync<"float32">();
+    if (first) slice(sum, tensor).set(values);
+    else add(slice(sum, tensor), values);
+  }
+}
+
+function add(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0);
 }
 
 function scale(vector: Float32Array, factor: number): void {

@@ -200,7 +200,7 @@ function backwardBlocks(
 ) {
   let dx = dy;
   let gradient: Tensors = {};
-  for (const [layer, kept] of [...saved.entries()].reverse()) {
+  for (const [layer, kept] of [...saved.entries()].toReversed()) {
     const result = blockBackward(placeOf(kit, theta, layer), dx, kept, shape);
     kit.tf.dispose([dx, kept]);
     dx = result.dx;
