@@ -20,7 +20,7 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     .enablePositionalOptions()
     .showHelpAfterError("(ps-submit --help shows how it is used)")
     .argument("[jobfile]", "the job to run: submits it, or goes on with it where it stands")
-    .option("--set <field=value>", "override a field of the job file; may be repeated", collect, [])
+    .option("--set <field=value>", "override a field of the job file; may be repeated", collect)
     .addOption(workersOption())
     .option("--detach", "run in the background")
     .addHelpText(
@@ -129,7 +129,7 @@ function defineResults(program: Command, end: Result): void {
     .action(async (job, flags) => end(await (await import("./commands/generate.ts")).generate(job, flags)));
 }
 
-const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
 
 const workersOption = (): Option =>
   new Option("--workers <n>", "worker processes; never changes the result").argParser(wholeNumber(1));

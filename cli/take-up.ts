@@ -1,5 +1,6 @@
 import type { Hold } from "../local/emulator/client.ts";
 import { InvalidInput } from "../protocol/errors.ts";
+import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import { beginJob, continueJob, resumeJob } from "./create.ts";
 import { isDetached, reportUnderWay } from "./detach.ts";
@@ -47,6 +48,13 @@ export async function takeUp({ target, record, hold, workers, steps }: TakeUp): 
     reporter.close();
     interruption.close();
   }
+}
+
+/** What a person may not expect of so many steps. */
+export function notesOn({ optimizer }: JobSpec, steps: number): string[] {
+  const { type, decaySteps, minLearningRate } = optimizer.schedule;
+  if (type === "constant" || minLearningRate > 0 || steps <= decaySteps) return [];
+  return [`note: the learning rate is 0 from step ${count(decaySteps)} on, so later steps change nothing`];
 }
 
 async function goOn({ cloud }: Target, state: State, steps: number): Promise<State> {

@@ -16,7 +16,7 @@ import { openTarget, type Target } from "../target.ts";
 import { inBackground } from "./background.ts";
 
 export type SubmitOptions = {
-  readonly set: readonly string[];
+  readonly set?: readonly string[] | undefined;
   readonly workers?: number | undefined;
   readonly detach?: boolean | undefined;
 };
@@ -24,7 +24,7 @@ export type SubmitOptions = {
 /** `ps-submit JOBFILE`: validates everything, then creates the job and runs it. */
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
-  const draft = readJobFile(file, [...options.set, ...workers]);
+  const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
   const dataset = prepareDataset(draft);
   const dataDir = dataDirectory();
   if (options.detach) return inBackground(dataDir, draft.spec.name, args);

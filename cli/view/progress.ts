@@ -40,12 +40,16 @@ export function beginProgress(record: JobRecord, since: number): Progress {
 export function addSteps(progress: Progress, steps: readonly Metrics[]): Progress {
   if (steps.length === 0) return progress;
   const recent = [...progress.recent, ...steps].slice(-RECENT_STEPS);
-  const curve = [...progress.curve, ...steps.map(({ version, loss }) => ({ version, loss }))];
-  return { ...progress, recent, curve: curve.length > CURVE_POINTS ? thin(curve) : curve };
+  const points = [...progress.curve, ...steps.map(({ version, loss }) => ({ version, loss }))];
+  return { ...progress, recent, curve: thin(points) };
 }
 
-/** Every second point, and always the last. */
-const thin = <T>(points: readonly T[]): T[] => points.filter((_, i) => (points.length - 1 - i) % 2 === 0);
+/** Every 2nd, 4th, 8th ... version, so many that the points stay few, and always the last. */
+function thin(points: Progress["curve"]): Progress["curve"] {
+  const last = points.at(-1)?.version ?? 0;
+  const stride = 2 ** Math.max(0, Math.ceil(Math.log2(last / CURVE_POINTS)));
+  return points.filter(({ version }) => version % stride === 0 || version === last);
+}
 
 export type Rates = {
   readonly tokensPerSecond: number;
