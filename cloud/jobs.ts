@@ -1,6 +1,7 @@
 import { InvalidInput, TryAgain } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { type Layout, layoutSchema } from "../protocol/layout.ts";
+import { parseAs } from "../protocol/parse.ts";
 import {
   encodeRecord,
   isEnded,
@@ -8,7 +9,6 @@ import {
   type Manifest,
   manifestSchema,
   parseJobRecord,
-  parseRecord,
   type State,
   stateSchema,
 } from "../protocol/records.ts";
@@ -49,14 +49,14 @@ export class Jobs {
     if (known) return known;
     const key = keys.layout(job);
     const stored = await this.#store.get(key);
-    return stored && remember(this.#layouts, job, parseRecord(layoutSchema, stored.body, key));
+    return stored && remember(this.#layouts, job, parseAs(layoutSchema, stored.body, key));
   }
 
   /** `state.json` and its etag, or null before the job is submitted. */
   async findState(job: string): Promise<Stated | null> {
     const key = keys.state(job);
     const stored = await this.#store.get(key);
-    return stored && { state: parseRecord(stateSchema, stored.body, key), etag: stored.etag };
+    return stored && { state: parseAs(stateSchema, stored.body, key), etag: stored.etag };
   }
 
   /** `state.json` and its etag. @throws InvalidInput when there is no such job */
@@ -94,7 +94,7 @@ export class Jobs {
   async manifest(job: string, version: number): Promise<Manifest | null> {
     const key = keys.manifest(job, version);
     const stored = await this.#store.get(key);
-    return stored && parseRecord(manifestSchema, stored.body, key);
+    return stored && parseAs(manifestSchema, stored.body, key);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { log } from "../cloud/log.ts";
 import { CorruptData, describe, isPermanent } from "../protocol/errors.ts";
-import { actorOf, groupOf, parseMessage, type Update, updateSchema } from "../protocol/messages.ts";
+import { actorOf, groupOf, type Update, updateSchema } from "../protocol/messages.ts";
+import { parseAs } from "../protocol/parse.ts";
 import { aggregate } from "./aggregator/aggregate.ts";
 import { checkpoint } from "./checkpointer/checkpoint.ts";
 import { failJob } from "./coordinator/close.ts";
@@ -53,7 +54,7 @@ async function handle(server: Server, group: string, records: readonly SQSRecord
   try {
     await perform(
       server,
-      records.map(({ body }) => addressed(parseMessage(updateSchema, body), group)),
+      records.map(({ body }) => addressed(parseAs(updateSchema, body, "a message"), group)),
     );
   } catch (error) {
     const tries = Math.max(...records.map((record) => Number(record.attributes.ApproximateReceiveCount)));

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { CorruptData } from "./errors.ts";
 import { jobName } from "./job.ts";
 
 /**
@@ -65,17 +64,4 @@ export function actorOf(group: string): { job: string; name: string; shard: numb
   const [job = "", actor = ""] = group.split("/");
   const shard = /^\d+$/.test(actor) ? Number(actor) : null;
   return { job, shard, name: shard === null ? `the ${actor}` : `the aggregator of shard ${shard}` };
-}
-
-/** @throws CorruptData when a message's body is not what `schema` says */
-export function parseMessage<T>(schema: z.ZodType<T>, body: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch (cause) {
-    throw new CorruptData("a message is not JSON", { cause });
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new CorruptData(`a message is malformed: ${z.prettifyError(result.error)}`);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { bytesOf, floatsOf, sha256 } from "./digest.ts";
 import { CorruptData } from "./errors.ts";
+import { parseAs } from "./parse.ts";
 import { encodeHeader, parseHeader, tensorBytes } from "./safetensors.ts";
 
 /** One rank's gradient for one shard: the unit that counts exactly once. */
@@ -59,13 +60,10 @@ export function decodePiece(name: PieceName, file: Uint8Array): Piece {
   const bytes = tensorBytes(file, header, "gradient", what);
   const digest = sha256(bytes);
   if (digest !== metadata.digest) throw new CorruptData(`${what}: its bytes do not match its digest`);
-  return { name, gradient: floatsOf(bytes), report: parseReport(metadata.report, what), digest };
-}
-
-function parseReport(json: string | undefined, what: string): Report {
-  try {
-    return reportSchema.parse(JSON.parse(json ?? ""));
-  } catch (cause) {
-    throw new CorruptData(`${what}: its report is malformed`, { cause });
-  }
+  return {
+    name,
+    gradient: floatsOf(bytes),
+    report: parseAs(reportSchema, metadata.report ?? "", `${what}: its report`),
+    digest,
+  };
 }

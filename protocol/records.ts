@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CorruptData } from "./errors.ts";
 import { type JobSpec, parseJob } from "./job.ts";
+import { parseAs } from "./parse.ts";
 
 /** The JSON objects of a job in S3, apart from its layout: job.json, state.json, manifest.json and evaluations. */
 
@@ -122,22 +122,9 @@ export type TrainingState = z.infer<typeof trainingStateSchema>;
 /** Steps in one object of `history/`. */
 export const HISTORY_BLOCK = 100;
 
-/** @throws CorruptData naming `what` when `bytes` is not such a record */
-export function parseRecord<T>(schema: z.ZodType<T>, bytes: Uint8Array, what: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new CorruptData(`${what} is not JSON`, { cause });
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new CorruptData(`${what} is malformed: ${z.prettifyError(result.error)}`);
-}
-
 /** Parses `job.json`. */
 export function parseJobRecord(bytes: Uint8Array, what: string): JobRecord {
-  const record = parseRecord(jobRecordSchema, bytes, what);
+  const record = parseAs(jobRecordSchema, bytes, what);
   return { ...record, spec: parseJob(record.spec, what) };
 }
 

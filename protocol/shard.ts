@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytesOf, sha256 } from "./digest.ts";
 import { CorruptData } from "./errors.ts";
 import { type Layout, lengthOf } from "./layout.ts";
+import { parseAs } from "./parse.ts";
 import { type Report, reportSchema } from "./piece.ts";
 import { encodeHeader, type Header, parseHeader } from "./safetensors.ts";
 
@@ -108,7 +109,7 @@ export function readShardHeader(
   const header = parseHeader(bytes, what);
   const [parameters = ""] = checkHeader(header, layout, shard, version, ["parameters"]);
   const { metadata } = header;
-  const origin = parse(originSchema, metadata.origin, what);
+  const origin = parseAs(originSchema, metadata.origin ?? "", `${what}: its origin`);
   return { parameters, origin, aggregateMs: Number(metadata.aggregateMs ?? 0) };
 }
 
@@ -150,13 +151,5 @@ function checkHeader(
       throw new CorruptData(`${what}: tensor ${name} must have ${length} elements at place ${i}`);
     }
   }
-  return parse(z.array(z.string()), metadata.digests, what);
-}
-
-function parse<T>(schema: z.ZodType<T>, json: string | undefined, what: string): T {
-  try {
-    return schema.parse(JSON.parse(json ?? ""));
-  } catch (cause) {
-    throw new CorruptData(`${what}: its metadata are malformed`, { cause });
-  }
+  return parseAs(z.array(z.string()), metadata.digests ?? "", `${what}: its digests`);
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { bytesOf } from "../protocol/digest.ts";
 import { CorruptData, describe, InvalidInput } from "../protocol/errors.ts";
-import { parseRecord } from "../protocol/records.ts";
+import { parseAs } from "../protocol/parse.ts";
 import { elements, type Header, parseHeader } from "../protocol/safetensors.ts";
 import { openTokenizer, type Tokenizer } from "./data/tokenizer.ts";
 import { type Gpt2, gpt2Parameters, LAYER_NORM_EPSILON } from "./models/gpt2.ts";
@@ -64,7 +64,7 @@ export async function loadCheckpoint(directory: string): Promise<Checkpoint> {
 }
 
 function parseConfig(bytes: Uint8Array, what: string): Gpt2 {
-  const config = parseRecord(configSchema, bytes, what);
+  const config = parseAs(configSchema, bytes, what);
   if (config.n_embd % config.n_head !== 0) {
     throw new CorruptData(`${what}: n_head must divide n_embd ${config.n_embd}, got ${config.n_head}`);
   }

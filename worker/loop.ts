@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
-import { parseMessage, taskSchema } from "../protocol/messages.ts";
+import { taskSchema } from "../protocol/messages.ts";
+import { parseAs } from "../protocol/parse.ts";
 import { isEnded } from "../protocol/records.ts";
 import type { Lease, Leases } from "./lease.ts";
 import type { Tasks } from "./tasks.ts";
@@ -28,7 +29,7 @@ const OUTAGE_MS = 300_000;
 export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
   for (let lease = await next(loop, signal); lease; lease = await next(loop, signal)) {
     try {
-      const task = parseMessage(taskSchema, lease.body);
+      const task = parseAs(taskSchema, lease.body, "a message");
       if (lease.receives > TAKES)
         await fail(loop, `a task was taken ${TAKES} times and never done: ${lease.body}`);
       else await loop.tasks.perform(task);

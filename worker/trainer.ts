@@ -35,7 +35,6 @@ export type Trainer = {
    * @throws BadGradient when it is not finite
    */
   evaluate(theta: Float32Array): Promise<{ loss: number; sequences: number }>;
-  dispose(): void;
 };
 
 export type TrainerOptions = {
@@ -99,9 +98,6 @@ export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions
       if (Number.isFinite(loss)) return { loss, sequences: evaluateBatches * batch };
       throw new BadGradient(`the loss on held-out data is not finite (${loss}); ${ADVICE}`);
     },
-
-    /** Nothing is held between calls. */
-    dispose() {},
   };
 }
 

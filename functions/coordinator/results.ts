@@ -1,6 +1,7 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import { keys, numberIn } from "../../protocol/keys.ts";
-import { evaluationSchema, parseRecord, type State, trainingStateSchema } from "../../protocol/records.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import { evaluationSchema, type State, trainingStateSchema } from "../../protocol/records.ts";
 
 /** The latest evaluation and the latest whole checkpoint of a job, as its state shows them. */
 export async function readResults(
@@ -18,7 +19,7 @@ async function latestEvaluation({ store }: Cloud, job: string): Promise<State["e
   const last = (await store.list(keys.evaluations(job))).at(-1);
   const stored = last && (await store.get(last.key));
   if (!stored) return null;
-  const { version, loss } = parseRecord(evaluationSchema, stored.body, last.key);
+  const { version, loss } = parseAs(evaluationSchema, stored.body, last.key);
   return { version, loss };
 }
 
@@ -29,7 +30,7 @@ async function latestCheckpoint({ store }: Cloud, job: string): Promise<State["c
     const key = keys.checkpoint(job, numberIn(folder), "training_state.json");
     const stored = await store.get(key);
     if (!stored) continue;
-    const { version, sha256 } = parseRecord(trainingStateSchema, stored.body, key);
+    const { version, sha256 } = parseAs(trainingStateSchema, stored.body, key);
     return { version, sha256 };
   }
   return null;

@@ -41,6 +41,7 @@ export class Receivers {
 
   /** Resolves with messages as soon as there are some, with none once the wait is over. */
   receive(queue: Queue, { max, visibilityMs, waitMs, gone }: Receive): Promise<readonly Message[]> {
+    if (gone.aborted) return Promise.resolve([]);
     const line = this.#lineOf(queue);
     const { promise, resolve, reject } = Promise.withResolvers<readonly Message[]>();
     const waiter = { max, visibilityMs, deadline: this.#now() + waitMs, resolve, reject };

@@ -3,7 +3,8 @@ import { TextDecoder } from "node:util";
 import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord, parseRecord } from "../../protocol/records.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import { encodeRecord } from "../../protocol/records.ts";
 import { charTokenizerFiles, MAX_VOCABULARY } from "./tokenizer.ts";
 
 /**
@@ -79,7 +80,7 @@ export function prepareText(
 export function openDataset(files: DatasetFiles): Dataset {
   const missing = DATASET_FILES.find((name) => files[name] === undefined);
   if (missing) throw new CorruptData(`the dataset has no ${missing}`);
-  const meta = parseRecord(textMetaSchema, files["meta.json"] ?? new Uint8Array(), "the dataset's meta.json");
+  const meta = parseAs(textMetaSchema, files["meta.json"] ?? new Uint8Array(), "the dataset's meta.json");
   const data = files["tokens.bin"] ?? new Uint8Array();
   if (data.length !== 2 * meta.tokens) {
     throw new CorruptData(

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord, parseRecord } from "../../protocol/records.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import { encodeRecord } from "../../protocol/records.ts";
 
 /**
  * The char tokenizer, one token per Unicode code point, in the files that Hugging Face's `AutoTokenizer` loads:
@@ -52,7 +53,7 @@ const fileSchema = z.object({
  * @throws CorruptData when it is not such a file
  */
 export function openTokenizer(bytes: Uint8Array, what: string): Tokenizer {
-  const { vocab } = parseRecord(fileSchema, bytes, what).model;
+  const { vocab } = parseAs(fileSchema, bytes, what).model;
   const ids = new Map(Object.entries(vocab));
   const characters = new Map([...ids].map(([character, id]) => [id, character]));
   for (let id = 0; id < ids.size; id++) {

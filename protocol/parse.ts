@@ -1,0 +1,21 @@
+import type { z } from "zod";
+import { CorruptData } from "./errors.ts";
+
+/**
+ * JSON from outside as the value that `schema` describes.
+ *
+ * @param what names it in errors
+ * @throws CorruptData when it is not JSON, or not that value
+ */
+export function parseAs<T>(schema: z.ZodType<T>, json: string | Uint8Array, what: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(typeof json === "string" ? json : new TextDecoder().decode(json));
+  } catch (cause) {
+    throw new CorruptData(`${what} is not JSON`, { cause });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "value"}: ${message}`);
+  throw new CorruptData(`${what} is malformed (${problems.join("; ")})`);
+}
