@@ -194,7 +194,6 @@ test("steps, evaluations and failures leave no tensor behind", async () => {
   }
   await trainer.evaluate(theta);
   await assert.rejects(trainer.gradient(theta.slice().fill(Number.NaN), 0, 0));
-  trainer.dispose();
   assert.equal(tf.memory().numTensors, before);
 });
 
