@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { wakeCoordinator } from "../functions/coordinator/wake.ts";
 import type { Hold } from "../local/emulator/client.ts";
-import { Unrecoverable } from "../protocol/errors.ts";
+import { isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import { Fleet } from "./fleet.ts";
@@ -87,7 +87,8 @@ async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null):
       failingSince = null;
     } catch (error) {
       failingSince ??= Date.now();
-      if (Date.now() - failingSince > UNREACHABLE_MS || interruption.second.aborted) throw error;
+      const enough = Date.now() - failingSince > UNREACHABLE_MS || interruption.second.aborted;
+      if (enough || isPermanent(error)) throw error;
     }
     await pause(LOOK_MS, interruption.first.aborted ? interruption.second : interruption.first);
   }

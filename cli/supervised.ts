@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 export type ProcessPlan = {
@@ -78,8 +78,7 @@ export class Supervised {
   #start(): void {
     const { script, environment, log } = this.#plan;
     const output = openSync(log, "a");
-    writeSync(output, `--- ${new Date().toISOString()} started\n`);
-    const logStart = statSync(log).size;
+    const logStart = beginLog(output);
     const started = Date.now();
     const child = spawn(process.execPath, ["--enable-source-maps", script], {
       env: environment,
@@ -124,6 +123,16 @@ export class Supervised {
       code === 0 ? PAUSE_AFTER_SUCCESS_MS : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
     this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
   }
+}
+
+/** Marks in a log that a process starts. Returns where in it the process begins. */
+function beginLog(log: number): number {
+  try {
+    writeSync(log, `--- ${new Date().toISOString()} started\n`);
+  } catch {
+    // On a full disk the process says, by its end, what cannot be written here.
+  }
+  return fstatSync(log).size;
 }
 
 /** The error that a process logged before it died, or the last lines that it printed. */

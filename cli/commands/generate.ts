@@ -26,11 +26,15 @@ export async function generate(job: string, flags: GenerateFlags): Promise<numbe
     const wanted = await fetchModel(job, directory);
     const backend = await loadBackend(wanted);
     if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
-    process.stdout.write(flags.prompt);
     const { prompt, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
+    // Not before the first piece: a prompt that is refused is not printed.
+    let unsaid = prompt;
     await sample(
       { directory, backend, prompt, maxNewTokens, temperature, topK, seed, signal: interruption.first },
-      (text) => void process.stdout.write(text),
+      (text) => {
+        process.stdout.write(unsaid + text);
+        unsaid = "";
+      },
     );
     process.stdout.write("\n");
     return exitCodes.succeeded;
