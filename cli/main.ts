@@ -5,6 +5,8 @@ import { codeOfError, exitCodes } from "./exit.ts";
 import { defineProgram } from "./program.ts";
 import { packageVersion } from "./provenance.ts";
 
+const OLDEST_NODE = 22;
+
 /** Runs the command that `args` name. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   let code: number = exitCodes.succeeded;
@@ -42,6 +44,17 @@ function forgetAws(): void {
   for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name];
 }
 
+/** Started by an old Node, past the one that `npm ci` brings: say so, as what comes next would not even load. */
+function refuseOldNode(): void {
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  if (major >= OLDEST_NODE) return;
+  process.stderr.write(
+    `error: Node ${OLDEST_NODE} or newer is needed, this is ${process.version}; npx ps-submit brings its own\n`,
+  );
+  process.exit(exitCodes.environment);
+}
+
+refuseOldNode();
 outliveReaders();
 forgetAws();
 process.exit(await main(process.argv.slice(2)));
