@@ -24,6 +24,8 @@ export class Jobs {
   readonly #store: Store;
   readonly #records = new Map<string, JobRecord>();
   readonly #layouts = new Map<string, Layout>();
+  /** The latest manifest this process made of each job: what the next one is made from. */
+  readonly #manifests = new Map<string, Manifest>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -92,9 +94,19 @@ export class Jobs {
 
   /** The manifest of a version, or null when that version is not there. */
   async manifest(job: string, version: number): Promise<Manifest | null> {
+    const known = this.#manifests.get(job);
+    if (known?.version === version) return known;
     const key = keys.manifest(job, version);
     const stored = await this.#store.get(key);
     return stored && parseAs(manifestSchema, stored.body, key);
+  }
+
+  /** Creates a manifest, once. @returns the one that stands: another may have been first */
+  async createManifest(manifest: Manifest): Promise<Manifest> {
+    const { job, version } = manifest;
+    const created = await this.#store.create(keys.manifest(job, version), encodeRecord(manifest));
+    if (created === "created") return remember(this.#manifests, job, manifest);
+    return (await this.manifest(job, version)) ?? notThere(job);
   }
 }
 

@@ -3,7 +3,7 @@ import { CorruptData } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { Layout } from "../../protocol/layout.ts";
-import { encodeRecord, HISTORY_BLOCK, type Manifest, type Metrics } from "../../protocol/records.ts";
+import { HISTORY_BLOCK, type Manifest, type Metrics } from "../../protocol/records.ts";
 import { learningRateAt } from "../../protocol/schedule.ts";
 import { readShardHeader, type ShardHeader } from "../../protocol/shard.ts";
 
@@ -36,9 +36,7 @@ export async function commitVersion(
 ): Promise<Manifest> {
   const { name: job } = spec;
   const parent = version === 0 ? null : await manifestOf(cloud, job, version - 1);
-  const manifest = makeManifest(spec, version, parent, headers, new Date());
-  const created = await cloud.store.create(keys.manifest(job, version), encodeRecord(manifest));
-  const committed = created === "created" ? manifest : await manifestOf(cloud, job, version);
+  const committed = await cloud.jobs.createManifest(makeManifest(spec, version, parent, headers, new Date()));
   if (version > 0 && version % HISTORY_BLOCK === 0) await writeHistory(cloud, job, committed);
   return committed;
 }

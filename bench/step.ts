@@ -1,0 +1,114 @@
+import { setTimeout } from "node:timers/promises";
+import { type Cloud, connect } from "../cloud/connect.ts";
+import { encodeRecord } from "../protocol/records.ts";
+import { linearJob, openLab } from "../test/support/lab.ts";
+import { median, report } from "./support/report.ts";
+
+/**
+ * The control plane's cost of a step: 2 ranks, 1 shard, the linear model, embedded, each process its own. Its limit
+ * is the sum of the round trips on the critical path, each timed alone on the same emulator in the same run.
+ */
+
+const STEPS = 400;
+const WARM_UP = 100;
+const ROUNDS = 200;
+const SHARD_BYTES = 4096 + 3 * 400;
+
+const lab = await openLab();
+try {
+  const spec = linearJob("bench-step", {
+    shards: 1,
+    steps: STEPS,
+    batch: 32,
+    optimizer: { type: "adamw", learningRate: 0.01 },
+  });
+  await lab.submit(spec);
+  lab.start("functions");
+  for (const name of ["worker-0", "worker-1"]) lab.start("worker", { job: spec.name, name });
+  const steps: number[] = [];
+  const compute: number[] = [];
+  const state = await lab.ended(spec.name, 120_000);
+  if (state.status !== "succeeded") throw new Error(state.reason ?? state.status);
+  for (let block = WARM_UP / 100; block < STEPS / 100; block++) {
+    const stored = await lab.cloud.store.get(
+      `jobs/${spec.name}/history/${String(block).padStart(9, "0")}.jsonl`,
+    );
+    for (const line of new TextDecoder().decode(stored?.body).trim().split("\n")) {
+      const { stepMs, computeMs } = JSON.parse(line);
+      steps.push(stepMs);
+      compute.push(computeMs);
+    }
+  }
+  const trips = await timeTrips();
+  const path = Object.values(trips).reduce((sum, { ms, times }) => sum + ms * times, 0) + median(compute);
+  report("control plane, ms a step", {
+    ...Object.fromEntries(Object.entries(trips).map(([name, { ms, times }]) => [`${times} x ${name}`, ms])),
+    "computing the gradient": median(compute),
+    "sum on the critical path": path,
+    "a step, median": median(steps),
+    "a step, 90th percentile": steps.sort((a, b) => a - b)[Math.floor(steps.length * 0.9)] ?? 0,
+  });
+  console.log(`ratio ${(median(steps) / path).toFixed(2)} (asked: at most 2)`);
+} finally {
+  await lab.close();
+}
+
+/** What a step waits for, one after the other, and how often. */
+async function timeTrips() {
+  const cloud = connect(lab.target.environment);
+  const { store, queues } = cloud;
+  await queues.createTasks("trips", 1, 30);
+  const url = (await queues.findTasks("trips", 1)) ?? "";
+  const record = encodeRecord({ text: "x".repeat(2000) });
+  const shard = new Uint8Array(SHARD_BYTES);
+  const into = new Uint8Array(4096);
+  await store.create("trips/small", record);
+  await store.create("trips/shard", shard);
+  let i = 0;
+  // The two pieces of a step reach their aggregator one after the other, since it is one FIFO group: the first is
+  // stored and its message deleted before the second is handed over.
+  const messages = await timeMessages(cloud, url);
+  const trips = {
+    "message sent and received (tasks, piece, wake)": { times: 3, ms: messages.sent },
+    "object read (parameters, state 3x, header)": {
+      times: 5,
+      ms: await time(() => store.getInto("trips/shard", 0, into)),
+    },
+    "object created (piece, shard, manifest)": {
+      times: 3,
+      ms: await time(() => store.create(`trips/${i++}`, shard)),
+    },
+    "listing (pieces)": { times: 1, ms: await time(() => store.list("trips/s")) },
+    "message deleted (first piece)": { times: 1, ms: messages.deleted },
+  };
+  cloud.close();
+  return trips;
+}
+
+/** From the sending of a message to its arrival at a receiver that waits for it, and its deletion. */
+async function timeMessages({ queues }: Cloud, url: string): Promise<{ sent: number; deleted: number }> {
+  const sent: number[] = [];
+  const deleted: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const waiting = queues.receive(url, new AbortController().signal);
+    await setTimeout(2);
+    const start = performance.now();
+    await queues.sendTasks(url, [{ kind: "init", job: "trips", handout: "1" }]);
+    const received = await waiting;
+    const arrived = performance.now();
+    sent.push(arrived - start);
+    if (received && received !== "gone") await queues.acknowledge(url, received.receipt);
+    deleted.push(performance.now() - arrived);
+  }
+  return { sent: median(sent), deleted: median(deleted) };
+}
+
+async function time(trip: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const start = performance.now();
+    await trip();
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
