@@ -22,7 +22,7 @@ const MIB = 1024 * 1024;
 const Bucket = "full";
 const FULL = { name: "InsufficientStorage", status: 507 };
 
-test("a body that would use the reserve is refused with the folder's name, a small one is not", async () => {
+test("a body that would use the reserve is refused with the folder's name, a small one is not", async (t) => {
   using folder = temporaryFolder();
   let free = 100 * MIB;
   const emulator = await startEmulator({
@@ -30,6 +30,7 @@ test("a body that would use the reserve is refused with the folder's name, a sma
     idleSeconds: 600,
     freeBytes: async () => free,
   });
+  t.after(() => emulator.close());
   const { s3, sqs } = clientsOf(emulator.endpoint);
   const put = (Key: string, size: number) =>
     s3.send(new PutObjectCommand({ Bucket, Key, Body: Buffer.alloc(size) }));
@@ -53,16 +54,16 @@ test("a body that would use the reserve is refused with the folder's name, a sma
   assert.equal(readdirSync(join(folder.path, "bodies")).length, 1);
   free = 100 * MIB;
   await put("big", MIB);
-  emulator.close();
 });
 
-test("room promised to a body on its way is not promised to another", async () => {
+test("room promised to a body on its way is not promised to another", async (t) => {
   using folder = temporaryFolder();
   const emulator = await startEmulator({
     dataDir: folder.path,
     idleSeconds: 600,
     freeBytes: async () => 48 * MIB,
   });
+  t.after(() => emulator.close());
   const { s3 } = clientsOf(emulator.endpoint);
   const put = (Key: string) => s3.send(new PutObjectCommand({ Bucket, Key, Body: Buffer.alloc(12 * MIB) }));
   const files = () => readdirSync(join(folder.path, "bodies")).length;
@@ -74,7 +75,6 @@ test("room promised to a body on its way is not promised to another", async () =
   slow.destroy();
   await until("the slow body is given up", () => files() === 0);
   await put("other");
-  emulator.close();
 });
 
 /** An emulator none of whose files can grow over a size: a disk that is full for it, whatever it checked before. */
@@ -91,7 +91,7 @@ async function stop(endpoint: string): Promise<void> {
   await until("the emulator ends", () => hasEnded(pid));
 }
 
-test("writes that fail for want of space are answered 507, leave nothing, and harm nothing stored before", async () => {
+test("writes that fail for want of space are answered 507, leave nothing, and harm nothing stored before", async (t) => {
   using folder = temporaryFolder();
   const limited = await startLimited(folder.path, 4096);
   const { s3, sqs } = clientsOf(limited);
@@ -118,6 +118,7 @@ test("writes that fail for want of space are answered 507, leave nothing, and ha
   await stop(limited);
 
   const emulator = await startEmulator({ dataDir: folder.path, idleSeconds: 600 });
+  t.after(() => emulator.close());
   const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
   assert.deepEqual(
     Contents.map(({ Key }) => Key),
@@ -129,5 +130,4 @@ test("writes that fail for want of space are answered 507, leave nothing, and ha
   }
   assert.equal((await sqs.send(new ReceiveMessageCommand({ QueueUrl }))).Messages, undefined);
   await s3.send(new DeleteObjectCommand({ Bucket, Key: "small/0" }));
-  emulator.close();
 });

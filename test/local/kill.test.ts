@@ -201,6 +201,7 @@ test(`${TRIALS} kills under load lose nothing acknowledged and leave nothing hal
 
     const later = () => Date.now() + 3_600_000;
     const survivor = await startEmulator({ dataDir: folder.path, idleSeconds: 600, now: later });
+    t.after(() => survivor.close());
     assert.equal(survivor.endpoint, endpoint);
     await checkObjects(clients, ledger, prefix);
     await checkMessages(clients, ledger);

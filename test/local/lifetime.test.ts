@@ -8,7 +8,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { CreateQueueCommand, ReceiveMessageCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
+import {
+  CreateQueueCommand,
+  DeleteMessageCommand,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+} from "@aws-sdk/client-sqs";
 import { findEmulator } from "../../local/emulator/address.ts";
 import { ensureEmulator, HoldTakenError, hold, holds } from "../../local/emulator/client.ts";
 import { Holds } from "../../local/emulator/holds.ts";
@@ -76,7 +81,6 @@ test("a lease outlives a restart: its message stays invisible, and its handle st
   await first.end("SIGKILL");
   const second = await startHeld(folder.path);
   assert.equal((await receive()).Messages, undefined);
-  const { DeleteMessageCommand } = await import("@aws-sdk/client-sqs");
   await first.sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: Messages[0]?.ReceiptHandle }));
   await second.end("SIGKILL");
 });
@@ -97,13 +101,14 @@ test("of processes that start one at once all get the same, and a second one lea
   process.kill(await pidOf(first.endpoint), "SIGKILL");
 });
 
-test("a name is held by one process, and free again when that process is killed", async () => {
+test("a name is held by one process, and free again when that process is killed", async (t) => {
   using folder = temporaryFolder();
   const { endpoint, claim, end } = await startHeld(folder.path);
   const client = fileURLToPath(new URL("../../local/emulator/client.ts", import.meta.url));
   const script = `const { hold } = await import(${JSON.stringify(client)});
     await hold(${JSON.stringify(endpoint)}, "job/a"); setInterval(() => {}, 1000);`;
   const holder = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
+  t.after(() => holder.kill("SIGKILL"));
   await until("the process holds the name", async () => (await holds(endpoint)).includes("job/a"));
   await assert.rejects(hold(endpoint, "job/a"), HoldTakenError);
   const other = await hold(endpoint, "job/b");
