@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 
 const address = z.object({ port: z.number().int().min(1).max(65_535), pid: z.number().int() });
@@ -30,7 +30,7 @@ export function writeAddress(dataDir: string, value: EmulatorAddress): void {
 
 /** A port of its own for every data folder, below the range that systems give to outgoing connections. */
 export function preferredPort(dataDir: string): number {
-  return 20_000 + (createHash("sha256").update(resolve(dataDir)).digest().readUInt32BE() % 10_000);
+  return 20_000 + (createHash("sha256").update(realpathSync(dataDir)).digest().readUInt32BE() % 10_000);
 }
 
 export function endpointOf(port: number): string {
@@ -48,7 +48,7 @@ export async function findEmulator(dataDir: string): Promise<string | undefined>
     });
     // Another program, or another folder's emulator, may have the port by now.
     const running = health.parse(await response.json());
-    return running.dataDir === resolve(dataDir) ? endpoint : undefined;
+    return running.dataDir === realpathSync(dataDir) ? endpoint : undefined;
   } catch {
     return undefined;
   }

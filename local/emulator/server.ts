@@ -1,15 +1,16 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { endpointOf, preferredPort, readAddress, writeAddress } from "./address.ts";
 import { Bodies } from "./bodies.ts";
 import { DiskRoom, freeBytesOf } from "./disk-room.ts";
 import { ApiError, asApiError } from "./errors.ts";
 import { Holds } from "./holds.ts";
-import { answerS3Error, handleS3, type S3 } from "./s3.ts";
+import { answerS3Error, handleS3 } from "./s3.ts";
 import { namedFiles } from "./s3-objects.ts";
+import type { S3 } from "./s3-operation.ts";
 import { answerSqsError, handleSqs, tidyQueues } from "./sqs.ts";
-import type { Sqs } from "./sqs-actions.ts";
+import type { Sqs } from "./sqs-action.ts";
 import { Receivers } from "./sqs-receivers.ts";
 import { Store } from "./store.ts";
 
@@ -35,8 +36,9 @@ const TIDY_MS = 60_000;
 
 /** Starts the emulator on a data folder. Throws "database is locked" if one runs there already. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
-  const dataDir = resolve(options.dataDir);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  // A folder may have several names; by this one, clients know that it is theirs.
+  const dataDir = realpathSync(options.dataDir);
   const store = new Store(dataDir);
   const room = new DiskRoom(dataDir, options.freeBytes ?? (() => freeBytesOf(dataDir)));
   const bodies = new Bodies(join(dataDir, "bodies"), room);

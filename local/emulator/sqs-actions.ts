@@ -1,16 +1,8 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
-import type { DiskRoom } from "./disk-room.ts";
-import { ApiError, notImplemented } from "./errors.ts";
-import {
-  changeVisibility,
-  giveBack,
-  invalidParameter,
-  type Message,
-  remove,
-  send,
-  sequenceNumber,
-} from "./sqs-messages.ts";
+import { ApiError } from "./errors.ts";
+import { type Action, action, type Caller, change, each, nameOf, type Sqs } from "./sqs-action.ts";
+import { changeVisibility, giveBack, type Message, remove, send, sequenceNumber } from "./sqs-messages.ts";
 import {
   allAttributes,
   createQueue,
@@ -21,23 +13,7 @@ import {
   requireQueue,
   setAttributes,
 } from "./sqs-queues.ts";
-import type { Receivers } from "./sqs-receivers.ts";
-import type { Store } from "./store.ts";
 
-/** What SQS works on. */
-export type Sqs = {
-  readonly store: Store;
-  readonly room: DiskRoom;
-  readonly receivers: Receivers;
-  readonly now: () => number;
-};
-
-/** Who calls: the address it used, and whether it has gone away without its answer. */
-export type Caller = { readonly host: string; readonly gone: AbortSignal };
-
-export type Action = (sqs: Sqs, parameters: unknown, caller: Caller) => Promise<object>;
-
-const MAX_BATCH = 10;
 const MAX_BATCH_BYTES = 1_048_576;
 
 const queueUrl = z.string().min(1);
@@ -53,24 +29,6 @@ const names = z.array(z.string()).default([]);
 
 function entries<T extends z.ZodRawShape>(shape: T) {
   return z.array(z.strictObject({ Id: z.string().regex(/^[\w-]{1,80}$/), ...shape }));
-}
-
-/** An action: its parameters are checked first; one the emulator does not know is not ignored. */
-function action<T extends z.ZodRawShape>(
-  name: string,
-  shape: T,
-  run: (sqs: Sqs, parameters: z.infer<z.ZodObject<T, z.core.$strict>>, caller: Caller) => Promise<object>,
-): [string, Action] {
-  const schema = z.strictObject(shape);
-  return [name, (sqs, parameters, caller) => run(sqs, parse(name, schema, parameters), caller)];
-}
-
-function parse<T>(name: string, schema: z.ZodType<T>, parameters: unknown): T {
-  const parsed = schema.safeParse(parameters);
-  if (parsed.success) return parsed.data;
-  const unknown = parsed.error.issues.find((issue) => issue.code === "unrecognized_keys");
-  if (unknown) throw notImplemented(`${name} with ${unknown.keys.join(", ")}`);
-  throw invalidParameter(`${name}: ${z.prettifyError(parsed.error)}`);
 }
 
 /** Every action the emulator has, by its name in SQS's reference. */
@@ -97,7 +55,7 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
 
   action(
     "ListQueues",
-    { QueueNamePrefix: z.string().default(""), MaxResults: z.number().int().min(1).max(1000).optional() },
+    { QueueNamePrefix: z.string().default("") },
     async ({ store }, { QueueNamePrefix }, caller) => ({
       QueueUrls: queueNames(store, QueueNamePrefix).map((name) => urlOf(name, caller)),
     }),
@@ -157,7 +115,6 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
       VisibilityTimeout: visibility.optional(),
       AttributeNames: names,
       MessageSystemAttributeNames: names,
-      ReceiveRequestAttemptId: z.string().optional(),
     },
     async (sqs, parameters, { gone }) => {
       const queue = requireQueue(sqs.store, nameOf(parameters.QueueUrl));
@@ -227,52 +184,6 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ),
 ]);
 
-/** Runs an operation on a queue in a transaction; then whoever waits for its messages may have a turn. */
-async function change<T>(
-  { store, receivers }: Sqs,
-  url: string,
-  operation: (queue: Queue) => T,
-  options?: { readonly durable: boolean },
-): Promise<T> {
-  const { value, id } = await store.write(() => {
-    const queue = requireQueue(store, nameOf(url));
-    return { value: operation(queue), id: queue.id };
-  }, options);
-  receivers.wake(id);
-  return value;
-}
-
-/** Runs an operation for each entry of a batch; one that SQS refuses does not stop the others. */
-function each<E extends { readonly Id: string }>(
-  batch: readonly E[],
-  operation: (entry: E) => object,
-): object {
-  requireBatch(batch);
-  const Successful: object[] = [];
-  const Failed: object[] = [];
-  for (const entry of batch) {
-    try {
-      Successful.push({ Id: entry.Id, ...operation(entry) });
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      Failed.push({ Id: entry.Id, Code: error.code, Message: error.message, SenderFault: true });
-    }
-  }
-  return { Successful, ...(Failed.length > 0 ? { Failed } : {}) };
-}
-
-function requireBatch(batch: readonly { readonly Id: string }[]): void {
-  if (batch.length === 0) throw new ApiError(400, "EmptyBatchRequest", "There should be at least one entry");
-  if (batch.length > MAX_BATCH)
-    throw new ApiError(
-      400,
-      "TooManyEntriesInBatchRequest",
-      `A batch has at most ${MAX_BATCH} entries, got ${batch.length}`,
-    );
-  if (new Set(batch.map(({ Id }) => Id)).size < batch.length)
-    throw new ApiError(400, "BatchEntryIdsNotDistinct", "Two or more entries have the same Id");
-}
-
 function takeBack({ store, receivers, now }: Sqs, queue: Queue, messages: readonly Message[]): void {
   store
     .write(() => giveBack(store, queue, messages, now()), { durable: false })
@@ -285,10 +196,6 @@ function takeBack({ store, receivers, now }: Sqs, queue: Queue, messages: readon
 
 function urlOf(name: string, { host }: Caller): string {
   return `http://${host}/000000000000/${name}`;
-}
-
-function nameOf(url: string): string {
-  return url.slice(url.lastIndexOf("/") + 1);
 }
 
 function pick(values: Readonly<Record<string, string>>, wanted: readonly string[]): Record<string, string> {

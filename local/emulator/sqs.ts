@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ApiError, notImplemented } from "./errors.ts";
-import { ACTIONS, type Sqs } from "./sqs-actions.ts";
+import type { Sqs } from "./sqs-action.ts";
+import { ACTIONS } from "./sqs-actions.ts";
 import { invalidParameter, tidy } from "./sqs-messages.ts";
 import { findQueue, queueNames } from "./sqs-queues.ts";
 

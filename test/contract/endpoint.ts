@@ -35,6 +35,7 @@ export async function openEndpoint() {
 
 async function isLocalStack(endpoint: string): Promise<boolean> {
   const response = await fetch(`${endpoint}/_localstack/health`).catch(() => undefined);
+  await response?.text();
   return response?.ok ?? false;
 }
 

@@ -1,0 +1,150 @@
+import type { ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { ApiError, notImplemented } from "./errors.ts";
+import {
+  deleteObject,
+  findObject,
+  noSuchKey,
+  preconditionFailed,
+  putObject,
+  requireBucket,
+  type StoredObject,
+  UNCONDITIONAL,
+} from "./s3-objects.ts";
+import {
+  answer,
+  answerXml,
+  commit,
+  documentOf,
+  type Headers,
+  metaOf,
+  type S3,
+  typeOf,
+  writeConditionOf,
+} from "./s3-operation.ts";
+import { conditionOf, headerOf, incomingOf, type S3Request } from "./s3-request.ts";
+import { elementsOf, textIn } from "./s3-xml.ts";
+import type { Store } from "./store.ts";
+
+/** Creates a bucket; one that is there already is the caller's own. */
+export async function createBucket(
+  { store }: S3,
+  { bucket }: S3Request,
+  response: ServerResponse,
+): Promise<void> {
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
+    throw new ApiError(400, "InvalidBucketName", `Not a bucket name: ${bucket}`);
+  await store.write(() => store.change("INSERT OR IGNORE INTO buckets (name) VALUES (?)", bucket));
+  answer(response, 200, { location: `/${bucket}` }, "");
+}
+
+/** Answers 200 if the bucket is there. */
+export function headBucket({ store }: S3, { bucket }: S3Request, response: ServerResponse): void {
+  requireBucket(store, bucket);
+  answer(response, 200, { "x-amz-bucket-region": "us-east-1" });
+}
+
+/** PutObject: the body first, then the row that names it, if the conditions hold. */
+export async function putOne(s3: S3, request: S3Request, response: ServerResponse): Promise<void> {
+  const { store, bodies } = s3;
+  requireBucket(store, request.bucket);
+  const body = await bodies.receive(incomingOf(request));
+  const { md5: etag, size, crc32, files, inline } = body;
+  const type = typeOf(request);
+  const object = { etag, size, modified: s3.now(), type, meta: metaOf(request), crc32, files, inline };
+  const unneeded = await commit(s3, body, () => putObject(store, request, object, writeConditionOf(request)));
+  bodies.remove(unneeded);
+  answer(response, 200, { etag: `"${etag}"`, "x-amz-checksum-crc32": crc32 }, "");
+}
+
+function readable(store: Store, request: S3Request): StoredObject {
+  requireBucket(store, request.bucket);
+  const object = findObject(store, request);
+  if (!object) throw noSuchKey();
+  const ifMatch = conditionOf(request, "if-match");
+  if (ifMatch !== undefined && ifMatch !== "*" && ifMatch !== object.etag) throw preconditionFailed();
+  const ifNoneMatch = conditionOf(request, "if-none-match");
+  if (ifNoneMatch === "*" || ifNoneMatch === object.etag)
+    throw new ApiError(304, "NotModified", "Not modified");
+  return object;
+}
+
+function headersOf(object: StoredObject): Headers {
+  return {
+    "accept-ranges": "bytes",
+    "content-type": object.type,
+    etag: `"${object.etag}"`,
+    "last-modified": new Date(object.modified).toUTCString(),
+    ...object.meta,
+  };
+}
+
+function checksumOf(object: StoredObject, request: S3Request): Headers {
+  const asked = headerOf(request, "x-amz-checksum-mode")?.toUpperCase() === "ENABLED";
+  if (!asked || object.crc32 === null) return {};
+  return { "x-amz-checksum-crc32": object.crc32, "x-amz-checksum-type": "FULL_OBJECT" };
+}
+
+/** HeadObject: what GetObject would say, without the body. */
+export function headObject({ store }: S3, request: S3Request, response: ServerResponse): void {
+  const object = readable(store, request);
+  if (headerOf(request, "range")) throw notImplemented("HeadObject with Range");
+  answer(response, 200, {
+    ...headersOf(object),
+    ...checksumOf(object, request),
+    "content-length": object.size,
+  });
+}
+
+/** GetObject: the whole body or one range of it. */
+export async function getObject(
+  { store, bodies }: S3,
+  request: S3Request,
+  response: ServerResponse,
+): Promise<void> {
+  const object = readable(store, request);
+  const range = rangeOf(headerOf(request, "range"), object.size);
+  const [start, end] = range ?? [0, object.size];
+  const extra = range
+    ? { "content-range": `bytes ${start}-${end - 1}/${object.size}` }
+    : checksumOf(object, request);
+  const headers = { ...headersOf(object), ...extra, "content-length": end - start };
+  if (object.inline) return answer(response, range ? 206 : 200, headers, object.inline.subarray(start, end));
+  response.writeHead(range ? 206 : 200, headers);
+  await pipeline(bodies.read(object.files, start, end), response);
+}
+
+/** The first byte and the one after the last of a Range header; undefined for the whole, as for headers S3 ignores. */
+function rangeOf(header: string | undefined, size: number): readonly [number, number] | undefined {
+  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
+  if (first === "" && last === "") return undefined;
+  if (first !== "" && last !== "" && Number(last) < Number(first)) return undefined;
+  const start = first === "" ? Math.max(size - Number(last), 0) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(Number(last) + 1, size);
+  if (start < end) return [start, end];
+  throw new ApiError(416, "InvalidRange", `The range ${header} is not within the object's ${size} bytes`);
+}
+
+/** DeleteObject: one that is not there is no error. */
+export async function deleteOne(
+  { store, bodies }: S3,
+  request: S3Request,
+  response: ServerResponse,
+): Promise<void> {
+  bodies.remove(await store.write(() => deleteObject(store, request, writeConditionOf(request))));
+  answer(response, 204, {});
+}
+
+/** DeleteObjects: all of them or none. */
+export async function deleteMany(s3: S3, request: S3Request, response: ServerResponse): Promise<void> {
+  const { store, bodies } = s3;
+  const xml = await documentOf(s3, request);
+  const keys = elementsOf(xml, "Object").map((object) => textIn(object, "Key") ?? "");
+  if (keys.length === 0 || keys.length > 1000)
+    throw new ApiError(400, "MalformedXML", `DeleteObjects takes 1 to 1000 keys, got ${keys.length}`);
+  const remove = (key: string) =>
+    deleteObject(store, { bucket: request.bucket, key: Buffer.from(key) }, UNCONDITIONAL);
+  bodies.remove(await store.write(() => keys.flatMap(remove)));
+  const quiet = textIn(xml, "Quiet") === "true";
+  answerXml(response, "DeleteResult", quiet ? {} : { Deleted: keys.map((Key) => ({ Key })) });
+}
