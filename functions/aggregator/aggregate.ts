@@ -9,8 +9,7 @@ import { blankShard, openShard, rangeOf, type Shard, sealShard } from "../../pro
 import { wakeCoordinator } from "../coordinator/wake.ts";
 import type { Server } from "../server.ts";
 import { collectPieces, type ShardStep } from "./collect.ts";
-import { applyOptimizer } from "./optimizer.ts";
-import { reduceGradients } from "./reduce.ts";
+import { stepShard } from "./optimizer.ts";
 
 /**
  * The aggregator of one shard. When all ranks' pieces of a step are there: sum them in rank order, apply the
@@ -61,13 +60,15 @@ async function commitStep(
   const current = await loadShard(server, layout, { job, shard, step }, slots);
   const started = performance.now();
   const next = blankShard(layout, shard, step + 1, slots);
-  next.parameters.set(current.parameters);
-  for (const [i, slot] of current.slots.entries()) next.slots[i]?.set(slot);
-  const gradient = reduceGradients(
-    pieces.map((piece) => piece.gradient),
-    spec.reduce,
-  );
-  applyOptimizer(spec.optimizer, step, next, gradient, decayRanges(layout, rangeOf(layout, shard)));
+  stepShard({
+    optimizer: spec.optimizer,
+    step,
+    gradients: pieces.map((piece) => piece.gradient),
+    reduce: spec.reduce,
+    decaying: decayRanges(layout, rangeOf(layout, shard)),
+    current,
+    next,
+  });
   const origin = pieces.map(({ digest, report }) => ({ digest, ...report }));
   const file = sealShard(layout, next, slots, origin, performance.now() - started);
   const created = await server.cloud.store.create(keys.shard(job, step + 1, shard), file);

@@ -1,29 +1,34 @@
-import { add, compile, input, instantiate } from "./kernel.ts";
-import { scratch, slotPlace, slotView } from "./kernel-memory.ts";
+import { add, compile, type Expression, input, type Kernel } from "./kernel.ts";
+import { load, scratch } from "./kernel-blocks.ts";
 
-const SUM = 0;
-const RANK = 1;
+/** How many gradients are in the scratch memory at once, in slots 0 to GROUP - 1. */
+export const GROUP = 8;
 
-const sum = slotView(SUM);
-const rank = slotView(RANK);
-const addRank = instantiate(
-  compile({ inputs: [0, 0], outputs: [{ memory: 0, value: add(input(0), input(1)) }], constants: 0 }),
-  [scratch],
-);
+/** The sum of the first `count` inputs, in order: the same gradients give the same bytes. */
+export function sumOf(count: number): Expression {
+  return Array.from({ length: count }, (_, i) => input(i)).reduce((sum, next) => add(sum, next));
+}
+
+let addGroup: Kernel | undefined;
 
 /**
- * Sums elements [start, end) of the ranks' gradients in rank order and float32, so that the same gradients give the
- * same bytes whatever the order of their arrival.
+ * Loads elements [start, end) of the ranks' gradients.
  *
- * @param gradients one per rank, in rank order, all of one length
- * @returns where the sum lies in the scratch memory
+ * @param gradients one per rank, in rank order
+ * @returns places of at most GROUP blocks whose sum in order is the gradients' sum in rank order
  */
-export function sumBlock(gradients: readonly Float32Array[], start: number, end: number): number {
-  for (const [r, gradient] of gradients.entries()) {
-    (r === 0 ? sum : rank).set(gradient.subarray(start, end));
-    if (r > 0) addRank(end - start, [slotPlace(SUM), slotPlace(RANK), slotPlace(SUM)], []);
+export function loadGradients(gradients: readonly Float32Array[], start: number, end: number): number[] {
+  let places: number[] = [];
+  for (const gradient of gradients) {
+    if (places.length === GROUP) {
+      const [sum = 0] = places;
+      addGroup ??= compile({ inputs: GROUP, outputs: [sumOf(GROUP)] }, scratch);
+      addGroup(end - start, [...places, sum], {});
+      places = [sum];
+    }
+    places.push(load(places.length, gradient, start, end));
   }
-  return slotPlace(SUM);
+  return places;
 }
 
 const EXPONENT = 0x7f80_0000;
@@ -33,7 +38,7 @@ const LOWEST_EXPONENT_BIT = 0x0080_0000;
 export function firstNonFinite(vector: Float32Array): number {
   const bits = new Int32Array(vector.buffer, vector.byteOffset, vector.length);
   let found = 0;
-  // An exponent of all ones, which infinities and NaNs have, carries into the sign; and nothing else does.
+  // An exponent of all ones, which infinities and NaNs have, carries into the sign; nothing else does.
   for (let i = 0; i < bits.length; i++) found |= ((bits[i] as number) & EXPONENT) + LOWEST_EXPONENT_BIT;
   return found >= 0 ? -1 : vector.findIndex((value) => !Number.isFinite(value));
 }

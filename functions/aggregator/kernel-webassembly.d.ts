@@ -1,0 +1,15 @@
+/** The part of the WebAssembly JavaScript interface that kernels use: https://www.w3.org/TR/wasm-js-api/ */
+declare namespace WebAssembly {
+  class Module {
+    private readonly _: never;
+    constructor(bytes: Uint8Array);
+  }
+  class Memory {
+    constructor(size: { initial: number });
+    readonly buffer: ArrayBuffer;
+  }
+  class Instance {
+    constructor(module: Module, imports: Record<string, Record<string, Memory>>);
+    readonly exports: Readonly<Record<string, unknown>>;
+  }
+}
