@@ -39,7 +39,9 @@ export class Store {
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
     const answer = await orNull(NOT_FOUND, this.#client.send(command));
     if (!answer?.Body) return null;
-    return { body: await answer.Body.transformToByteArray(), etag: answer.ETag ?? "" };
+    const body = new Uint8Array(answer.ContentLength ?? 0);
+    await fill(body, answer.Body, key, 0);
+    return { body, etag: answer.ETag ?? "" };
   }
 
   /**
@@ -53,18 +55,7 @@ export class Store {
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key, Range: range });
     const answer = await orNull(NOT_FOUND, unlessOutOfRange(key, this.#client.send(command)));
     if (!answer?.Body) return false;
-    let filled = 0;
-    for await (const chunk of answer.Body as AsyncIterable<Uint8Array>) {
-      if (filled + chunk.length > into.length)
-        throw new CorruptData(`${key}: more bytes came than asked for`);
-      into.set(chunk, filled);
-      filled += chunk.length;
-    }
-    if (filled < into.length) {
-      throw new CorruptData(
-        `${key} is truncated: ${into.length} bytes at ${start} wanted, ${filled} are there`,
-      );
-    }
+    await fill(into, answer.Body, key, start);
     return true;
   }
 
@@ -176,6 +167,21 @@ export class Store {
     }
     await this.#client.send(new AbortMultipartUploadCommand(upload));
     return "exists";
+  }
+}
+
+/** Copies a body into place as it arrives. */
+async function fill(into: Uint8Array, body: unknown, key: string, start: number): Promise<void> {
+  let filled = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    if (filled + chunk.length > into.length) throw new CorruptData(`${key}: more bytes came than asked for`);
+    into.set(chunk, filled);
+    filled += chunk.length;
+  }
+  if (filled < into.length) {
+    throw new CorruptData(
+      `${key} is truncated: ${into.length} bytes at ${start} wanted, ${filled} are there`,
+    );
   }
 }
 

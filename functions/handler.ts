@@ -1,3 +1,4 @@
+import "../cloud/buffers.ts";
 import { connect } from "../cloud/connect.ts";
 import { deadLettersHandler } from "./dead-letters.ts";
 import { createServer } from "./server.ts";

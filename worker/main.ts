@@ -1,3 +1,4 @@
+import "../cloud/buffers.ts";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Cloud, connect } from "../cloud/connect.ts";

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash, type Hash, randomUUID } from "node:crypto";
 import { createReadStream, mkdirSync, readdirSync, unlink, unlinkSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,13 +8,16 @@ import { type DiskRoom, SMALL_BODY_BYTES } from "./disk-room.ts";
 import { ApiError, asApiError } from "./errors.ts";
 
 const READ_BYTES = 1024 * 1024;
+/** What a socket gives is gathered to about this much before it is written. */
+const WRITE_BYTES = 1024 * 1024;
 /** A stored piece of an object's bytes. */
 export type Segment = { readonly file: string; readonly size: number };
 
 /** A body as received: its digests, and where it is (`inline`, or a file in the bodies folder). */
 export type Body = {
   readonly size: number;
-  readonly md5: string;
+  /** The MD5 of a small body; of a large one, which S3 does not promise either, something new each time. */
+  readonly etag: string;
   readonly crc32: string;
   readonly inline: Buffer | null;
   readonly files: readonly Segment[];
@@ -47,8 +50,9 @@ export class Bodies {
 
   /** Receives a body whole and verified: small ones into memory, others onto the disk. A failure leaves nothing. */
   async receive(incoming: Incoming, smallBytes = SMALL_BODY_BYTES): Promise<Body> {
-    const digest = new Digest();
-    if (incoming.size <= smallBytes) {
+    const small = incoming.size <= smallBytes;
+    const digest = new Digest(small || incoming.md5 !== undefined);
+    if (small) {
       const inline = await collect(incoming.chunks, digest, incoming.size);
       return { ...digest.verified(incoming), inline, files: [] };
     }
@@ -109,13 +113,14 @@ export class Bodies {
     try {
       await using handle = await open(join(this.#folder, file), "wx", 0o600);
       let writing: Promise<void> = Promise.resolve();
-      for await (const chunk of incoming.chunks) {
-        digest.update(chunk);
+      for await (const chunks of gathered(incoming.chunks, WRITE_BYTES)) {
+        const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+        for (const chunk of chunks) digest.update(chunk);
         await writing;
-        outstanding -= chunk.length;
-        this.#room.settle(chunk.length);
+        outstanding -= bytes;
+        this.#room.settle(bytes);
         if (outstanding < 0) throw incomplete(incoming.size, digest.size);
-        writing = handle.writeFile(chunk);
+        writing = handle.writeFile(Buffer.concat(chunks));
         // Awaited above or below; this keeps a failure from counting as unhandled in between.
         writing.catch(() => {});
       }
@@ -130,32 +135,37 @@ export class Bodies {
 
 class Digest {
   size = 0;
-  readonly #md5 = createHash("md5");
+  readonly #md5: Hash | null;
   #crc32 = 0;
+
+  constructor(withMd5: boolean) {
+    this.#md5 = withMd5 ? createHash("md5") : null;
+  }
 
   update(chunk: Uint8Array): void {
     this.size += chunk.length;
-    this.#md5.update(chunk);
+    this.#md5?.update(chunk);
     this.#crc32 = crc32(chunk, this.#crc32);
   }
 
   /** The digests, once they agree with what the sender announced. */
-  verified(incoming: Incoming): { size: number; md5: string; crc32: string } {
+  verified(incoming: Incoming): { size: number; etag: string; crc32: string } {
     if (this.size !== incoming.size) throw incomplete(incoming.size, this.size);
-    const md5 = this.#md5.digest();
+    const md5 = this.#md5?.digest();
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(this.#crc32);
     const crc = bytes.toString("base64");
-    if (incoming.md5 !== undefined && incoming.md5 !== md5.toString("base64"))
+    if (incoming.md5 !== undefined && incoming.md5 !== md5?.toString("base64"))
       throw new ApiError(
         400,
         "BadDigest",
-        `Content-MD5 is ${incoming.md5}, the body's is ${md5.toString("base64")}`,
+        `Content-MD5 is ${incoming.md5}, the body's is ${md5?.toString("base64")}`,
       );
     const expected = incoming.crc32();
     if (expected !== undefined && expected !== crc)
       throw new ApiError(400, "BadDigest", `x-amz-checksum-crc32 is ${expected}, the body's is ${crc}`);
-    return { size: this.size, md5: md5.toString("hex"), crc32: crc };
+    const etag = md5?.toString("hex") ?? randomUUID().replaceAll("-", "");
+    return { size: this.size, etag, crc32: crc };
   }
 }
 
@@ -171,6 +181,20 @@ async function collect(source: AsyncIterable<Uint8Array>, digest: Digest, size: 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** Chunks in groups of at least `bytes` together, the last group excepted. */
+async function* gathered(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array[]> {
+  let group: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    group.push(chunk);
+    size += chunk.length;
+    if (size < bytes) continue;
+    yield group;
+    [group, size] = [[], 0];
+  }
+  if (group.length > 0) yield group;
 }
 
 // A new file's name is durable only once its folder is synced too.

@@ -1,3 +1,4 @@
+import "../../cloud/buffers.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findEmulator } from "./address.ts";
 import { startEmulator } from "./server.ts";

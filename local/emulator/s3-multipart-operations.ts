@@ -47,7 +47,7 @@ export async function uploadPart(s3: S3, request: S3Request, response: ServerRes
   const body = await bodies.receive(incomingOf(request), -1);
   const part = { upload, number, body, now: s3.now() };
   bodies.remove(await commit(s3, body, () => putPart(store, request, part)));
-  answer(response, 200, { etag: `"${body.md5}"`, "x-amz-checksum-crc32": body.crc32 }, "");
+  answer(response, 200, { etag: `"${body.etag}"`, "x-amz-checksum-crc32": body.crc32 }, "");
 }
 
 /** Makes the object of its parts, if the conditions hold; their files become the object's. */

@@ -64,8 +64,8 @@ export function putPart(store: Store, at: Address, { upload, number, body, now }
   const [segment] = body.files;
   if (!segment) throw new Error("a part's body must be in a file");
   const sql =
-    "INSERT OR REPLACE INTO parts (upload, number, md5, crc32, size, modified, file) VALUES (?, ?, ?, ?, ?, ?, ?)";
-  store.change(sql, upload, number, body.md5, body.crc32, body.size, now, segment.file);
+    "INSERT OR REPLACE INTO parts (upload, number, etag, crc32, size, modified, file) VALUES (?, ?, ?, ?, ?, ?, ?)";
+  store.change(sql, upload, number, body.etag, body.crc32, body.size, now, segment.file);
   return replaced ? [segmentOf(replaced)] : [];
 }
 
@@ -103,7 +103,7 @@ export function completeUpload(store: Store, at: Address, { upload, parts, condi
   const stored = parts.map((part, i) => storedPart(store, upload, part, i === parts.length - 1));
   requireAscending(parts);
   const files = stored.map(segmentOf);
-  const digests = stored.map((part) => Buffer.from(textOf(part, "md5"), "hex"));
+  const digests = stored.map((part) => Buffer.from(textOf(part, "etag"), "hex"));
   const etag = `${createHash("md5").update(Buffer.concat(digests)).digest("hex")}-${parts.length}`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
   const meta = JSON.parse(textOf(row, "meta"));
@@ -125,7 +125,7 @@ export function completeUpload(store: Store, at: Address, { upload, parts, condi
 
 function storedPart(store: Store, upload: string, part: NamedPart, last: boolean): Row {
   const row = store.get("SELECT * FROM parts WHERE upload = ? AND number = ?", upload, part.number);
-  const same = row && textOf(row, "md5") === part.etag && (part.crc32 ?? row.crc32) === row.crc32;
+  const same = row && textOf(row, "etag") === part.etag && (part.crc32 ?? row.crc32) === row.crc32;
   if (!row || !same)
     throw new ApiError(
       400,

@@ -49,7 +49,7 @@ export async function putOne(s3: S3, request: S3Request, response: ServerRespons
   const { store, bodies } = s3;
   requireBucket(store, request.bucket);
   const body = await bodies.receive(incomingOf(request));
-  const { md5: etag, size, crc32, files, inline } = body;
+  const { etag, size, crc32, files, inline } = body;
   const type = typeOf(request);
   const object = { etag, size, modified: s3.now(), type, meta: metaOf(request), crc32, files, inline };
   const unneeded = await commit(s3, body, () => putObject(store, request, object, writeConditionOf(request)));
