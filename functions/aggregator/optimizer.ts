@@ -13,7 +13,7 @@ import {
   sqrt,
   sub,
 } from "./kernel.ts";
-import { BLOCK, load, scratch, store } from "./kernel-blocks.ts";
+import { cutIntoSlots, load, scratch, store } from "./kernel-blocks.ts";
 import { GROUP, loadGradients, sumOf } from "./reduce.ts";
 
 /**
@@ -53,12 +53,15 @@ export function stepShard({
   const share = reduce === "mean" ? 1 / gradients.length : 1;
   const withDecay = constantsAt(optimizer, step, share, optimizer.weightDecay);
   const without = constantsAt(optimizer, step, share, 0);
-  for (const { start, end, decay } of blocks(current.parameters.length, decaying)) {
-    const addends = loadGradients(gradients, start, end);
-    const places = from.map((vector, i) => load(GROUP + i, vector, start, end));
+  const atOnce = Math.min(gradients.length, GROUP);
+  const slots = cutIntoSlots(atOnce + from.length);
+  for (const range of blocks(current.parameters.length, decaying, slots.block)) {
+    const addends = loadGradients(slots, gradients, range);
+    const places = from.map((vector, i) => load(slots, atOnce + i, vector, range));
     const update = kernelFor(optimizer.type, addends.length);
-    update(end - start, [...addends, ...places, ...places], decay ? withDecay : without);
-    for (const [i, vector] of to.entries()) store(places[i] ?? 0, vector, start, end);
+    const constants = range.decay ? withDecay : without;
+    update(range.end - range.start, [...addends, ...places, ...places], constants);
+    for (const [i, vector] of to.entries()) store(places[i] ?? 0, vector, range);
   }
 }
 
@@ -145,14 +148,16 @@ function power(base: number, n: number): number {
   return result;
 }
 
+type Stretch = Range & { readonly decay: boolean };
+
 /** Cuts [0, length) at the edges of the decaying ranges, and into blocks. */
-function* blocks(length: number, decaying: readonly Range[]): Generator<Range & { decay: boolean }> {
+function* blocks(length: number, decaying: readonly Range[], block: number): Generator<Stretch> {
   for (const { start, end, decay } of segments(length, decaying)) {
-    for (let at = start; at < end; at += BLOCK) yield { start: at, end: Math.min(at + BLOCK, end), decay };
+    for (let at = start; at < end; at += block) yield { start: at, end: Math.min(at + block, end), decay };
   }
 }
 
-function* segments(length: number, decaying: readonly Range[]): Generator<Range & { decay: boolean }> {
+function* segments(length: number, decaying: readonly Range[]): Generator<Stretch> {
   let at = 0;
   for (const { start, end } of decaying) {
     if (at < start) yield { start: at, end: start, decay: false };

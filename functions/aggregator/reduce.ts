@@ -1,8 +1,9 @@
+import type { Range } from "../../protocol/layout.ts";
 import { add, compile, type Expression, input, type Kernel } from "./kernel.ts";
-import { load, scratch } from "./kernel-blocks.ts";
+import { load, type Slots, scratch } from "./kernel-blocks.ts";
 
-/** How many gradients are in the scratch memory at once, in slots 0 to GROUP - 1. */
-export const GROUP = 8;
+/** How many gradients are in the scratch memory at once, in the first slots. */
+export const GROUP = 4;
 
 /** The sum of the first `count` inputs, in order: the same gradients give the same bytes. */
 export function sumOf(count: number): Expression {
@@ -12,21 +13,21 @@ export function sumOf(count: number): Expression {
 let addGroup: Kernel | undefined;
 
 /**
- * Loads elements [start, end) of the ranks' gradients.
+ * Loads a range of the ranks' gradients.
  *
  * @param gradients one per rank, in rank order
  * @returns places of at most GROUP blocks whose sum in order is the gradients' sum in rank order
  */
-export function loadGradients(gradients: readonly Float32Array[], start: number, end: number): number[] {
+export function loadGradients(slots: Slots, gradients: readonly Float32Array[], range: Range): number[] {
   let places: number[] = [];
   for (const gradient of gradients) {
     if (places.length === GROUP) {
       const [sum = 0] = places;
       addGroup ??= compile({ inputs: GROUP, outputs: [sumOf(GROUP)] }, scratch);
-      addGroup(end - start, [...places, sum], {});
+      addGroup(range.end - range.start, [...places, sum], {});
       places = [sum];
     }
-    places.push(load(places.length, gradient, start, end));
+    places.push(load(slots, places.length, gradient, range));
   }
   return places;
 }

@@ -28,7 +28,7 @@ function combinePlainly(gradients: readonly Float32Array[], reduce: JobSpec["red
 for (const reduce of ["mean", "sum"] as const) {
   test(`the ${reduce} of any number of ranks is taken in rank order, one rounding per addition`, () => {
     for (const ranks of [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 40]) {
-      for (const length of [1, 2, 3, 4, 5, 1023, 16_384, 16_389]) {
+      for (const length of [1, 2, 3, 4, 5, 1023, 81_919]) {
         const gradients = Array.from({ length: ranks }, (_, r) => numbers(r + 1, length));
         const what = `${ranks} ranks of ${length}`;
         assertSameBytes(combine(gradients, reduce), combinePlainly(gradients, reduce), what);
@@ -46,7 +46,7 @@ test("the order of the ranks counts", () => {
 
 test("gradients that start anywhere in their buffers are read right", () => {
   for (const offset of [0, 1, 2, 3, 5, 15, 16, 17]) {
-    const gradients = [1, 2, 3].map((seed) => numbers(seed, 20_000 + offset).subarray(offset));
+    const gradients = [1, 2, 3].map((seed) => numbers(seed, 90_000 + offset).subarray(offset));
     assertSameBytes(combine(gradients, "mean"), combinePlainly(gradients, "mean"), `offset ${offset}`);
   }
 });
