@@ -36,5 +36,6 @@ function randomTrial(seed: number): Trial {
 }
 
 /** In [0, 1): a trial's plan is known by its seed. */
-const random = (seed: number, what: string): number =>
-  Number.parseInt(sha256(`${seed} ${what}`).slice(0, 8), 16) / 2 ** 32;
+function random(seed: number, what: string): number {
+  return Number.parseInt(sha256(`${seed} ${what}`).slice(0, 8), 16) / 2 ** 32;
+}

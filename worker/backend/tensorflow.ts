@@ -70,12 +70,12 @@ function prepareEnvironment(threads: number | undefined): void {
   for (const [name, value] of Object.entries(defaults)) process.env[name] ??= value;
 }
 
-/** Node 23 removed two helpers that tfjs-node still calls. */
+/** Node 23 removed one of the helpers that tfjs-node still calls, and Node 24 warns of the other. */
 function restoreUtilHelpers(): void {
   const helpers: { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean } =
     util;
   helpers.isNullOrUndefined ??= (value) => value === null || value === undefined;
-  helpers.isArray ??= Array.isArray;
+  helpers.isArray = Array.isArray;
 }
 
 /** With the processor: AVX2 and AVX-512 kernels add in another order, so the same job has other bits on them. */
