@@ -1,4 +1,3 @@
-import type { Store } from "../../cloud/store.ts";
 import { BadGradient, CorruptData, TryAgain } from "../../protocol/errors.ts";
 import { keys, numberIn } from "../../protocol/keys.ts";
 import { type Layout, lengthOf, tensorAt } from "../../protocol/layout.ts";
@@ -32,7 +31,7 @@ export async function collectPieces(
   }
   if (found.size < ranks) {
     await storeInline(server, messages, found);
-    await readStored(server.cloud.store, at, ranks, layout, found);
+    await readStored(server, at, ranks, layout, found);
   }
   if (found.size < ranks) return null;
   return [...found.values()].sort((a, b) => a.name.rank - b.name.rank);
@@ -42,7 +41,7 @@ const missing = (found: ReadonlyMap<number, Piece>, ranks: number): number[] =>
   Array.from({ length: ranks }, (_, rank) => rank).filter((rank) => !found.has(rank));
 
 async function take(
-  { cloud }: Server,
+  server: Server,
   at: ShardStep,
   ranks: number,
   layout: Layout,
@@ -52,8 +51,8 @@ async function take(
   if (rank >= ranks) throw new CorruptData(`rank must be below ${ranks}, got ${rank}`);
   if (found.has(rank)) return;
   const name = { ...at, rank };
-  const piece = inline === null ? await read(cloud.store, name) : open(name, Buffer.from(inline, "base64"));
-  found.set(rank, check(piece, layout));
+  if (inline === null) found.set(rank, await read(server, name, layout));
+  else found.set(rank, check(decodePiece(name, Buffer.from(inline, "base64")), layout));
 }
 
 /** The PUT comes before the LIST in `readStored`: of two containers at work at once, one sees both pieces. */
@@ -75,29 +74,30 @@ async function storeInline(
 }
 
 async function readStored(
-  store: Store,
+  server: Server,
   at: ShardStep,
   ranks: number,
   layout: Layout,
   found: Map<number, Piece>,
 ): Promise<void> {
-  const listed = await store.list(keys.gradientsOfShard(at.job, at.step, at.shard));
+  const listed = await server.cloud.store.list(keys.gradientsOfShard(at.job, at.step, at.shard));
   const there = new Set(listed.map(({ key }) => numberIn(key)));
   const wanted = missing(found, ranks).filter((rank) => there.has(rank));
   if (found.size + wanted.length < ranks) return;
-  const pieces = await Promise.all(wanted.map((rank) => read(store, { ...at, rank })));
-  for (const piece of pieces) found.set(piece.name.rank, check(piece, layout));
+  const pieces = await Promise.all(wanted.map((rank) => read(server, { ...at, rank }, layout)));
+  for (const piece of pieces) found.set(piece.name.rank, piece);
 }
 
-async function read(store: Store, name: PieceName): Promise<Piece> {
+/** A piece from S3, kept at hand until its step commits. */
+async function read({ cloud, pieces }: Server, name: PieceName, layout: Layout): Promise<Piece> {
+  const cached = pieces.get(name);
+  if (cached) return cached;
   const key = keys.gradient(name.job, name.step, name.shard, name.rank);
-  const stored = await store.get(key);
+  const stored = await cloud.store.get(key);
   if (!stored) throw new TryAgain(`${key} is not there`);
-  return open(name, stored.body);
-}
-
-function open(name: PieceName, file: Uint8Array): Piece {
-  return decodePiece(name, file);
+  const piece = check(decodePiece(name, stored.body), layout);
+  pieces.set(piece);
+  return piece;
 }
 
 /** @throws BadGradient with step, rank and tensor, when the piece must not be applied */
