@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { wakeCoordinator } from "../../functions/coordinator/wake.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { Update } from "../../protocol/messages.ts";
 import { encodePiece } from "../../protocol/piece.ts";
+import { initialize } from "../../worker/init.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob, waitFor } from "../support/lab.ts";
 
@@ -15,19 +17,14 @@ before(async () => {
 });
 after(() => lab.close());
 
-/** A job with version 0 and tasks handed out, and no worker. */
+/** A job with version 0 and its tasks handed out, and no worker. */
 async function begun(name: string, changes = {}) {
   const spec = linearJob(name, changes);
   await lab.submit(spec);
-  const leave = new AbortController();
-  const worker = lab.addWorker(name, "init-only", leave.signal);
-  await waitFor(
-    async () => ((await lab.cloud.jobs.state(name)).state.version === null ? null : true),
-    "version 0",
-    30_000,
-  );
-  leave.abort();
-  await worker;
+  await initialize(lab.cloud, await lab.cloud.jobs.record(name), null);
+  await wakeCoordinator(lab.cloud, name, "initialized");
+  const version = async () => (await lab.cloud.jobs.state(name)).state.version;
+  await waitFor(async () => ((await version()) === null ? null : true), "version 0", 30_000);
   return spec;
 }
 
