@@ -3,13 +3,20 @@ import { log } from "../../cloud/log.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { State } from "../../protocol/records.ts";
 
+type Attempt = Pick<State, "job" | "attempt">;
+
 /**
  * Puts away what an ended job leaves: its tasks queue (which tells its workers), the gradients of the step it was
  * at, and last the marker by which the watchdog knows it. May be called any number of times.
  */
-export async function closeJob({ store, queues }: Cloud, { job, attempt }: State): Promise<void> {
+export async function closeJob(cloud: Cloud, ended: Attempt): Promise<void> {
+  await cloud.store.removeAll(keys.gradients(ended.job));
+  await closeAttempt(cloud, ended);
+}
+
+/** Puts away an attempt that another one has followed, or that never began. */
+export async function closeAttempt({ store, queues }: Cloud, { job, attempt }: Attempt): Promise<void> {
   await queues.removeTasks(job, attempt);
-  await store.removeAll(keys.gradients(job));
   await store.remove([keys.active(job, attempt)]);
 }
 

@@ -2,10 +2,10 @@ import type { Cloud } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { closeJob } from "../coordinator/close.ts";
+import { closeAttempt, closeJob } from "../coordinator/close.ts";
 import { wakeCoordinator } from "../coordinator/wake.ts";
 
-/** A marker without a job is left by a submission that died halfway; it is put away after this long. */
+/** A marker that is ahead of its job is left by a submission that died halfway; it is put away after this long. */
 const ORPHAN_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
@@ -18,12 +18,17 @@ const MINUTE_MS = 60_000;
  */
 export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now()): Promise<void> {
   for (const { key, modified } of await cloud.store.list(keys.actives)) {
-    const [, job = "", attempt = ""] = key.split("/");
+    const [, job = "", number = ""] = key.split("/");
+    const attempt = Number(number);
     const found = await cloud.jobs.findState(job);
-    if (!found) {
-      if (now - modified.getTime() > ORPHAN_MS) await cloud.store.remove([key]);
-    } else if (isEnded(found.state) || found.state.attempt > Number(attempt)) {
-      await closeJob(cloud, { ...found.state, attempt: Number(attempt) });
+    const known = found?.state.attempt ?? 0;
+    if (!found || known < attempt) {
+      // Someone is submitting or resuming this job, and will say so in its state, or died before that.
+      if (now - modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, { job, attempt });
+    } else if (known > attempt) {
+      await closeAttempt(cloud, { job, attempt });
+    } else if (isEnded(found.state)) {
+      await closeJob(cloud, found.state);
     } else {
       await watchJob(cloud, found.state, redoSeconds, now);
     }

@@ -57,7 +57,6 @@ test("a job that ended without being put away is put away", async () => {
   await lab.cloud.jobs.end(name, "stopped", "by a test");
   await watch(lab.cloud, 60);
   assert.deepEqual(await markers(name), []);
-  assert.equal(await lab.cloud.queues.findTasks(`${name}`, 2), null);
 });
 
 test("a marker whose job was never finished submitting goes after an hour", async () => {
@@ -66,6 +65,21 @@ test("a marker whose job was never finished submitting goes after an hour", asyn
   assert.equal((await markers("half-submitted")).length, 1, "it may still be on its way");
   await watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS);
   assert.deepEqual(await markers("half-submitted"), []);
+});
+
+test("a job that is just being resumed is left alone", async () => {
+  const { name } = linearJob("resuming");
+  await lab.submit(linearJob(name));
+  await lab.cloud.jobs.end(name, "stopped", "by a test");
+  await watch(lab.cloud, 60);
+  // A resume first opens its queue and marker, and then says so in the state.
+  await lab.cloud.queues.createTasks(name, 2, 10);
+  await lab.cloud.store.create(keys.active(name, 2), new Uint8Array());
+  await watch(lab.cloud, 60);
+  assert.equal((await markers(name)).length, 1);
+  const url = await lab.cloud.queues.findTasks(name, 2);
+  assert.ok(url);
+  assert.equal(await lab.cloud.queues.leaseSeconds(url), 10, "its queue is still there");
 });
 
 test("a message that reached the dead-letter queue ends its job and names the actor", async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -63,15 +63,18 @@ export async function openLab(): Promise<Lab> {
       await createRecord(cloud, { spec, dataset: dataset?.digest ?? null, provenance });
       return beginJob(cloud, { spec, dataset: dataset?.digest ?? null, provenance });
     },
-    ended: (job, deadlineMs = 60_000) =>
-      waitFor(
-        async () => {
-          const { state } = await cloud.jobs.state(job);
-          return isEnded(state) ? state : null;
-        },
-        `the end of ${job}`,
-        deadlineMs,
-      ),
+    async ended(job, deadlineMs = 60_000) {
+      const look = async () => {
+        const { state } = await cloud.jobs.state(job);
+        return isEnded(state) ? state : null;
+      };
+      try {
+        return await waitFor(look, `the end of ${job}`, deadlineMs);
+      } catch (error) {
+        console.error(await cloud.jobs.findState(job), lastWords(join(folder, "logs")));
+        throw error;
+      }
+    },
     digest: (job, version) => digest(cloud, job, version),
     async close() {
       await Promise.all([...children].map(kill));
@@ -79,6 +82,17 @@ export async function openLab(): Promise<Lab> {
       rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
     },
   };
+}
+
+/** The ends of all logs, to understand a failure by. */
+function lastWords(logs: string): string {
+  const files = readdirSync(logs, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files
+    .map(({ parentPath, name }) => {
+      const lines = readFileSync(join(parentPath, name), "utf8").trimEnd().split("\n");
+      return [`--- ${name}`, ...lines.slice(-12)].join("\n");
+    })
+    .join("\n");
 }
 
 /** Kill -9, and wait for the end. */
