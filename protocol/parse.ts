@@ -14,6 +14,15 @@ export function parseAs<T>(schema: z.ZodType<T>, json: string | Uint8Array, what
   } catch (cause) {
     throw new CorruptData(`${what} is not JSON`, { cause });
   }
+  return valueAs(schema, value, what);
+}
+
+/**
+ * The same for a value that is parsed already.
+ *
+ * @throws CorruptData when it is not what `schema` describes
+ */
+export function valueAs<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "value"}: ${message}`);

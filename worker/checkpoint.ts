@@ -6,7 +6,8 @@ import { CorruptData, describe, InvalidInput } from "../protocol/errors.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { elements, type Header, parseHeader } from "../protocol/safetensors.ts";
 import { openTokenizer, type Tokenizer } from "./data/tokenizer.ts";
-import { type Gpt2, gpt2Parameters, LAYER_NORM_EPSILON } from "./models/gpt2.ts";
+import { type Gpt2, gpt2Parameters } from "./models/gpt2.ts";
+import { gpt2Family } from "./models/gpt2-family.ts";
 import type { ModelParameter } from "./models/model.ts";
 
 /** A checkpoint directory in the open format, read for inference: config.json, model.safetensors, tokenizer.json. */
@@ -18,26 +19,6 @@ export type Checkpoint = {
 
 const MAX_CONFIG_BYTES = 1 << 20;
 const MAX_TOKENIZER_BYTES = 1 << 26;
-const MAX_SIZE = 1 << 24;
-
-const size = z.int().min(1).max(MAX_SIZE);
-
-/** What of a GPT-2 config changes the computation; fields that only other tools read are let through. */
-const configSchema = z.object({
-  model_type: z.literal("gpt2"),
-  vocab_size: size,
-  n_positions: size,
-  n_embd: size,
-  n_layer: size,
-  n_head: size,
-  n_inner: z.null().optional(),
-  activation_function: z.literal("gelu_new"),
-  layer_norm_epsilon: z.literal(LAYER_NORM_EPSILON),
-  scale_attn_weights: z.literal(true).optional(),
-  scale_attn_by_inverse_layer_idx: z.literal(false).optional(),
-  tie_word_embeddings: z.literal(true).optional(),
-});
-
 /**
  * Reads a checkpoint. Sizes and shapes are checked against each other before anything is allocated by them.
  *
@@ -63,18 +44,11 @@ export async function loadCheckpoint(directory: string): Promise<Checkpoint> {
   }
 }
 
+/** The model type says which family reads the rest of the config. */
+const typeSchema = z.looseObject({ model_type: z.literal("gpt2") });
+
 function parseConfig(bytes: Uint8Array, what: string): Gpt2 {
-  const config = parseAs(configSchema, bytes, what);
-  if (config.n_embd % config.n_head !== 0) {
-    throw new CorruptData(`${what}: n_head must divide n_embd ${config.n_embd}, got ${config.n_head}`);
-  }
-  return {
-    layers: config.n_layer,
-    heads: config.n_head,
-    width: config.n_embd,
-    context: config.n_positions,
-    vocabulary: config.vocab_size,
-  };
+  return gpt2Family.fromHuggingFace(parseAs(typeSchema, bytes, what), what);
 }
 
 async function readSmall(path: string, limit: number): Promise<Uint8Array> {

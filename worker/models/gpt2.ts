@@ -2,7 +2,14 @@ import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { causalMask } from "./attention.ts";
 import { type BlockPlace, type BlockShape, block, blockBackward, type SavedBlock } from "./block.ts";
-import { type Init, type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
+import {
+  type Init,
+  type LossAndGradient,
+  type ModelParameter,
+  type Tensors,
+  type Tokens,
+  tensorOf,
+} from "./model.ts";
 import {
   crossEntropy,
   type Kit,
@@ -55,38 +62,6 @@ export function gpt2Parameters({ layers, width, context, vocabulary }: Gpt2): Mo
     ...norm(FINAL_NORM),
   ];
 }
-
-/** `config.json` and `generation_config.json` of a checkpoint. The char tokenizer has no special tokens. */
-export function gpt2Files({ layers, heads, width, context, vocabulary }: Gpt2): Record<string, string> {
-  const config = {
-    architectures: ["GPT2LMHeadModel"],
-    model_type: "gpt2",
-    vocab_size: vocabulary,
-    n_positions: context,
-    n_embd: width,
-    n_layer: layers,
-    n_head: heads,
-    n_inner: null,
-    activation_function: "gelu_new",
-    layer_norm_epsilon: LAYER_NORM_EPSILON,
-    initializer_range: DEVIATION,
-    resid_pdrop: 0,
-    embd_pdrop: 0,
-    attn_pdrop: 0,
-    scale_attn_weights: true,
-    tie_word_embeddings: true,
-    bos_token_id: null,
-    eos_token_id: null,
-    pad_token_id: null,
-    torch_dtype: "float32",
-  };
-  const generation = { bos_token_id: null, eos_token_id: null, pad_token_id: null, do_sample: true };
-  const text = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  return { "config.json": text(config), "generation_config.json": text(generation) };
-}
-
-/** Tokens of B sequences of T: [B T], sequence after sequence. */
-export type Tokens = { readonly ids: Tensor1D; readonly sequences: number; readonly length: number };
 
 const shapeOf = ({ heads }: Gpt2, { sequences, length }: Tokens): BlockShape => ({
   sequences,

@@ -1,4 +1,4 @@
-import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { Parameter } from "../../protocol/layout.ts";
 import type { Place } from "../data/batches.ts";
 
@@ -19,6 +19,16 @@ export type ModelDescription = {
 
 /** Parameters, or their gradients, by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** Tokens of B sequences of T: [B T], sequence after sequence. */
+export type Tokens = { readonly ids: Tensor1D; readonly sequences: number; readonly length: number };
+
+/** What a language model's loss is computed on. */
+export type Batch = {
+  readonly tokens: Tokens;
+  /** The token to predict at each place, [B T]. */
+  readonly targets: Tensor1D;
+};
 
 export type LossAndGradient = { loss: Scalar; gradient: Tensors };
 

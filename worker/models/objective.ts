@@ -3,34 +3,31 @@ import type { JobSpec } from "../../protocol/job.ts";
 import { gatherWindows, heldOutStarts, rowsOf, splitText, trainingStarts } from "../data/batches.ts";
 import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
 import type { Dataset } from "../data/text.ts";
-import { gpt2Of } from "./describe.ts";
-import { gpt2Loss, gpt2LossAndGradient, type Tokens } from "./gpt2.ts";
+import { languageModelOf } from "./describe.ts";
+import { isFamily } from "./family.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
-import type { Objective } from "./model.ts";
+import type { Batch, Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
 
 /** The objective of a job: its model on its data. */
 export function objectiveOf(kit: Kit, spec: JobSpec, dataset: Dataset | null): Objective {
-  return spec.model.type === "gpt2" ? textObjective(kit, spec, dataset) : linearObjective(kit, spec);
+  return isFamily(spec.model.type) ? textObjective(kit, spec, dataset) : linearObjective(kit, spec);
 }
 
 function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective {
-  const { model, dataset } = gpt2Of(spec, data);
+  const { family, config, dataset } = languageModelOf(spec, data);
   const { tf } = kit;
-  const { context } = model;
+  const { context } = config;
   const heldOut = spec.data.type === "text" ? spec.data.heldOut : 0;
   const split = splitText(dataset.tokens.length, heldOut);
 
   /** Calls `compute` with the windows at `starts` as tensors. */
-  const withWindows = <T>(
-    starts: readonly number[],
-    compute: (tokens: Tokens, targets: Tokens["ids"]) => T,
-  ) => {
+  const withWindows = <T>(starts: readonly number[], compute: (batch: Batch) => T) => {
     const { inputs, targets } = gatherWindows(dataset.tokens, starts, context);
     const ids = tf.tensor1d(inputs, "int32");
     const next = tf.tensor1d(targets, "int32");
     try {
-      return compute({ ids, sequences: starts.length, length: context }, next);
+      return compute({ tokens: { ids, sequences: starts.length, length: context }, targets: next });
     } finally {
       tf.dispose([ids, next]);
     }
@@ -40,12 +37,12 @@ function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective
   return {
     tokensPerBatch: spec.batch * context,
     lossAndGradient: (theta, place) =>
-      withWindows(trainingStarts(spec, split.training, context, place), (tokens, targets) =>
-        gpt2LossAndGradient(kit, model, theta, tokens, targets),
+      withWindows(trainingStarts(spec, split.training, context, place), (batch) =>
+        family.lossAndGradient(kit, config, theta, batch),
       ),
     heldOutLoss: (theta, index) =>
-      withWindows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch), (tokens, targets) =>
-        gpt2Loss(kit, model, theta, tokens, targets),
+      withWindows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch), (batch) =>
+        family.loss(kit, config, theta, batch),
       ),
   };
 }

@@ -1,0 +1,52 @@
+import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
+import { InvalidInput } from "../../protocol/errors.ts";
+import type { ModelSpec } from "../../protocol/job.ts";
+import { gpt2Family } from "./gpt2-family.ts";
+import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
+import type { Kit } from "./ops.ts";
+
+/** What every language model's config has. */
+export type ModelConfig = {
+  readonly layers: number;
+  /** Longest sequence in tokens. */
+  readonly context: number;
+  readonly vocabulary: number;
+};
+
+/** A kind of language model: what everything else needs of it, and all that is written once per kind. */
+export type Family<Config extends ModelConfig = ModelConfig> = {
+  /** As `model.type` of a job and `model_type` of a Hugging Face config have it. */
+  readonly type: string;
+  /** The config of a job's model over a vocabulary of so many tokens. */
+  configOf(spec: ModelSpec, vocabulary: number): Config;
+  /** Names, shapes and initial distributions, as transformers has them. */
+  parameters(config: Config): ModelParameter[];
+  /** `config.json` and `generation_config.json` of a checkpoint. */
+  files(config: Config): Record<string, string>;
+  /**
+   * The config of a Hugging Face `config.json`.
+   *
+   * @param what names the file in errors
+   * @throws CorruptData for a field that is missing, out of range, or asks for what this family can't do
+   */
+  fromHuggingFace(configJson: unknown, what: string): Config;
+  /** Mean loss over the places to predict, and its gradient for every parameter. */
+  lossAndGradient(kit: Kit, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
+  /** The same loss without its gradient. */
+  loss(kit: Kit, config: Config, theta: Tensors, batch: Batch): Scalar;
+  /** The logits of every token, [B T, V]. */
+  logits(kit: Kit, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
+};
+
+const families = (): readonly Family[] => [gpt2Family];
+
+/** True for the type of a language model that this project has. */
+export const isFamily = (modelType: string): boolean => families().some(({ type }) => type === modelType);
+
+/** @throws InvalidInput for a type that is not a language model of this project */
+export function familyOf(modelType: string): Family {
+  const family = families().find(({ type }) => type === modelType);
+  if (family) return family;
+  const known = families().map(({ type }) => `"${type}"`);
+  throw new InvalidInput(`model.type must be ${known.join(" or ")}, got "${modelType}"`);
+}

@@ -1,0 +1,88 @@
+import { z } from "zod";
+import { CorruptData } from "../../protocol/errors.ts";
+import { valueAs } from "../../protocol/parse.ts";
+import { jsonText, size, wrongModel } from "./config.ts";
+import type { Family } from "./family.ts";
+import {
+  type Gpt2,
+  gpt2Logits,
+  gpt2Loss,
+  gpt2LossAndGradient,
+  gpt2Parameters,
+  LAYER_NORM_EPSILON,
+} from "./gpt2.ts";
+
+/** What of a GPT-2 config changes the computation; fields that only other tools read are let through. */
+const configSchema = z.object({
+  model_type: z.literal("gpt2"),
+  vocab_size: size,
+  n_positions: size,
+  n_embd: size,
+  n_layer: size,
+  n_head: size,
+  n_inner: z.null().optional(),
+  activation_function: z.literal("gelu_new"),
+  layer_norm_epsilon: z.literal(LAYER_NORM_EPSILON),
+  scale_attn_weights: z.literal(true).optional(),
+  scale_attn_by_inverse_layer_idx: z.literal(false).optional(),
+  tie_word_embeddings: z.literal(true).optional(),
+});
+
+export const gpt2Family: Family<Gpt2> = {
+  type: "gpt2",
+
+  configOf(spec, vocabulary) {
+    if (spec.type !== "gpt2") return wrongModel("gpt2", spec);
+    const { layers, heads, width, context } = spec;
+    return { layers, heads, width, context, vocabulary };
+  },
+
+  fromHuggingFace(configJson, what) {
+    const config = valueAs(configSchema, configJson, what);
+    if (config.n_embd % config.n_head !== 0) {
+      throw new CorruptData(`${what}: n_head must divide n_embd ${config.n_embd}, got ${config.n_head}`);
+    }
+    return {
+      layers: config.n_layer,
+      heads: config.n_head,
+      width: config.n_embd,
+      context: config.n_positions,
+      vocabulary: config.vocab_size,
+    };
+  },
+
+  parameters: gpt2Parameters,
+  files: gpt2Files,
+  lossAndGradient: (kit, config, theta, { tokens, targets }) =>
+    gpt2LossAndGradient(kit, config, theta, tokens, targets),
+  loss: (kit, config, theta, { tokens, targets }) => gpt2Loss(kit, config, theta, tokens, targets),
+  logits: gpt2Logits,
+};
+
+/** `config.json` and `generation_config.json` of a checkpoint. The char tokenizer has no special tokens. */
+function gpt2Files({ layers, heads, width, context, vocabulary }: Gpt2): Record<string, string> {
+  const config = {
+    architectures: ["GPT2LMHeadModel"],
+    model_type: "gpt2",
+    vocab_size: vocabulary,
+    n_positions: context,
+    n_embd: width,
+    n_layer: layers,
+    n_head: heads,
+    n_inner: null,
+    activation_function: "gelu_new",
+    layer_norm_epsilon: LAYER_NORM_EPSILON,
+    initializer_range: 0.02,
+    resid_pdrop: 0,
+    embd_pdrop: 0,
+    attn_pdrop: 0,
+    scale_attn_weights: true,
+    tie_word_embeddings: true,
+    bos_token_id: null,
+    eos_token_id: null,
+    pad_token_id: null,
+    torch_dtype: "float32",
+  };
+  const generation = { bos_token_id: null, eos_token_id: null, pad_token_id: null, do_sample: true };
+  return { "config.json": jsonText(config), "generation_config.json": jsonText(generation) };
+}
