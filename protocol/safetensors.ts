@@ -6,15 +6,40 @@ import { CorruptData } from "./errors.ts";
  */
 export type Entry = { readonly name: string; readonly shape: readonly number[] };
 
+/** Bytes of an element by its type. */
+const elementBytes = {
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+} as const;
+export type Dtype = keyof typeof elementBytes;
+
+type Placed = {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+};
+
 export type Header = {
-  readonly tensors: ReadonlyMap<string, { shape: readonly number[]; begin: number; end: number }>;
+  readonly tensors: ReadonlyMap<string, Placed>;
   readonly metadata: Readonly<Record<string, string>>;
   /** Where the data section starts, in bytes from the start of the file. */
   readonly dataStart: number;
 };
 
 const MAX_HEADER_BYTES = 100_000_000;
-const BYTES_PER_FLOAT = 4;
+const BYTES_PER_FLOAT = elementBytes.F32;
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
 
@@ -52,8 +77,14 @@ export function encodeHeader(
  *
  * @param what names the object in errors
  * @param length of the whole file in bytes; when given, the data section must end exactly there
+ * @param dtypes what the tensors may be: our own files have F32 only
  */
-export function parseHeader(bytes: Uint8Array, what: string, length?: number): Header {
+export function parseHeader(
+  bytes: Uint8Array,
+  what: string,
+  length?: number,
+  dtypes: "F32" | "any" = "F32",
+): Header {
   if (bytes.length < 8) throw new CorruptData(`${what} is ${bytes.length} bytes, too short for safetensors`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = Number(view.getBigUint64(0, true));
@@ -63,11 +94,11 @@ export function parseHeader(bytes: Uint8Array, what: string, length?: number): H
     );
   }
   const json = parseJson(bytes.subarray(8, 8 + size), what);
-  const tensors = new Map<string, { shape: number[]; begin: number; end: number }>();
+  const tensors = new Map<string, Placed>();
   let dataBytes = 0;
   for (const [name, entry] of Object.entries(json)) {
     if (name === "__metadata__") continue;
-    const tensor = parseEntry(entry, `${what}: tensor ${name}`);
+    const tensor = parseEntry(entry, `${what}: tensor ${name}`, dtypes);
     tensors.set(name, tensor);
     dataBytes = Math.max(dataBytes, tensor.end);
   }
@@ -96,16 +127,22 @@ function parseJson(bytes: Uint8Array, what: string): Record<string, unknown> {
   throw new CorruptData(`${what} has a header that is not a JSON object`);
 }
 
-function parseEntry(entry: unknown, what: string): { shape: number[]; begin: number; end: number } {
+function parseEntry(entry: unknown, what: string, dtypes: "F32" | "any"): Placed {
   const { dtype, shape, data_offsets } = (entry ?? {}) as Record<string, unknown>;
-  if (dtype !== "F32") throw new CorruptData(`${what} must be F32, got ${String(dtype)}`);
+  if (!isDtype(dtype) || (dtypes === "F32" && dtype !== "F32")) {
+    const rule = dtypes === "F32" ? "F32" : `one of ${Object.keys(elementBytes).join(", ")}`;
+    throw new CorruptData(`${what} must be ${rule}, got ${String(dtype)}`);
+  }
   if (!isCounts(shape) || !isCounts(data_offsets)) throw new CorruptData(`${what} has no shape or offsets`);
   const [begin = -1, end = -1] = data_offsets;
-  if (end - begin !== elements(shape) * BYTES_PER_FLOAT) {
+  if (end - begin !== elements(shape) * elementBytes[dtype]) {
     throw new CorruptData(`${what} has shape [${shape}] but ${end - begin} bytes`);
   }
-  return { shape, begin, end };
+  return { dtype, shape, begin, end };
 }
+
+const isDtype = (value: unknown): value is Dtype =>
+  typeof value === "string" && Object.hasOwn(elementBytes, value);
 
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);

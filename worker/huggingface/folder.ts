@@ -1,0 +1,76 @@
+import { open, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
+
+/** A file that is read in pieces. */
+export type RandomAccess = {
+  /** Names it in errors. */
+  readonly name: string;
+  /** Length in bytes. */
+  readonly size: number;
+  /**
+   * Fills `into` from byte `position` on.
+   *
+   * @throws CorruptData when the file ends before `into` is full
+   */
+  read(into: Uint8Array, position: number): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** The folder of a model, wherever it is. A file that is not there is null. */
+export type Folder = {
+  /** Names it in errors. */
+  readonly name: string;
+  /** A whole file. @throws CorruptData when it is longer than `limit` bytes */
+  readSmall(file: string, limit: number): Promise<Uint8Array | null>;
+  open(file: string): Promise<RandomAccess | null>;
+};
+
+/** One read system call takes at most 2 GiB. */
+const READ_BYTES = 1 << 26;
+
+/** A folder on disk. */
+export function localFolder(directory: string): Folder {
+  return {
+    name: directory,
+    async readSmall(file, limit) {
+      const path = join(directory, file);
+      const info = await stat(path).catch((cause) => nullIfMissing(path, cause));
+      if (info === null) return null;
+      if (!info.isFile()) throw new InvalidInput(`${path} must be a file`);
+      if (info.size > limit)
+        throw new CorruptData(`${path} must be at most ${limit} bytes, got ${info.size}`);
+      return readFile(path).catch((cause) => nullIfMissing(path, cause));
+    },
+    open: (file) => openLocal(join(directory, file)),
+  };
+}
+
+async function openLocal(path: string): Promise<RandomAccess | null> {
+  const handle = await open(path).catch((cause) => nullIfMissing(path, cause));
+  if (handle === null) return null;
+  const info = await handle.stat();
+  if (!info.isFile()) {
+    await handle.close();
+    throw new InvalidInput(`${path} must be a file`);
+  }
+  return {
+    name: path,
+    size: info.size,
+    async read(into, position) {
+      let done = 0;
+      while (done < into.length) {
+        const wanted = Math.min(READ_BYTES, into.length - done);
+        const { bytesRead } = await handle.read(into, done, wanted, position + done);
+        if (bytesRead === 0) throw new CorruptData(`${path} ends at byte ${position + done}, too early`);
+        done += bytesRead;
+      }
+    },
+    close: () => handle.close(),
+  };
+}
+
+function nullIfMissing(path: string, cause: unknown): null {
+  if ((cause as { code?: unknown }).code === "ENOENT") return null;
+  throw new InvalidInput(`${path} can't be read: ${describe(cause)}`, { cause });
+}
