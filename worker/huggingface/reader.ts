@@ -21,6 +21,12 @@ export type Weights = {
    * @throws CorruptData when there is no such tensor, or it does not hold floats
    */
   read(name: string, into?: Float32Array): Promise<Float32Array>;
+  /**
+   * Fills `into` with a tensor's elements from `start` on, in row order.
+   *
+   * @throws CorruptData when there is no such tensor, it does not hold floats, or it ends before that
+   */
+  readPart(name: string, start: number, into: Float32Array): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -144,35 +150,41 @@ function weightsOf(
     tensors,
     close,
     async read(name, into) {
-      const open = files.get(tensors.get(name)?.file ?? "");
-      if (!open) throw new CorruptData(`${folder.name} has no tensor ${name}`);
-      return readTensor(open, name, into);
+      const tensor = tensors.get(name);
+      const values = into ?? new Float32Array(elements(tensor?.shape ?? []));
+      if (tensor && values.length !== elements(tensor.shape)) {
+        throw new CorruptData(
+          `${folder.name}: tensor ${name} must have ${values.length} numbers, got shape [${tensor.shape}]`,
+        );
+      }
+      await readPart(folder, files.get(tensor?.file ?? ""), name, 0, values);
+      return values;
     },
+    readPart: (name, start, into) =>
+      readPart(folder, files.get(tensors.get(name)?.file ?? ""), name, start, into),
   };
 }
 
 /** Half as long numbers are read into the second half of the memory they are to fill, and widened from its start. */
-async function readTensor(
-  { access, header }: OpenFile,
+async function readPart(
+  folder: Folder,
+  file: OpenFile | undefined,
   name: string,
-  given?: Float32Array,
-): Promise<Float32Array> {
-  const tensor = header.tensors.get(name);
-  if (!tensor) throw new CorruptData(`${access.name} has no tensor ${name}`);
+  start: number,
+  values: Float32Array,
+): Promise<void> {
+  const tensor = file?.header.tensors.get(name);
+  if (!file || !tensor) throw new CorruptData(`${folder.name} has no tensor ${name}`);
+  const { access, header } = file;
   const { dtype, shape, begin } = tensor;
   if (!isFloat(dtype))
     throw new CorruptData(`${access.name}: tensor ${name} must be F32, F16 or BF16, got ${dtype}`);
-  const values = given ?? new Float32Array(elements(shape));
-  if (values.length !== elements(shape)) {
-    throw new CorruptData(
-      `${access.name}: tensor ${name} must have ${values.length} numbers, got shape [${shape}]`,
-    );
-  }
+  if (start + values.length > elements(shape))
+    throw new CorruptData(`${access.name}: tensor ${name} of shape [${shape}] ends too early`);
   const bytes = bytesOf(values);
   const stored = bytes.subarray(bytes.length - values.length * bytesPerElement(dtype));
-  await access.read(stored, header.dataStart + begin);
+  await access.read(stored, header.dataStart + begin + start * bytesPerElement(dtype));
   widen(values, dtype);
-  return values;
 }
 
 const show = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
