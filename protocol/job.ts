@@ -29,6 +29,29 @@ const linear = z.strictObject({
   outputs: count.describe("Columns of the weight matrix w"),
 });
 
+/** A user writes `{"from": DIR}`; the rest is what the submitter finds there. */
+const pretrained = z.strictObject({
+  type: z.literal("pretrained").describe("May be left out beside `from`"),
+  from: z
+    .string()
+    .min(1)
+    .describe(
+      "A Hugging Face model directory to start from; a relative path starts at the job file's folder",
+    ),
+  context: count
+    .optional()
+    .describe("Tokens of a training sequence; default: the longest that the model takes"),
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe("Set by ps-submit: SHA-256 over the directory's files, under which they are stored"),
+  config: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("Set by ps-submit: the directory's config.json"),
+});
+
 const textData = z.strictObject({
   type: z.literal("text"),
   path: z.string().min(1).describe("A UTF-8 text file; a relative path starts at the job file's folder"),
@@ -85,7 +108,7 @@ const optimizer = z.discriminatedUnion("type", [
 const fields = z.strictObject({
   $schema: z.string().optional().describe("For editors; ignored"),
   name: jobName.describe("Names the job; default: the job file's name"),
-  model: z.discriminatedUnion("type", [gpt2, linear]),
+  model: z.discriminatedUnion("type", [gpt2, linear, pretrained]),
   data: z.discriminatedUnion("type", [textData, linearData]),
   tokenizer: z.enum(["char"]).default("char").describe("char: one token per distinct character of the text"),
   optimizer,
@@ -150,12 +173,23 @@ export type OptimizerSpec = JobSpec["optimizer"];
  * @param source names where the value came from, at the head of each problem
  * @throws InvalidInput with every problem found: field, rule and value got
  */
-export function parseJob(value: unknown, source: string): JobSpec {
+export function parseJob(given: unknown, source: string): JobSpec {
+  const value = withModelType(given);
   const result = jobSchema.safeParse(value, { reportInput: true });
   const problems = [...(result.error?.issues.flatMap(problemsOf) ?? []), ...contradictions(value)];
   if (result.success && problems.length === 0) return result.data;
   throw new InvalidInput(problems.map((problem) => `${source}: ${problem}`));
 }
+
+/** A model that says where it comes from need not say its type. */
+function withModelType(job: unknown): unknown {
+  const model = isObject(job) ? job.model : undefined;
+  if (!isObject(job) || !isObject(model) || model.type !== undefined || model.from === undefined) return job;
+  return { ...job, model: { type: "pretrained", ...model } };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
 
 /** Problems between fields, found among those that are right by themselves, so that one run shows them all. */
 function* contradictions(value: unknown): Generator<string> {
@@ -166,7 +200,7 @@ function* contradictions(value: unknown): Generator<string> {
   if (model?.type === "gpt2" && model.width % model.heads !== 0) {
     yield `model.heads must divide model.width ${model.width}, got ${model.heads}`;
   }
-  const wanted = model?.type === "gpt2" ? "text" : "linear";
+  const wanted = model?.type === "linear" ? "linear" : "text";
   if (model && data && data.type !== wanted) {
     yield `data.type must be "${wanted}" for a ${model.type} model, got "${data.type}"`;
   }

@@ -6,7 +6,13 @@ import { jobFileSchema } from "../protocol/job.ts";
 export const schemaFile = new URL("../job.schema.json", import.meta.url);
 
 export function schemaText(): string {
-  const schema = z.toJSONSchema(jobFileSchema, { io: "input" });
+  const schema = z.toJSONSchema(jobFileSchema, {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      // `parseJob` supplies the type of such a model.
+      if (jsonSchema.properties?.from) jsonSchema.required = ["from"];
+    },
+  });
   return `${JSON.stringify({ title: "Job file of ps-submit", ...schema }, null, 2)}\n`;
 }
 

@@ -9,12 +9,12 @@ import type { Style } from "./style.ts";
 const BAR_WIDTH = 44;
 const CURVE_WIDTH = 32;
 
-/** `gpt2 4x128, context 64` or `linear 10x10`, for a heading. */
+/** `gpt2 4x128, context 64`, `linear 10x10` or `gpt2 from DIR`, for a heading. */
 export function describeModel({ spec }: JobRecord): string {
   const { model } = spec;
-  return model.type === "gpt2"
-    ? `gpt2 ${model.layers}x${model.width}, context ${model.context}`
-    : `linear ${model.inputs}x${model.outputs}`;
+  if (model.type === "linear") return `linear ${model.inputs}x${model.outputs}`;
+  if (model.type === "pretrained") return `${String(model.config?.model_type)} from ${model.from}`;
+  return `${model.type} ${model.layers}x${model.width}, context ${model.context}`;
 }
 
 export function describeBackend({ provenance }: JobRecord): string {
@@ -65,7 +65,7 @@ function stepLines(progress: Progress, style: Style): string[] {
   ];
 }
 
-const isText = ({ spec }: JobRecord): boolean => spec.model.type === "gpt2";
+const isText = ({ spec }: JobRecord): boolean => spec.model.type !== "linear";
 
 /** What passes through the model, for a rate. */
 export const unitOf = (record: JobRecord): string => (isText(record) ? "tokens" : "examples");
