@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { floatsOf } from "../../protocol/digest.ts";
-import type { JobSpec } from "../../protocol/job.ts";
+import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { rowsOf } from "../../worker/data/batches.ts";
 import { examplesOf, solutionOf } from "../../worker/data/linear.ts";
@@ -47,11 +48,21 @@ for (const [type, optimizer] of Object.entries(optimizers)) {
   }
 }
 
-async function parameters({ name }: JobSpec): Promise<Float32Array> {
-  const size = 4 * INPUTS * OUTPUTS;
-  const stored = await lab.cloud.store.get(keys.checkpoint(name, STEPS, "model.safetensors"));
+test("examples/linear-regression.json ends within 1e-3 of the known solution", async () => {
+  const file = JSON.parse(readFileSync("examples/linear-regression.json", "utf8"));
+  const spec = parseJob({ ...file, name: "linear-regression" }, "the example");
+  const state = await lab.run(spec, 240_000);
+  assert.equal(state.version, 1000, state.reason ?? "");
+  const solution = solutionOf(spec.seed, 10, 10);
+  const trained = await parameters(spec, 100);
+  const errors = trained.map((value, i) => Math.abs(value - (solution[i] ?? Number.NaN)));
+  assert.ok(Math.max(...errors) < 1e-3, `the largest error is ${Math.max(...errors)}`);
+});
+
+async function parameters({ name, steps }: JobSpec, count = INPUTS * OUTPUTS): Promise<Float32Array> {
+  const stored = await lab.cloud.store.get(keys.checkpoint(name, steps, "model.safetensors"));
   assert.ok(stored);
-  return floatsOf(stored.body.slice(-size));
+  return floatsOf(stored.body.slice(-4 * count));
 }
 
 /** w from zeros; decay on w, which is a matrix; Adam's defaults. */

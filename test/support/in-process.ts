@@ -16,7 +16,7 @@ export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
 /** A lab whose functions and workers run in the test's own process: quick to start, and open to meddling. */
 export type InProcess = Lab & {
   /** Runs a job to its end with two workers. */
-  run(spec: JobSpec): Promise<State>;
+  run(spec: JobSpec, deadlineMs?: number): Promise<State>;
   /** Adds a worker to a job; `signal` takes it away after the task in hand. */
   addWorker(job: string, name: string, signal?: AbortSignal): Promise<void>;
 };
@@ -37,10 +37,10 @@ export async function openInProcess(
   return {
     ...lab,
     addWorker,
-    async run(spec) {
+    async run(spec, deadlineMs) {
       await lab.submit(spec);
       const workers = [addWorker(spec.name, "a"), addWorker(spec.name, "b")];
-      const state = await lab.ended(spec.name);
+      const state = await lab.ended(spec.name, deadlineMs);
       await Promise.all(workers);
       return state;
     },
