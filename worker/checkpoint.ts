@@ -29,7 +29,7 @@ export async function loadCheckpoint(directory: string): Promise<Checkpoint> {
   const config = join(directory, "config.json");
   const model = parseConfig(await readSmall(config, MAX_CONFIG_BYTES), config);
   const tokens = join(directory, "tokenizer.json");
-  const tokenizer = openTokenizer(await readSmall(tokens, MAX_TOKENIZER_BYTES), tokens);
+  const tokenizer = openTokenizer({ "tokenizer.json": await readSmall(tokens, MAX_TOKENIZER_BYTES) }, tokens);
   if (tokenizer.vocabulary !== model.vocabulary) {
     throw new CorruptData(
       `${tokens} must have the ${model.vocabulary} tokens that config.json says, got ${tokenizer.vocabulary}`,

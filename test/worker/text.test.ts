@@ -12,8 +12,7 @@ const directory = mkdtempSync(join(tmpdir(), "ps-text-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-const tokenizerOf = ({ files }: ReturnType<typeof prepareText>) =>
-  openTokenizer(files["tokenizer.json"] ?? new Uint8Array(), "tokenizer.json");
+const tokenizerOf = ({ files }: ReturnType<typeof prepareText>) => openTokenizer(files, "tokenizer.json");
 
 test("a text comes back from its tokens unchanged", () => {
   const text = `\uFEFF${TEXT}\r\n  \u00A0end`;
@@ -105,9 +104,15 @@ test("an unknown character is named", () => {
 });
 
 test("a tokenizer file of another kind, or with gaps, is refused", () => {
-  const open = (value: unknown) => openTokenizer(bytes(JSON.stringify(value)), "tokenizer.json");
+  const open = (value: unknown) =>
+    openTokenizer({ "tokenizer.json": bytes(JSON.stringify(value)) }, "tokenizer.json");
   assert.throws(() => open({ model: { type: "BPE", vocab: {} } }), CorruptData);
-  const pre_tokenizer = { type: "Split" };
+  const pre_tokenizer = {
+    type: "Split",
+    pattern: { Regex: "[\\s\\S]" },
+    behavior: "Isolated",
+    invert: false,
+  };
   assert.throws(() => open({ pre_tokenizer, model: { type: "WordLevel", vocab: { a: 0, b: 2 } } }), {
     name: "CorruptData",
     message: /has 2 tokens, but none with id 1/,

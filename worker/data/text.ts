@@ -5,7 +5,7 @@ import { sha256 } from "../../protocol/digest.ts";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import { encodeRecord } from "../../protocol/records.ts";
-import { charTokenizerFiles, MAX_VOCABULARY } from "./tokenizer.ts";
+import { charTokenizerFiles, MAX_CHARACTERS as MAX_VOCABULARY } from "../tokenizers/char.ts";
 
 /**
  * A text as tokens: what stands under `datasets/<digest>/`. One token per distinct Unicode code point, numbered in

@@ -1,79 +1,153 @@
 import { z } from "zod";
-import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { CorruptData } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { encodeRecord } from "../../protocol/records.ts";
+import { type BpeModel, bpeTokenizer } from "../tokenizers/bpe.ts";
+import { CHAR_PRE_TOKENIZER, charTokenizer } from "../tokenizers/char.ts";
+import { huggingFaceTokenizer } from "../tokenizers/huggingface.ts";
+import {
+  type AddedToken,
+  addedTokenSchema,
+  configFor,
+  type SpecialIds,
+  specialIds,
+} from "../tokenizers/special.ts";
 
-/**
- * The char tokenizer, one token per Unicode code point, in the files that Hugging Face's `AutoTokenizer` loads:
- * a WordLevel model over a pre-tokenizer that makes every character, newlines too, a word of its own.
- */
-export const MAX_VOCABULARY = 65_536;
+/** The files of a tokenizer by name, as Hugging Face's `AutoTokenizer` loads them. */
+export type TokenizerFiles = Readonly<Record<string, Uint8Array>>;
 
-/** In no vocabulary: the `tokenizers` library then refuses an unknown character instead of dropping it. */
-const UNKNOWN = "<|unknown|>";
-
-/** `tokenizer.json` and `tokenizer_config.json` for a vocabulary in the order of its ids. */
-export function charTokenizerFiles(characters: readonly string[]): Record<string, Uint8Array> {
-  const tokenizer = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: { type: "Split", pattern: { Regex: "[\\s\\S]" }, behavior: "Isolated", invert: false },
-    post_processor: null,
-    decoder: { type: "Fuse" },
-    model: {
-      type: "WordLevel",
-      vocab: Object.fromEntries(characters.map((character, id) => [character, id])),
-      unk_token: UNKNOWN,
-    },
-  };
-  const config = { tokenizer_class: "PreTrainedTokenizerFast", clean_up_tokenization_spaces: false };
-  return { "tokenizer.json": encodeRecord(tokenizer), "tokenizer_config.json": encodeRecord(config) };
-}
+export const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"] as const;
 
 export type Tokenizer = {
+  readonly files: TokenizerFiles;
+  /** Every id is below it. */
   readonly vocabulary: number;
-  /** @throws InvalidInput naming the first character the vocabulary lacks */
-  encode(text: string): number[];
-  /** @throws InvalidInput for an id outside the vocabulary */
-  decode(ids: readonly number[]): string;
+  readonly special: SpecialIds;
+  /**
+   * The ids of a text. Special tokens written out in it, such as `<|endoftext|>` or `[MASK]`, count as such.
+   *
+   * @param options.special adds what a model of this kind expects around a text, `[CLS] ... [SEP]` for BERT; default: no
+   * @throws InvalidInput naming the first character that the vocabulary lacks, for a char tokenizer
+   */
+  encode(text: string, options?: { readonly special?: boolean }): number[];
+  /**
+   * The text of ids. A character cut in the middle reads as U+FFFD.
+   *
+   * @param options.skipSpecial leaves special tokens out; default: they are written out
+   * @throws InvalidInput for an id outside the vocabulary
+   */
+  decode(ids: readonly number[], options?: { readonly skipSpecial?: boolean }): string;
 };
 
-const fileSchema = z.object({
-  pre_tokenizer: z.object({ type: z.literal("Split") }),
-  model: z.object({ type: z.literal("WordLevel"), vocab: z.record(z.string(), z.int().min(0)) }),
+const fileSchema = z.looseObject({
+  added_tokens: z.array(addedTokenSchema).default([]),
+  model: z.looseObject({ type: z.string().optional() }),
 });
+type File = z.infer<typeof fileSchema>;
 
 /**
- * Reads a `tokenizer.json` that `charTokenizerFiles` wrote.
+ * Opens a tokenizer: a char, byte or trained one of ours, or any `tokenizer.json` of Hugging Face tokenizers.
  *
- * @param what names the file in errors
- * @throws CorruptData when it is not such a file
+ * @param files `tokenizer.json`, and `tokenizer_config.json` where there is one
+ * @param what names `tokenizer.json` in errors
+ * @throws CorruptData when it can't be used
  */
-export function openTokenizer(bytes: Uint8Array, what: string): Tokenizer {
-  const { vocab } = parseAs(fileSchema, bytes, what).model;
-  const ids = new Map(Object.entries(vocab));
-  const characters = new Map([...ids].map(([character, id]) => [id, character]));
-  for (let id = 0; id < ids.size; id++) {
-    if (!characters.has(id)) throw new CorruptData(`${what} has ${ids.size} tokens, but none with id ${id}`);
+export function openTokenizer(files: TokenizerFiles, what: string): Tokenizer {
+  const bytes = files["tokenizer.json"];
+  if (!bytes) throw new CorruptData(`${what} is missing`);
+  const file = parseAs(fileSchema, bytes, what);
+  const config = configOf(files, file, what);
+  const own = ownModel(file, config, what);
+  if (own?.type === "char") return charTokenizer(own.vocab, file.added_tokens, own.special, files, what);
+  if (own?.type === "bpe") return bpeTokenizer(own, files, what);
+  return huggingFaceTokenizer(file, config, files, what);
+}
+
+const configSchema = z.record(z.string(), z.unknown());
+
+function configOf(files: TokenizerFiles, file: File, what: string): Record<string, unknown> {
+  const bytes = files["tokenizer_config.json"];
+  if (bytes) return parseAs(configSchema, bytes, `the tokenizer_config.json beside ${what}`);
+  return configFor(file.added_tokens.map(({ content }) => content));
+}
+
+type Own = ({ type: "bpe" } & BpeModel) | { type: "char"; vocab: BpeModel["vocab"]; special: SpecialIds };
+
+/** What the fast tokenizers here can do themselves; null for everything else. */
+function ownModel(file: File, config: Record<string, unknown>, what: string): Own | null {
+  const { model, added_tokens: added } = file;
+  const plain = added.every((token) => !token.lstrip && !token.rstrip && !token.single_word);
+  if (file.normalizer != null || !plain) return null;
+  if (model.type === "WordLevel" && same(file.pre_tokenizer, CHAR_PRE_TOKENIZER)) {
+    const vocab = vocabOf(model.vocab, what);
+    return { type: "char", vocab, special: specialsOf(config, vocab, added) };
   }
-  return {
-    vocabulary: ids.size,
-    encode: (text) => [...text].map((character) => ids.get(character) ?? unknown(character)),
-    decode: (tokens) => tokens.map((id) => characters.get(id) ?? outside(id, ids.size)).join(""),
-  };
+  const byteLevel = byteLevelSchema.safeParse(file.pre_tokenizer).data;
+  const adds = file.post_processor != null && !postByteLevel.safeParse(file.post_processor).success;
+  if (!byteLevel || adds || !isPlainBpe(model)) return null;
+  const vocab = vocabOf(model.vocab, what);
+  const merges = parseMerges(model.merges, what);
+  const special = specialsOf(config, vocab, added);
+  return { type: "bpe", vocab, merges, added, special, words: byteLevel.use_regex };
 }
 
-function unknown(character: string): never {
-  const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
-  throw new InvalidInput(
-    `the model does not know the character ${JSON.stringify(character)} (U+${code}): ` +
-      "its tokenizer has only the characters of the text it was trained on",
-  );
+const specialsOf = (
+  config: Record<string, unknown>,
+  vocab: ReadonlyMap<string, number>,
+  added: readonly AddedToken[],
+): SpecialIds =>
+  specialIds(config, (token) => added.find(({ content }) => content === token)?.id ?? vocab.get(token));
+
+const byteLevelSchema = z.object({
+  type: z.literal("ByteLevel"),
+  add_prefix_space: z.literal(false),
+  use_regex: z.boolean().default(true),
+});
+
+/** This post-processor adds no token. */
+const postByteLevel = z.object({ type: z.literal("ByteLevel") });
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** Merges over bytes and nothing else: no dropout, prefixes, suffixes, or whole words that skip the merges. */
+function isPlainBpe(model: Record<string, unknown>): boolean {
+  const unset = [
+    "dropout",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "byte_fallback",
+    "ignore_merges",
+  ];
+  return model.type === "BPE" && unset.every((field) => !model[field]);
 }
 
-function outside(id: number, vocabulary: number): never {
-  throw new InvalidInput(`token ids must be below ${vocabulary}, got ${id}`);
+/** Not a zod record, which would leave out a token named `__proto__`. */
+function vocabOf(vocab: unknown, what: string): Map<string, number> {
+  if (typeof vocab !== "object" || vocab === null) throw new CorruptData(`${what} has no model.vocab`);
+  const ids = new Map<string, number>();
+  for (const [token, id] of Object.entries(vocab)) {
+    if (!Number.isSafeInteger(id) || id < 0 || id >= MAX_VOCABULARY) {
+      throw new CorruptData(
+        `${what}: ids must be whole numbers below ${MAX_VOCABULARY}, got ${String(id)} for ${JSON.stringify(token)}`,
+      );
+    }
+    ids.set(token, id);
+  }
+  if (ids.size === 0) throw new CorruptData(`${what} has no tokens`);
+  return ids;
+}
+
+/** So that pairs of ids fit into numbers; ten times the largest vocabulary in use. */
+const MAX_VOCABULARY = 2 ** 22;
+
+const mergesSchema = z.array(z.union([z.tuple([z.string(), z.string()]), z.string()]));
+
+/** Merges are written as `["a", "b"]`, or `"a b"` by older versions. */
+function parseMerges(merges: unknown, what: string): [string, string][] {
+  const { data } = mergesSchema.safeParse(merges);
+  if (!data) throw new CorruptData(`${what}: model.merges must be a list of pairs of tokens`);
+  return data.map((merge) => {
+    if (typeof merge !== "string") return merge;
+    const [left = "", right = ""] = merge.split(" ");
+    return [left, right];
+  });
 }

@@ -1,0 +1,48 @@
+import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { CorruptData, describe } from "../../protocol/errors.ts";
+import type { Tokenizer, TokenizerFiles } from "../data/tokenizer.ts";
+import { outside } from "./char.ts";
+import { specialIds } from "./special.ts";
+
+/**
+ * Any other `tokenizer.json`: WordPiece, Unigram, BPE of other families.
+ *
+ * @throws CorruptData when the library can't make a tokenizer of it
+ */
+export function huggingFaceTokenizer(
+  tokenizer: object,
+  config: Readonly<Record<string, unknown>>,
+  files: TokenizerFiles,
+  what: string,
+): Tokenizer {
+  // With it, decoding would eat the spaces before punctuation.
+  const library = open(tokenizer, { ...config, clean_up_tokenization_spaces: false }, what);
+  const vocab = library.get_vocab(true);
+  let vocabulary = 0;
+  for (const id of vocab.values()) {
+    if (!Number.isSafeInteger(id) || id < 0 || id > 0x7fffffff) {
+      throw new CorruptData(`${what}: token ids must be whole numbers of at least 0, got ${String(id)}`);
+    }
+    vocabulary = Math.max(vocabulary, id + 1);
+  }
+  if (vocabulary === 0) throw new CorruptData(`${what} has no tokens`);
+  return {
+    files,
+    vocabulary,
+    special: specialIds(config, (token) => vocab.get(token)),
+    encode: (text, { special = false } = {}) =>
+      text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids,
+    decode(ids, { skipSpecial = false } = {}) {
+      for (const id of ids) if (!(id >= 0 && id < vocabulary)) outside(id, vocabulary);
+      return ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: skipSpecial });
+    },
+  };
+}
+
+function open(tokenizer: object, config: object, what: string): Library {
+  try {
+    return new Library(tokenizer, config);
+  } catch (cause) {
+    throw new CorruptData(`${what} is not a tokenizer.json that can be used: ${describe(cause)}`, { cause });
+  }
+}
