@@ -37,6 +37,9 @@ export const keys = {
   checkpoint: (job: string, version: number, file: string) =>
     `jobs/${job}/checkpoints/${padded(version)}/${file}`,
 
+  /** A file of a Hugging Face directory that jobs start from; the directory's digest names it. */
+  pretrained: (digest: string, file: string) => `pretrained/${digest}/${file}`,
+
   dataset: (digest: string, file: string) => `datasets/${digest}/${file}`,
 } as const;
 

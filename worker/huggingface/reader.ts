@@ -14,6 +14,8 @@ export type Weights = {
   /** Names them in errors. */
   readonly name: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The files that they are in. */
+  readonly files: readonly string[];
   /**
    * The values of one tensor as 32-bit floats.
    *
@@ -38,7 +40,8 @@ export type StoredTensor = {
 };
 
 const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+/** Lists the shards of weights that are not in one file. */
+export const INDEX = "model.safetensors.index.json";
 const MAX_INDEX_BYTES = 1 << 26;
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_FILES = 10_000;
@@ -148,6 +151,7 @@ function weightsOf(
   return {
     name: folder.name,
     tensors,
+    files: [...files.keys()],
     close,
     async read(name, into) {
       const tensor = tensors.get(name);

@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
+import { sha256 } from "../../protocol/digest.ts";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { elements } from "../../protocol/safetensors.ts";
+import { type Family, familyOf, isFamily, type ModelConfig } from "../models/family.ts";
+import { type Folder, localFolder } from "./folder.ts";
+import { checkTied, matchWeights } from "./match.ts";
+import { INDEX, openWeights } from "./reader.ts";
+
+/** A Hugging Face directory that a job can start from. */
+export type Pretrained = {
+  readonly directory: string;
+  /** Names it: SHA-256 over the names and contents of its files. */
+  readonly digest: string;
+  /** Its config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly files: readonly PretrainedFile[];
+  /** What a person should know before training starts from it. */
+  readonly notes: readonly string[];
+  readonly parameters: number;
+};
+
+export type PretrainedFile = { readonly name: string; readonly size: number; readonly sha256: string };
+
+/** Files that are taken along where they are there: a tokenizer's, and what `generate` of transformers starts from. */
+const CARRIED = [
+  "added_tokens.json",
+  "chat_template.jinja",
+  "generation_config.json",
+  "merges.txt",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer.model",
+  "tokenizer_config.json",
+  "vocab.json",
+  "vocab.txt",
+] as const;
+
+const MAX_CONFIG_BYTES = 1 << 20;
+const READ_BYTES = 1 << 22;
+
+/**
+ * Checks all that can be known of a directory without training from it, and names it by its content. Reads every file
+ * once, holding little of it.
+ *
+ * @throws InvalidInput when something is not there, CorruptData when it is damaged or does not fit the config
+ */
+export async function inspectDirectory(directory: string): Promise<Pretrained> {
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidInput(`${directory} must be a directory with config.json and model.safetensors`);
+  }
+  const folder = localFolder(directory);
+  const config = await readConfig(folder);
+  const model = modelOfConfig(config, `${directory}/config.json`);
+  const weights = await openWeights(folder);
+  try {
+    const match = matchWeights(weights, model.family, model.config);
+    await checkTied(weights, match);
+    const index = weights.files.includes("model.safetensors") ? [] : [INDEX];
+    const files = await survey(folder, ["config.json", ...CARRIED, ...index, ...weights.files]);
+    const parameters = match.parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
+    return { directory, digest: digestOf(files), config, files, notes: match.notes, parameters };
+  } finally {
+    await weights.close();
+  }
+}
+
+/** The JSON object of a folder's `config.json`. @throws InvalidInput, CorruptData when it is none */
+async function readConfig(folder: Folder): Promise<Record<string, unknown>> {
+  const what = `${folder.name}/config.json`;
+  const bytes = await folder.readSmall("config.json", MAX_CONFIG_BYTES);
+  if (!bytes) throw new InvalidInput(`${what} is not there; a Hugging Face model directory has it`);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new CorruptData(`${what} is not JSON`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new CorruptData(`${what} must hold a JSON object`);
+}
+
+/**
+ * The model that a `config.json` describes.
+ *
+ * @param what names the file in errors
+ * @throws InvalidInput for a kind of model that this project does not have
+ * @throws CorruptData for a config that its kind can't follow
+ */
+export function modelOfConfig(
+  config: Readonly<Record<string, unknown>>,
+  what: string,
+): { family: Family; config: ModelConfig } {
+  const type = String(config.model_type);
+  if (!isFamily(type)) throw new InvalidInput(`${what}: ${unknownType(type)}`);
+  if (config.quantization_config !== undefined) {
+    throw new InvalidInput(`${what} must not have quantization_config: only F32, F16 and BF16 are read`);
+  }
+  const family = familyOf(type);
+  return { family, config: family.fromHuggingFace(config, what) };
+}
+
+function unknownType(type: string): string {
+  try {
+    familyOf(type);
+    return "";
+  } catch (error) {
+    return String(error instanceof Error ? error.message : error).replace("model.type", "model_type");
+  }
+}
+
+async function survey(folder: Folder, names: readonly string[]): Promise<PretrainedFile[]> {
+  const files: PretrainedFile[] = [];
+  for (const name of [...new Set(names)].sort()) {
+    const hash = createHash("sha256");
+    let size = 0;
+    const parts = await partsOf(folder, name, READ_BYTES);
+    if (!parts) continue;
+    for await (const part of parts) {
+      hash.update(part);
+      size += part.length;
+    }
+    files.push({ name, size, sha256: hash.digest("hex") });
+  }
+  return files;
+}
+
+/** A file in parts of `bytes`, the last one shorter; null when it is not there. Each part is memory of its own. */
+export async function partsOf(
+  folder: Folder,
+  name: string,
+  bytes: number,
+): Promise<AsyncGenerator<Uint8Array> | null> {
+  const file = await folder.open(name);
+  return file && read();
+
+  async function* read() {
+    if (!file) return;
+    try {
+      for (let at = 0; at < file.size; at += bytes) {
+        const part = new Uint8Array(Math.min(bytes, file.size - at));
+        await file.read(part, at);
+        yield part;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+const digestOf = (files: readonly PretrainedFile[]): string =>
+  sha256(files.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join(""));
