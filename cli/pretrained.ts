@@ -54,8 +54,13 @@ async function upload(store: Store, key: string, directory: string, file: Pretra
   const read = await partsOf(localFolder(directory), file.name, PART_BYTES);
   if (!read) changed(directory, file.name);
   const parts = unchanged(read, directory, file);
-  if (file.size > PART_BYTES) await store.createFromParts(key, parts);
-  else await store.create(key, Buffer.concat(await Array.fromAsync(parts)));
+  if (file.size > PART_BYTES) {
+    await store.createFromParts(key, parts);
+    return;
+  }
+  const bytes: Uint8Array[] = [];
+  for await (const part of parts) bytes.push(part);
+  await store.create(key, Buffer.concat(bytes));
 }
 
 /** Passes parts on, and throws after the last, before the object is made of them, if the file was changed meanwhile. */
