@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InvalidInput } from "./errors.ts";
+import { modelContradictions, sizedModels } from "./model-spec.ts";
 
 /** The job file: what a person writes, and what every part of the system reads. */
 
@@ -14,20 +15,6 @@ export const jobName = z
     /^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$/,
     "must be 1 to 50 lower-case letters, digits and dashes, with no dash at either end",
   );
-
-const gpt2 = z.strictObject({
-  type: z.literal("gpt2"),
-  layers: count.describe("Transformer blocks (n_layer)"),
-  heads: count.describe("Attention heads per block (n_head); must divide width"),
-  width: count.describe("Embedding width (n_embd)"),
-  context: count.describe("Longest sequence in tokens (n_positions)"),
-});
-
-const linear = z.strictObject({
-  type: z.literal("linear"),
-  inputs: count.describe("Rows of the weight matrix w"),
-  outputs: count.describe("Columns of the weight matrix w"),
-});
 
 /** A user writes `{"from": DIR}`; the rest is what the submitter finds there. */
 const pretrained = z.strictObject({
@@ -108,7 +95,7 @@ const optimizer = z.discriminatedUnion("type", [
 const fields = z.strictObject({
   $schema: z.string().optional().describe("For editors; ignored"),
   name: jobName.describe("Names the job; default: the job file's name"),
-  model: z.discriminatedUnion("type", [gpt2, linear, pretrained]),
+  model: z.discriminatedUnion("type", [...sizedModels, pretrained]),
   data: z.discriminatedUnion("type", [textData, linearData]),
   tokenizer: z.enum(["char"]).default("char").describe("char: one token per distinct character of the text"),
   optimizer,
@@ -197,9 +184,7 @@ function* contradictions(value: unknown): Generator<string> {
   const model = fields.shape.model.safeParse(job.model).data;
   const data = fields.shape.data.safeParse(job.data).data;
   const optimizer = fields.shape.optimizer.safeParse(job.optimizer).data;
-  if (model?.type === "gpt2" && model.width % model.heads !== 0) {
-    yield `model.heads must divide model.width ${model.width}, got ${model.heads}`;
-  }
+  if (model && model.type !== "pretrained") yield* modelContradictions(model);
   const wanted = model?.type === "linear" ? "linear" : "text";
   if (model && data && data.type !== wanted) {
     yield `data.type must be "${wanted}" for a ${model.type} model, got "${data.type}"`;

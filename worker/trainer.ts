@@ -52,10 +52,15 @@ export function initialParameters(
 ): Float32Array {
   const theta = new Float32Array(layout.parameters);
   const placed = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
-  for (const { name, init } of parameters) {
+  for (const { name, shape, init } of parameters) {
     const tensor = placed.get(name);
     if (!tensor) throw new InvalidInput(`the layout has no tensor ${name}`);
-    fill(slice(theta, tensor), init, name, seed);
+    const values = slice(theta, tensor);
+    fill(values, init, name, seed);
+    if (init.type === "normal" && init.zeroRow != null) {
+      const width = shape.at(-1) ?? 0;
+      values.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
+    }
   }
   return theta;
 }

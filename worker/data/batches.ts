@@ -34,8 +34,9 @@ export function splitText(tokens: number, heldOut: number): Split {
  * @throws InvalidInput naming the field and the numbers
  */
 export function checkText(spec: JobSpec, tokens: number): void {
-  if (spec.model.type !== "gpt2" || spec.data.type !== "text") return;
+  if (spec.model.type === "linear" || spec.data.type !== "text") return;
   const { context } = spec.model;
+  if (context === undefined) return;
   const { training, heldOut } = splitText(tokens, spec.data.heldOut);
   const problem = (part: string, range: Range) =>
     `model.context must be below the number of ${part} tokens ${range.end - range.start}, got ${context}: ` +

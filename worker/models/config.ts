@@ -16,3 +16,6 @@ export function wrongModel(type: string, spec: ModelSpec): never {
 
 /** A JSON file as people read it. */
 export const jsonText = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** What Hugging Face's configs say of a token's id, where a tokenizer has such a token. */
+export const tokenId = z.int().min(0).max(MAX_SIZE).nullable().optional();

@@ -2,6 +2,7 @@ import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { gpt2Family } from "./gpt2-family.ts";
+import { llamaFamily } from "./llama-family.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
 import type { Kit } from "./ops.ts";
 
@@ -38,7 +39,7 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   logits(kit: Kit, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
 };
 
-const families = (): readonly Family[] => [gpt2Family];
+const families = (): readonly Family[] => [gpt2Family, llamaFamily];
 
 /** True for the type of a language model that this project has. */
 export const isFamily = (modelType: string): boolean => families().some(({ type }) => type === modelType);

@@ -6,7 +6,8 @@ import type { Place } from "../data/batches.ts";
 export type Init =
   | { readonly type: "zeros" }
   | { readonly type: "ones" }
-  | { readonly type: "normal"; readonly deviation: number };
+  /** `zeroRow`: a row of zeros, for the token that stands for padding; null or left out: none. */
+  | { readonly type: "normal"; readonly deviation: number; readonly zeroRow?: number | null };
 
 export type ModelParameter = Parameter & { readonly init: Init };
 

@@ -1,0 +1,63 @@
+import { z } from "zod";
+
+/** The models that a job can describe by their sizes; what they are is in worker/models. */
+
+const count = z.int().min(1);
+const layers = count.describe("Transformer blocks");
+const context = count.describe("Longest sequence in tokens");
+const gpt2 = z.strictObject({
+  type: z.literal("gpt2"),
+  layers: count.describe("Transformer blocks (n_layer)"),
+  heads: count.describe("Attention heads per block (n_head); must divide width"),
+  width: count.describe("Embedding width (n_embd)"),
+  context: count.describe("Longest sequence in tokens (n_positions)"),
+});
+
+/** LLaMA's rule for its gated layer: as many parameters as a layer of 4 times the width without a gate. */
+const gatedWidth = (width: number): number => Math.ceil((8 * width) / 3 / 256) * 256;
+
+const llama = z
+  .strictObject({
+    type: z.literal("llama"),
+    layers,
+    heads: count.describe("Attention heads of queries per block"),
+    keyValueHeads: count.optional().describe("Heads of keys and values; must divide heads; default: heads"),
+    width: count.describe("Embedding width; an even multiple of heads"),
+    hidden: count
+      .optional()
+      .describe("Width of the gated layer; default: 8/3 of width, rounded up to a multiple of 256"),
+    context,
+    ropeTheta: z.number().min(1).default(10_000).describe("Base of the rotary embeddings' wavelengths"),
+    tied: z.boolean().default(true).describe("Use the token embedding as output projection too"),
+  })
+  .transform((model) => ({
+    ...model,
+    keyValueHeads: model.keyValueHeads ?? model.heads,
+    hidden: model.hidden ?? gatedWidth(model.width),
+  }));
+
+const linear = z.strictObject({
+  type: z.literal("linear"),
+  inputs: count.describe("Rows of the weight matrix w"),
+  outputs: count.describe("Columns of the weight matrix w"),
+});
+
+/** To be told apart by `type`. */
+export const sizedModels = [gpt2, llama, linear] as const;
+
+export type SizedModel = z.infer<(typeof sizedModels)[number]>;
+
+/** Problems between a model's fields. */
+export function* modelContradictions(model: SizedModel): Generator<string> {
+  if (model.type === "linear") return;
+  if (model.width % model.heads !== 0) {
+    yield `model.heads must divide model.width ${model.width}, got ${model.heads}`;
+  }
+  if (model.type !== "llama") return;
+  if (model.heads % model.keyValueHeads !== 0) {
+    yield `model.keyValueHeads must divide model.heads ${model.heads}, got ${model.keyValueHeads}`;
+  }
+  if (model.width % model.heads === 0 && (model.width / model.heads) % 2 !== 0) {
+    yield `model.width must be an even multiple of model.heads ${model.heads}, got ${model.width}`;
+  }
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Backend, loadBackend } from "../../worker/backend/load.ts";
+import { kitOf } from "../../worker/models/ops.ts";
+import {
+  type Answer,
+  askTransformers,
+  type Sample,
+  sampleBatch,
+  sampleTheta,
+  withoutTransformers,
+} from "./families.ts";
+import { samples } from "./family-samples.ts";
+import { assertClose } from "./support.ts";
+
+/** Every family against transformers and PyTorch, in many small shapes. */
+const skip = withoutTransformers();
+const directory = mkdtempSync(join(tmpdir(), "ps-families-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+let answers: Answer[] = [];
+let warnings = "";
+let backend: Backend;
+
+before(async () => {
+  if (skip) return;
+  ({ answers, warnings } = askTransformers(samples, directory));
+  backend = await loadBackend("auto", { threads: 1 });
+});
+
+for (const [i, sample] of samples.entries()) {
+  test(`${sample.title}: transformers finds every key, and its logits, loss and gradients are ours`, {
+    skip,
+  }, () => {
+    const answer = answers[i];
+    assert.ok(answer);
+    assert.deepEqual([answer.missing, answer.unexpected, answer.mismatched], [[], [], []]);
+    compare(sample, answer);
+  });
+}
+
+test("transformers loads the checkpoints without a warning", { skip }, () => {
+  assert.doesNotMatch(warnings, /newly initialized|not used|unexpected|deprecat|unrecognized/i);
+});
+
+function compare(sample: Sample, answer: Answer): void {
+  const { tf } = backend;
+  const { family, config } = sample;
+  const kit = kitOf(tf);
+  const held = tf.memory().numTensors;
+  tf.tidy(() => {
+    const theta = sampleTheta(tf, sample);
+    const batch = sampleBatch(tf, sample);
+    const logits = family.logits(kit, config, theta, batch.tokens).dataSync<"float32">();
+    assert.equal(logits.length, answer.logits.length);
+    for (const [at, logit] of answer.logits.entries()) {
+      const got = logits[at] ?? Number.NaN;
+      assert.ok(Math.abs(got - logit) <= 1e-4, `logit ${at}: ${got}, PyTorch ${logit}`);
+    }
+    assertClose(family.loss(kit, config, theta, batch), [answer.loss], 1e-5, "loss");
+    const before = tf.memory().numTensors;
+    const { loss, gradient } = family.lossAndGradient(kit, config, theta, batch);
+    assert.equal(
+      tf.memory().numTensors - before,
+      Object.keys(gradient).length + 1,
+      "only the results are left",
+    );
+    assertClose(loss, [answer.loss], 1e-5, "loss");
+    assert.deepEqual(Object.keys(gradient).sort(), Object.keys(answer.gradients).sort());
+    for (const [name, expected] of Object.entries(answer.gradients)) {
+      assertClose(gradient[name] ?? [], expected, 1e-3, name);
+    }
+  });
+  assert.equal(tf.memory().numTensors, held);
+}

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { bytesOf } from "../../protocol/digest.ts";
+import { planLayout } from "../../protocol/layout.ts";
+import { elements, encodeHeader } from "../../protocol/safetensors.ts";
+import type { Tf } from "../../worker/backend/load.ts";
+import type { Family, ModelConfig } from "../../worker/models/family.ts";
+import type { Batch, ModelParameter, Tensors } from "../../worker/models/model.ts";
+import { normals } from "./support.ts";
+
+/** Small models of every family and batches for them, and what transformers makes of both. */
+export type Sample = {
+  readonly title: string;
+  readonly family: Family;
+  readonly config: ModelConfig;
+  readonly ids: readonly (readonly number[])[];
+  /** 0: padding. */
+  readonly mask: readonly (readonly number[])[] | null;
+  readonly types: readonly (readonly number[])[] | null;
+  /** -100: nothing to predict there. */
+  readonly labels: readonly (readonly number[])[];
+};
+
+/** PS_PYTHON names the Python to use. */
+export const python = process.env.PS_PYTHON ?? "python3";
+
+/** False, or why there is nothing to compare with. */
+export function withoutTransformers(): string | false {
+  const probe = spawnSync(python, ["-c", "import torch, transformers"], { encoding: "utf8" });
+  if (probe.status === 0) return false;
+  return `${python} has no torch and transformers; install them (pip install torch transformers) or set PS_PYTHON`;
+}
+
+const answerSchema = z.array(
+  z.object({
+    architecture: z.string(),
+    missing: z.array(z.string()),
+    unexpected: z.array(z.string()),
+    mismatched: z.array(z.string()),
+    logits: z.array(z.number()),
+    loss: z.number(),
+    gradients: z.record(z.string(), z.array(z.number())),
+  }),
+);
+export type Answer = z.infer<typeof answerSchema>[number];
+
+/** Writes each sample's model, with random parameters, as a checkpoint under `directory` and asks transformers. */
+export function askTransformers(
+  samples: readonly Sample[],
+  directory: string,
+): { answers: Answer[]; warnings: string } {
+  const requests = samples.map(({ family, config, ids, mask, types, labels }, i) => {
+    const at = join(directory, String(i));
+    mkdirSync(at);
+    writeModel(at, family, config);
+    return { directory: at, ids, mask, types, labels };
+  });
+  const script = fileURLToPath(new URL("../python/models.py", import.meta.url));
+  const result = spawnSync(python, [script], {
+    input: JSON.stringify(requests),
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    env: { ...process.env, HF_HUB_OFFLINE: "1" },
+  });
+  assert.equal(result.status, 0, result.stderr);
+  return { answers: answerSchema.parse(JSON.parse(result.stdout)), warnings: result.stderr };
+}
+
+/** Every parameter normal around its usual start, so that no gradient is zero by chance of initialization. */
+export function sampleValues({ name, shape, init }: ModelParameter): Float32Array {
+  const values = normals(name, elements(shape), 0.2);
+  return init.type === "ones" ? values.map((value) => value + 1) : values;
+}
+
+function writeModel(directory: string, family: Family, config: ModelConfig): void {
+  const parameters = family.parameters(config);
+  const { tensors } = planLayout(parameters, 1, 1);
+  const values = new Map(parameters.map((parameter) => [parameter.name, sampleValues(parameter)]));
+  const data = tensors.map(({ name }) => bytesOf(values.get(name) ?? new Float32Array()));
+  const header = encodeHeader(tensors, { format: "pt" });
+  writeFileSync(join(directory, "model.safetensors"), Buffer.concat([header, ...data]));
+  for (const [name, text] of Object.entries(family.files(config))) writeFileSync(join(directory, name), text);
+}
+
+/** The same parameters as tensors. */
+export const sampleTheta = (tf: Tf, { family, config }: Sample): Tensors =>
+  Object.fromEntries(
+    family.parameters(config).map((p) => [p.name, tf.tensor(sampleValues(p), [...p.shape])]),
+  );
+
+export function sampleBatch(tf: Tf, { ids, labels }: Sample): Batch {
+  const flat = labels.flat();
+  return {
+    tokens: { ids: tf.tensor1d(ids.flat(), "int32"), sequences: ids.length, length: ids[0]?.length ?? 0 },
+    targets: tf.tensor1d(flat, "int32"),
+  };
+}
+
+/** Rows of token ids that look random and are always the same. */
+export function sampleRows(rows: number, columns: number, below: number, shift: number): number[][] {
+  return Array.from({ length: rows }, (_, row) =>
+    Array.from({ length: columns }, (_, i) => (7 * row * row + 3 * i * i + 5 * i + shift) % below),
+  );
+}

@@ -1,0 +1,154 @@
+import type { Tensor } from "@tensorflow/tfjs";
+import { dense, denseBackward } from "./dense.ts";
+import {
+  type Groups,
+  groupedAttention,
+  groupedAttentionBackward,
+  joinHeads,
+  splitHeads,
+} from "./grouped-attention.ts";
+import { type Tensors, tensorOf } from "./model.ts";
+import type { Kit } from "./ops.ts";
+import { type RmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
+import { type Rotation, rotate, rotateBackward } from "./rotary.ts";
+import { swiglu, swigluBackward } from "./swiglu.ts";
+
+/**
+ * One transformer block of Llama: x + attention(norm(x)), then x + mlp(norm(x)), from [B T, C] to [B T, C].
+ * Forward functions return what their backward functions need as `saved`; what is cheap is computed again.
+ */
+export type LlamaPlace = {
+  readonly kit: Kit;
+  readonly theta: Tensors;
+  /** Begins the names of the block's parameters, as `model.layers.0`. */
+  readonly prefix: string;
+  readonly shape: Groups;
+  readonly epsilon: number;
+  /** Of the queries, with their scale, and of the keys. */
+  readonly rotations: { readonly queries: Rotation; readonly keys: Rotation };
+  /** Of `causalMask`. */
+  readonly mask: Tensor;
+};
+
+type Normalized = Omit<RmsNorm, "y">;
+type SavedAttention = {
+  norm: Normalized;
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  weights: Tensor;
+  attended: Tensor;
+};
+type SavedMlp = { norm: Normalized; gate: Tensor; up: Tensor };
+export type SavedLlamaBlock = { attention: SavedAttention; mlp: SavedMlp };
+
+type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
+
+export function llamaBlock(place: LlamaPlace, x: Tensor): { y: Tensor; saved: SavedLlamaBlock } {
+  return place.kit.tf.tidy(() => {
+    const first = attentionLayer(place, x);
+    const second = mlpLayer(place, first.y);
+    return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
+  });
+}
+
+export function llamaBlockBackward(place: LlamaPlace, dy: Tensor, saved: SavedLlamaBlock): Backward {
+  return place.kit.tf.tidy(() => {
+    const second = mlpLayerBackward(place, dy, saved.mlp);
+    const first = attentionLayerBackward(place, second.dx, saved.attention);
+    return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
+  });
+}
+
+function attentionLayer(place: LlamaPlace, x: Tensor) {
+  const { kit, shape, rotations } = place;
+  return kit.tf.tidy(() => {
+    const { y: input, ...norm } = normalize(place, "input_layernorm", x);
+    const project = (name: string, heads: number) =>
+      splitHeads(kit, dense(kit, input, parameter(place, `self_attn.${name}`)), shape, heads);
+    const q = rotate(kit, project("q_proj", shape.heads), rotations.queries);
+    const k = rotate(kit, project("k_proj", shape.keyValueHeads), rotations.keys);
+    const v = project("v_proj", shape.keyValueHeads);
+    const { y: attended, weights } = groupedAttention(kit, { q, k, v }, place.mask, shape);
+    const y = kit.tf.add(x, dense(kit, attended, parameter(place, "self_attn.o_proj")));
+    return { y, saved: { norm, q, k, v, weights, attended } };
+  });
+}
+
+function attentionLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedAttention): Backward {
+  const { kit, shape, rotations } = place;
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const output = projectBackward(place, "self_attn.o_proj", dy, saved.attended);
+    const { dq, dk, dv } = groupedAttentionBackward(kit, output.dx, saved, shape);
+    const input = normalizedOutput(place, "input_layernorm", saved.norm);
+    const parts = [
+      projectBackward(
+        place,
+        "self_attn.q_proj",
+        joined(place, rotateBackward(kit, dq, rotations.queries)),
+        input,
+      ),
+      projectBackward(
+        place,
+        "self_attn.k_proj",
+        joined(place, rotateBackward(kit, dk, rotations.keys)),
+        input,
+      ),
+      projectBackward(place, "self_attn.v_proj", joined(place, dv), input),
+    ];
+    const dInput = tf.addN(parts.map(({ dx }) => dx));
+    const norm = normalizeBackward(place, "input_layernorm", dInput, saved.norm);
+    return { dx: tf.add(dy, norm.dx), gradient: merged([output, ...parts, norm]) };
+  });
+}
+
+const joined = ({ kit, shape }: LlamaPlace, x: Tensor): Tensor => joinHeads(kit, x, shape);
+
+function mlpLayer(place: LlamaPlace, x: Tensor) {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const { y: input, ...norm } = normalize(place, "post_attention_layernorm", x);
+    const gate = dense(kit, input, parameter(place, "mlp.gate_proj"));
+    const up = dense(kit, input, parameter(place, "mlp.up_proj"));
+    const y = kit.tf.add(x, dense(kit, swiglu(kit, gate, up), parameter(place, "mlp.down_proj")));
+    return { y, saved: { norm, gate, up } };
+  });
+}
+
+function mlpLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedMlp): Backward {
+  const { kit } = place;
+  return kit.tf.tidy(() => {
+    const output = projectBackward(place, "mlp.down_proj", dy, swiglu(kit, saved.gate, saved.up));
+    const { dGate, dUp } = swigluBackward(kit, output.dx, saved.gate, saved.up);
+    const input = normalizedOutput(place, "post_attention_layernorm", saved.norm);
+    const gate = projectBackward(place, "mlp.gate_proj", dGate, input);
+    const up = projectBackward(place, "mlp.up_proj", dUp, input);
+    const dInput = kit.tf.add(gate.dx, up.dx);
+    const norm = normalizeBackward(place, "post_attention_layernorm", dInput, saved.norm);
+    return { dx: kit.tf.add(dy, norm.dx), gradient: merged([output, gate, up, norm]) };
+  });
+}
+
+const merged = (parts: readonly Backward[]): Record<string, Tensor> =>
+  Object.assign({}, ...parts.map(({ gradient }) => gradient));
+
+const parameter = ({ theta, prefix }: LlamaPlace, name: string): Tensor =>
+  tensorOf(theta, `${prefix}.${name}.weight`);
+
+function projectBackward(place: LlamaPlace, name: string, dy: Tensor, x: Tensor): Backward {
+  const { dx, dWeight } = denseBackward(place.kit, dy, x, parameter(place, name));
+  return { dx, gradient: { [`${place.prefix}.${name}.weight`]: dWeight } };
+}
+
+const normalize = (place: LlamaPlace, name: string, x: Tensor): RmsNorm =>
+  rmsNorm(place.kit, x, parameter(place, name), place.epsilon);
+
+function normalizeBackward(place: LlamaPlace, name: string, dy: Tensor, norm: Normalized): Backward {
+  const { dx, dGain } = rmsNormBackward(place.kit, dy, norm, parameter(place, name));
+  return { dx, gradient: { [`${place.prefix}.${name}.weight`]: dGain } };
+}
+
+/** The output of `normalize` once more. */
+const normalizedOutput = (place: LlamaPlace, name: string, { normalized }: Normalized): Tensor =>
+  place.kit.tf.mul(normalized, parameter(place, name));

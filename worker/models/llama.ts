@@ -1,0 +1,174 @@
+import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
+import { causalMask } from "./attention.ts";
+import { dense, denseBackward } from "./dense.ts";
+import { type LlamaPlace, llamaBlock, llamaBlockBackward, type SavedLlamaBlock } from "./llama-block.ts";
+import {
+  type Batch,
+  type LossAndGradient,
+  type ModelParameter,
+  type Tensors,
+  type Tokens,
+  tensorOf,
+} from "./model.ts";
+import { crossEntropy, type Kit } from "./ops.ts";
+import { rmsNorm, rmsNormBackward } from "./rms-norm.ts";
+import { type Llama3Scaling, rotationOf } from "./rotary.ts";
+import { wordsBackward } from "./words.ts";
+
+/**
+ * Llama (Touvron et al. 2023) as `LlamaForCausalLM` of Hugging Face's transformers has it: the same names, layouts
+ * and initial distributions, with grouped-query attention and Llama 3.1's rotary scaling.
+ */
+export type Llama = {
+  readonly layers: number;
+  readonly heads: number;
+  /** Heads of keys and values; divides `heads`. */
+  readonly keyValueHeads: number;
+  /** Even. */
+  readonly headWidth: number;
+  readonly width: number;
+  /** Width of the gated layer. */
+  readonly hidden: number;
+  readonly context: number;
+  readonly vocabulary: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling: Llama3Scaling | null;
+  /** The output projection is the token embedding, and is not stored twice. */
+  readonly tied: boolean;
+  readonly epsilon: number;
+  /** Standard deviation of the initial weights. */
+  readonly deviation: number;
+  /** The token whose embedding is not trained by being read; null: none. */
+  readonly padding: number | null;
+};
+
+const TOKENS = "model.embed_tokens.weight";
+const FINAL_NORM = "model.norm.weight";
+const HEAD = "lm_head.weight";
+const blockName = (layer: number): string => `model.layers.${layer}`;
+
+export function llamaParameters(model: Llama): ModelParameter[] {
+  const { layers, heads, keyValueHeads, headWidth, width, hidden, vocabulary, deviation, padding } = model;
+  const norm = (name: string): ModelParameter => ({ name, shape: [width], init: { type: "ones" } });
+  const matrix = (name: string, rows: number, columns: number): ModelParameter => ({
+    name,
+    shape: [rows, columns],
+    init: { type: "normal", deviation },
+  });
+  const blocks = Array.from({ length: layers }, (_, layer) => blockName(layer)).flatMap((block) => [
+    norm(`${block}.input_layernorm.weight`),
+    matrix(`${block}.self_attn.q_proj.weight`, heads * headWidth, width),
+    matrix(`${block}.self_attn.k_proj.weight`, keyValueHeads * headWidth, width),
+    matrix(`${block}.self_attn.v_proj.weight`, keyValueHeads * headWidth, width),
+    matrix(`${block}.self_attn.o_proj.weight`, width, heads * headWidth),
+    norm(`${block}.post_attention_layernorm.weight`),
+    matrix(`${block}.mlp.gate_proj.weight`, hidden, width),
+    matrix(`${block}.mlp.up_proj.weight`, hidden, width),
+    matrix(`${block}.mlp.down_proj.weight`, width, hidden),
+  ]);
+  const words: ModelParameter = {
+    name: TOKENS,
+    shape: [vocabulary, width],
+    init: { type: "normal", deviation, zeroRow: padding },
+  };
+  const head = model.tied ? [] : [matrix(HEAD, vocabulary, width)];
+  return [words, ...blocks, norm(FINAL_NORM), ...head];
+}
+
+/** What all blocks share, made once per pass. */
+type Shared = Omit<LlamaPlace, "prefix">;
+
+function sharedOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }: Tokens): Shared {
+  const { heads, keyValueHeads, headWidth, ropeTheta: base, ropeScaling: scaling, epsilon } = model;
+  const rotary = { headWidth, theta: base, scaling };
+  return {
+    kit,
+    theta,
+    shape: { sequences, length, heads, keyValueHeads },
+    epsilon,
+    rotations: {
+      queries: rotationOf(kit, rotary, length, { scale: 1 / Math.sqrt(headWidth) }),
+      keys: rotationOf(kit, rotary, length),
+    },
+    mask: causalMask(kit, length),
+  };
+}
+
+/** The logits of every token, [B T, V]. */
+export function llamaLogits(kit: Kit, model: Llama, theta: Tensors, tokens: Tokens): Tensor2D {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const shared = sharedOf(kit, model, theta, tokens);
+    let x: Tensor = tf.gather(tensorOf(theta, TOKENS), tokens.ids);
+    for (let layer = 0; layer < model.layers; layer++) {
+      const input = x;
+      x = tf.tidy(() => llamaBlock({ ...shared, prefix: blockName(layer) }, input).y);
+      input.dispose();
+    }
+    const { y } = rmsNorm(kit, x, tensorOf(theta, FINAL_NORM), model.epsilon);
+    return dense(kit, y, tensorOf(theta, headName(model))) as Tensor2D;
+  });
+}
+
+const headName = ({ tied }: Llama): string => (tied ? TOKENS : HEAD);
+
+/** Mean cross-entropy of the logits against the tokens that follow, without a gradient. */
+export function llamaLoss(kit: Kit, model: Llama, theta: Tensors, { tokens, targets }: Batch): Scalar {
+  return kit.tf.tidy(() => crossEntropy(kit, llamaLogits(kit, model, theta, tokens), targets).loss);
+}
+
+/** Mean cross-entropy and its gradient for every parameter. */
+export function llamaLossAndGradient(kit: Kit, model: Llama, theta: Tensors, batch: Batch): LossAndGradient {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const shared = sharedOf(kit, model, theta, batch.tokens);
+    const { x, saved } = forwardBlocks(shared, model, tf.gather(tensorOf(theta, TOKENS), batch.tokens.ids));
+    const head = headBackward(kit, model, theta, x, batch);
+    x.dispose();
+    const blocks = backwardBlocks(shared, head.dx, saved);
+    const dWords = wordsBackward(kit, blocks.dx, batch.tokens.ids, model);
+    const ofHead = model.tied
+      ? { [TOKENS]: tf.add(dWords, head.dHead) }
+      : { [TOKENS]: dWords, [HEAD]: head.dHead };
+    return { loss: head.loss, gradient: { ...ofHead, [FINAL_NORM]: head.dGain, ...blocks.gradient } };
+  });
+}
+
+/** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
+function forwardBlocks(shared: Shared, model: Llama, x: Tensor) {
+  const saved: SavedLlamaBlock[] = [];
+  let output = x;
+  for (let layer = 0; layer < model.layers; layer++) {
+    const input = output;
+    const result = llamaBlock({ ...shared, prefix: blockName(layer) }, input);
+    input.dispose();
+    output = result.y;
+    saved.push(result.saved);
+  }
+  return { x: output, saved };
+}
+
+/** From the last block's output to the loss, and back. */
+function headBackward(kit: Kit, model: Llama, theta: Tensors, x: Tensor, { targets }: Batch) {
+  return kit.tf.tidy(() => {
+    const [gain, weight] = [tensorOf(theta, FINAL_NORM), tensorOf(theta, headName(model))];
+    const norm = rmsNorm(kit, x, gain, model.epsilon);
+    const { loss, dLogits } = crossEntropy(kit, dense(kit, norm.y, weight), targets);
+    const output = denseBackward(kit, dLogits, norm.y, weight);
+    const { dx, dGain } = rmsNormBackward(kit, output.dx, norm, gain);
+    return { loss, dx, dGain, dHead: output.dWeight };
+  });
+}
+
+/** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
+function backwardBlocks(shared: Shared, dy: Tensor, saved: readonly SavedLlamaBlock[]) {
+  let dx = dy;
+  let gradient: Tensors = {};
+  for (const [layer, kept] of [...saved.entries()].toReversed()) {
+    const result = llamaBlockBackward({ ...shared, prefix: blockName(layer) }, dx, kept);
+    shared.kit.tf.dispose([dx, kept]);
+    dx = result.dx;
+    gradient = { ...gradient, ...result.gradient };
+  }
+  return { dx, gradient };
+}
