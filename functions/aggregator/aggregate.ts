@@ -1,7 +1,7 @@
-import { TryAgain } from "../../protocol/errors.ts";
+import { BadGradient, TryAgain } from "../../protocol/errors.ts";
 import { slotsOf } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import { decayRanges, type Layout } from "../../protocol/layout.ts";
+import { decayRanges, type Layout, tensorAt } from "../../protocol/layout.ts";
 import type { GradientMessage } from "../../protocol/messages.ts";
 import type { Piece } from "../../protocol/piece.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
@@ -10,6 +10,7 @@ import { wakeCoordinator } from "../coordinator/wake.ts";
 import type { Server } from "../server.ts";
 import { collectPieces, type ShardStep } from "./collect.ts";
 import { stepShard } from "./optimizer.ts";
+import { firstNonFinite } from "./reduce.ts";
 
 /**
  * The aggregator of one shard. When all ranks' pieces of a step are there: sum them in rank order, apply the
@@ -69,11 +70,23 @@ async function commitStep(
     current,
     next,
   });
+  checkUpdate(layout, shard, step, next);
   const origin = pieces.map(({ digest, report }) => ({ digest, ...report }));
   const file = sealShard(layout, next, slots, origin, performance.now() - started);
   const created = await server.cloud.store.create(keys.shard(job, step + 1, shard), file);
   // When someone else's was first, the stored bytes are the truth: let the next step read them.
   if (created === "created") server.shards.set(job, next);
+}
+
+/** Finite gradients can still add up to what no float32 holds; such a version must not come to be. */
+function checkUpdate(layout: Layout, shard: number, step: number, next: Shard): void {
+  const bad = firstNonFinite(next.parameters);
+  if (bad < 0) return;
+  const tensor = tensorAt(layout, rangeOf(layout, shard).start + bad)?.name ?? "?";
+  throw new BadGradient(
+    `step ${step}: the update of ${tensor} is not finite (${next.parameters[bad]}); ` +
+      "lower optimizer.learningRate or set optimizer.clipNorm",
+  );
 }
 
 async function loadShard(

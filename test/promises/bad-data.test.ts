@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import { wakeCoordinator } from "../../functions/coordinator/wake.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -29,17 +30,17 @@ async function begun(name: string, changes = {}) {
 }
 
 async function send(update: Update): Promise<void> {
-  await lab.cloud.queues.sendUpdates(lab.cloud.updates, [update], () => "test");
+  await lab.cloud.queues.sendUpdates(lab.cloud.updates, [update], () => randomUUID());
 }
 
-const gradient = (job: string, values: Float32Array): Update => ({
+const gradient = (job: string, values: Float32Array, rank = 0): Update => ({
   kind: "gradient",
   job,
   step: 0,
   shard: 1,
-  rank: 0,
+  rank,
   handout: "test",
-  inline: Buffer.from(encodePiece({ job, step: 0, shard: 1, rank: 0 }, values, report)).toString("base64"),
+  inline: Buffer.from(encodePiece({ job, step: 0, shard: 1, rank }, values, report)).toString("base64"),
 });
 
 /** Waits for the failure and checks that version 0 is still the latest. */
@@ -65,6 +66,18 @@ test("a gradient with NaN ends the job and names step, rank and tensor", async (
   values[7] = Number.NaN;
   await send(gradient(name, values));
   assert.match(await failure(name), /step 0, rank 0: the gradient of w is not finite/);
+});
+
+test("finite gradients whose sum is not end the job before there is such a version", async () => {
+  const { name } = await begun("overflow", {
+    ...slow,
+    optimizer: { type: "sgd", learningRate: 1 },
+    reduce: "sum",
+  });
+  const huge = new Float32Array(33).fill(3e38);
+  await send(gradient(name, huge));
+  await send(gradient(name, huge, 1));
+  assert.match(await failure(name), /step 0: the update of w is not finite/);
 });
 
 test("a gradient whose bytes were changed on the way ends the job", async () => {
