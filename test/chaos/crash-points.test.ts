@@ -1,25 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Lab, Role } from "../support/lab.ts";
+import type { Role } from "../support/lab.ts";
 import { type Point, points } from "./crash.ts";
-import { inlineJob, openTrials, runTrial, storedJob, type Trial, undisturbed } from "./trials.ts";
+import { inlineJob, prepareTrials, runTrial, storedJob, type Trial } from "./trials.ts";
 
 /** Every named crash point, of a worker and of the functions, each early and late in a job: the same bytes. */
 
 const trials = Math.max(1, Number(process.env.PS_CHAOS_TRIALS ?? 20));
-let lab: Lab;
-const expected = new Map<Trial["job"], string>();
+let prepared: Awaited<ReturnType<typeof prepareTrials>>;
 
 before(async () => {
-  lab = await openTrials();
-  expected.set(inlineJob, await undisturbed(lab, inlineJob("inline-undisturbed")));
-  expected.set(storedJob, await undisturbed(lab, storedJob("stored-undisturbed")));
+  prepared = await prepareTrials();
 });
-after(() => lab.close());
+after(() => prepared.lab.close());
 
 for (const [i, trial] of plan(trials).entries()) {
   test(`the result has the same bytes when ${trial.title}`, async () => {
-    assert.equal(await runTrial(lab, trial, `crash-${i}`), expected.get(trial.job));
+    assert.equal(await runTrial(prepared.lab, trial, `crash-${i}`), prepared.expected.get(trial.job));
   });
 }
 

@@ -1,27 +1,23 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { sha256 } from "../../protocol/digest.ts";
-import type { Lab } from "../support/lab.ts";
-import { inlineJob, openTrials, runTrial, storedJob, type Trial, undisturbed } from "./trials.ts";
+import { inlineJob, prepareTrials, runTrial, storedJob, type Trial } from "./trials.ts";
 
 /** Kill -9 at random moments of a worker, the functions' process and the emulator: the same bytes. */
 
 const trials = Math.max(1, Number(process.env.PS_CHAOS_TRIALS ?? 15));
 const seed = Number(process.env.PS_CHAOS_SEED ?? 1);
-let lab: Lab;
-const expected = new Map<Trial["job"], string>();
+let prepared: Awaited<ReturnType<typeof prepareTrials>>;
 
 before(async () => {
-  lab = await openTrials();
-  expected.set(inlineJob, await undisturbed(lab, inlineJob("inline-undisturbed")));
-  expected.set(storedJob, await undisturbed(lab, storedJob("stored-undisturbed")));
+  prepared = await prepareTrials();
 });
-after(() => lab.close());
+after(() => prepared.lab.close());
 
 for (let i = 0; i < trials; i++) {
   const trial = randomTrial(seed * 10_000 + i);
   test(`the result has the same bytes when ${trial.title}`, async () => {
-    assert.equal(await runTrial(lab, trial, `kill-${i}`), expected.get(trial.job));
+    assert.equal(await runTrial(prepared.lab, trial, `kill-${i}`), prepared.expected.get(trial.job));
   });
 }
 

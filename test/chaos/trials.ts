@@ -54,6 +54,15 @@ async function shortLease(sqs: SQSClient, QueueUrl: string): Promise<void> {
   await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { VisibilityTimeout: "1" } }));
 }
 
+/** A lab, and for both kinds of job the digest that every trial of it must end with. */
+export async function prepareTrials(): Promise<{ lab: Lab; expected: ReadonlyMap<Trial["job"], string> }> {
+  const lab = await openTrials();
+  const expected = new Map<Trial["job"], string>();
+  expected.set(inlineJob, await undisturbed(lab, inlineJob("inline-undisturbed")));
+  expected.set(storedJob, await undisturbed(lab, storedJob("stored-undisturbed")));
+  return { lab, expected };
+}
+
 /** Runs a job to its end without disturbing it. @returns the digest of its last version */
 export async function undisturbed(lab: Lab, spec: JobSpec): Promise<string> {
   await runTrial(lab, { title: "undisturbed", job: () => spec }, spec.name);
