@@ -31,12 +31,15 @@ export function splitText(tokens: number, heldOut: number): Split {
  * Checks that a text is long enough for a job's context.
  *
  * @param tokens length of the text
+ * @param context tokens of a training sequence; default: what the job says
  * @throws InvalidInput naming the field and the numbers
  */
-export function checkText(spec: JobSpec, tokens: number): void {
-  if (spec.model.type === "linear" || spec.data.type !== "text") return;
-  const { context } = spec.model;
-  if (context === undefined) return;
+export function checkText(
+  spec: JobSpec,
+  tokens: number,
+  context: number | undefined = "context" in spec.model ? spec.model.context : undefined,
+): void {
+  if (spec.data.type !== "text" || context === undefined) return;
   const { training, heldOut } = splitText(tokens, spec.data.heldOut);
   const problem = (part: string, range: Range) =>
     `model.context must be below the number of ${part} tokens ${range.end - range.start}, got ${context}: ` +

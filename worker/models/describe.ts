@@ -2,6 +2,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/text.ts";
+import { modelOfConfig } from "../huggingface/config.ts";
 import { type Family, familyOf, type ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
 import type { ModelDescription } from "./model.ts";
@@ -31,13 +32,33 @@ export function describeModel(spec: JobSpec, dataset: Dataset | null): ModelDesc
 export type LanguageModel = {
   readonly family: Family;
   readonly config: ModelConfig;
+  /** Tokens of a training sequence. */
+  readonly context: number;
   readonly dataset: Dataset;
 };
 
 /** A language model's job: its model and its text, checked against each other. */
 export function languageModelOf(spec: JobSpec, dataset: Dataset | null): LanguageModel {
-  const family = familyOf(spec.model.type);
-  if (dataset === null) throw new InvalidInput(`model.type ${family.type} needs the dataset of a text`);
-  checkText(spec, dataset.meta.tokens);
-  return { family, config: family.configOf(spec.model, dataset.meta.vocabulary), dataset };
+  if (dataset === null) throw new InvalidInput(`model.type ${spec.model.type} needs the dataset of a text`);
+  const { vocabulary, tokens } = dataset.meta;
+  const { family, config, context = config.context } = sizedModelOf(spec, vocabulary);
+  if (context > config.context) {
+    throw new InvalidInput(
+      `model.context must be at most the ${config.context} of config.json, got ${context}`,
+    );
+  }
+  if (vocabulary > config.vocabulary) {
+    const rule = `must give at most the ${config.vocabulary} tokens of config.json, got ${vocabulary}`;
+    throw new InvalidInput(`the tokenizer beside model.from ${rule}`);
+  }
+  checkText(spec, tokens, context);
+  return { family, config, context, dataset };
+}
+
+function sizedModelOf({ model }: JobSpec, vocabulary: number) {
+  if (model.type === "pretrained") {
+    return { ...modelOfConfig(model.config ?? {}, `config.json of ${model.from}`), context: model.context };
+  }
+  const family = familyOf(model.type);
+  return { family, config: family.configOf(model, vocabulary), context: undefined };
 }

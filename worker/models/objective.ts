@@ -4,20 +4,18 @@ import { gatherWindows, heldOutStarts, rowsOf, splitText, trainingStarts } from 
 import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
 import type { Dataset } from "../data/text.ts";
 import { languageModelOf } from "./describe.ts";
-import { isFamily } from "./family.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Batch, Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
 
 /** The objective of a job: its model on its data. */
 export function objectiveOf(kit: Kit, spec: JobSpec, dataset: Dataset | null): Objective {
-  return isFamily(spec.model.type) ? textObjective(kit, spec, dataset) : linearObjective(kit, spec);
+  return spec.model.type === "linear" ? linearObjective(kit, spec) : textObjective(kit, spec, dataset);
 }
 
 function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective {
-  const { family, config, dataset } = languageModelOf(spec, data);
+  const { family, config, context, dataset } = languageModelOf(spec, data);
   const { tf } = kit;
-  const { context } = config;
   const heldOut = spec.data.type === "text" ? spec.data.heldOut : 0;
   const split = splitText(dataset.tokens.length, heldOut);
 

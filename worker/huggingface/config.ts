@@ -1,0 +1,51 @@
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { type Family, familyOf, isFamily, type ModelConfig } from "../models/family.ts";
+import type { Folder } from "./folder.ts";
+
+const MAX_CONFIG_BYTES = 1 << 20;
+
+/** The JSON object of a folder's `config.json`. @throws InvalidInput, CorruptData when it is none */
+export async function readConfig(folder: Folder): Promise<Record<string, unknown>> {
+  const what = `${folder.name}/config.json`;
+  const bytes = await folder.readSmall("config.json", MAX_CONFIG_BYTES);
+  if (!bytes) throw new InvalidInput(`${what} is not there; a Hugging Face model directory has it`);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new CorruptData(`${what} is not JSON`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new CorruptData(`${what} must hold a JSON object`);
+}
+
+/**
+ * The model that a `config.json` describes.
+ *
+ * @param what names the file in errors
+ * @throws InvalidInput for a kind of model that this project does not have
+ * @throws CorruptData for a config that its kind can't follow
+ */
+export function modelOfConfig(
+  config: Readonly<Record<string, unknown>>,
+  what: string,
+): { family: Family; config: ModelConfig } {
+  const type = String(config.model_type);
+  if (!isFamily(type)) throw new InvalidInput(`${what}: ${unknownType(type)}`);
+  if (config.quantization_config !== undefined) {
+    throw new InvalidInput(`${what} must not have quantization_config: only F32, F16 and BF16 are read`);
+  }
+  const family = familyOf(type);
+  return { family, config: family.fromHuggingFace(config, what) };
+}
+
+function unknownType(type: string): string {
+  try {
+    familyOf(type);
+    return "";
+  } catch (error) {
+    return String(error instanceof Error ? error.message : error).replace("model.type", "model_type");
+  }
+}
