@@ -27,6 +27,9 @@ export function splitText(tokens: number, heldOut: number): Split {
   return { training: { start: 0, end: cut }, heldOut: { start: cut, end: tokens } };
 }
 
+const contextOf = ({ model }: JobSpec): number | undefined =>
+  model.type === "linear" ? undefined : model.context;
+
 /**
  * Checks that a text is long enough for a job's context.
  *
@@ -37,7 +40,7 @@ export function splitText(tokens: number, heldOut: number): Split {
 export function checkText(
   spec: JobSpec,
   tokens: number,
-  context: number | undefined = "context" in spec.model ? spec.model.context : undefined,
+  context: number | undefined = contextOf(spec),
 ): void {
   if (spec.data.type !== "text" || context === undefined) return;
   const { training, heldOut } = splitText(tokens, spec.data.heldOut);
@@ -51,6 +54,9 @@ export function checkText(
   }
   if (problems.length > 0) throw new InvalidInput(problems);
 }
+
+const contextOf = ({ model }: JobSpec): number | undefined =>
+  "context" in model ? model.context : undefined;
 
 /** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */
 export function trainingStarts(plan: Plan, { start, end }: Range, context: number, place: Place): number[] {
