@@ -30,6 +30,9 @@ export function splitText(tokens: number, heldOut: number): Split {
 const contextOf = ({ model }: JobSpec): number | undefined =>
   model.type === "linear" ? undefined : model.context;
 
+const contextOf = ({ model }: JobSpec): number | undefined =>
+  "context" in model ? model.context : undefined;
+
 /**
  * Checks that a text is long enough for a job's context.
  *
