@@ -61,6 +61,9 @@ export function checkText(
 const contextOf = ({ model }: JobSpec): number | undefined =>
   "context" in model ? model.context : undefined;
 
+const contextOf = ({ model }: JobSpec): number | undefined =>
+  model.type === "linear" ? undefined : model.context;
+
 /** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */
 export function trainingStarts(plan: Plan, { start, end }: Range, context: number, place: Place): number[] {
   const last = end - start - context;
