@@ -127,7 +127,7 @@ test("loading a backend prints nothing of its own", { skip }, () => {
 });
 
 test("a child's threads are set in the names TensorFlow reads", () => {
-  assert.deepEqual(threadEnvironment(3), { TF_NUM_INTRAOP_THREADS: "3", TF_NUM_INTEROP_THREADS: "1" });
+  assert.deepEqual(threadEnvironment(3), { TF_NUM_INTRAOP_THREADS: "3", TF_NUM_INTEROP_THREADS: "3" });
 });
 
 async function withoutNative(body: () => Promise<void>): Promise<void> {

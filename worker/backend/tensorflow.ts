@@ -31,9 +31,9 @@ export function whyNotNative(): { reason: string; fix: string } | undefined {
 
 /** The environment that gives a child process so many threads, whichever backend it loads. */
 export function threadEnvironment(threads: number): Record<string, string> {
-  // Measured: the eager context honours these two and not OMP_NUM_THREADS. Eager operations run one by one, so more
-  // than one thread between operations would only idle.
-  return { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: "1" };
+  // Measured: TensorFlow honours these two and not OMP_NUM_THREADS. Eager operations run one by one; a recorded
+  // program runs independent ones side by side, which makes small models a fifth faster.
+  return { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: String(threads) };
 }
 
 /** Loads tfjs on the native TensorFlow library. Throws what the loader throws when it is not there. */

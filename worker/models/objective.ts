@@ -7,6 +7,7 @@ import { languageModelOf } from "./describe.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Batch, Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
+import { recorded } from "./recorded.ts";
 
 /** The objective of a job: its model on its data. */
 export function objectiveOf(kit: Kit, spec: JobSpec, dataset: Dataset | null): Objective {
@@ -30,13 +31,14 @@ function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective
       tf.dispose([ids, next]);
     }
   };
+  const lossAndGradient = recorded(kit, (theta, batch) => family.lossAndGradient(kit, config, theta, batch));
   const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
 
   return {
     tokensPerBatch: spec.batch * context,
     lossAndGradient: (theta, place) =>
       withWindows(trainingStarts(spec, split.training, context, place), (batch) =>
-        family.lossAndGradient(kit, config, theta, batch),
+        lossAndGradient(theta, batch),
       ),
     heldOutLoss: (theta, index) =>
       withWindows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch), (batch) =>

@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Tensor } from "@tensorflow/tfjs";
+import { GRAPH_TAG, savedModel } from "./graph-def.ts";
+import type { Tf } from "./load.ts";
+import { recordGraph } from "./recording.ts";
+import { nativeKernels } from "./tensorflow.ts";
+
+/**
+ * A computation as one TensorFlow graph: TensorFlow runs its kernels one after the other without coming back to
+ * JavaScript in between, reuses memory in place and frees each result after its last use.
+ */
+export type Program = {
+  /** Tensors of the shapes and types that it was recorded with; the results are the caller's to dispose. */
+  run(inputs: readonly Tensor[]): Tensor[];
+  dispose(): void;
+};
+
+/** Whether computations can be recorded: the native backend on a CPU. On a GPU it has not been measured. */
+export function canRecord(tf: Tf): boolean {
+  const kernels = nativeKernels(tf);
+  return kernels !== undefined && !kernels.isUsingGpuDevice;
+}
+
+/**
+ * Records `compute`, which must be a function of `inputs` only, by running it once.
+ *
+ * @throws Error unless `canRecord`
+ * @throws Unrecoverable as `recordGraph`
+ */
+export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => readonly Tensor[]): Program {
+  const kernels = nativeKernels(tf);
+  if (!kernels) throw new Error("only the native backend can record");
+  const { nodes, inputs: ports, outputs } = recordGraph(kernels, inputs, compute);
+  const placeholders = inputs.map(({ dtype }, i) => ({ name: ports[i] ?? "", dtype }));
+  // TensorFlow loads graphs from a directory only.
+  const directory = mkdtempSync(join(tmpdir(), "ps-graph-"));
+  try {
+    writeFileSync(join(directory, "saved_model.pb"), savedModel(nodes));
+    const id = kernels.loadSavedModelMetaGraph(directory, GRAPH_TAG);
+    return {
+      run: (values) => kernels.runSavedModel(id, [...values], placeholders, [...outputs]),
+      dispose: () => kernels.deleteSavedModel(id),
+    };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,168 @@
+import type { Tensor } from "@tensorflow/tfjs";
+import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import type { TensorMetadata, TFEOpAttr, TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.js";
+import { Unrecoverable } from "../../protocol/errors.ts";
+import { attributeValue, type Bytes, join, type Node } from "./graph-def.ts";
+
+/** A computation as a graph. Inputs and outputs are ports, `node:output`. */
+export type Recording = {
+  readonly nodes: readonly Node[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+};
+
+/**
+ * Calls `compute`, writes down each TensorFlow kernel that it runs, and disposes what it returns. Tensors that it
+ * makes of JavaScript's values become constants of the graph, so its results may depend on nothing but `inputs`.
+ *
+ * @throws Unrecoverable when `compute` reads the values of a tensor of floats, or uses tensors made before that are not inputs
+ */
+export function recordGraph(
+  kernels: NodeJSKernelBackend,
+  inputs: readonly Tensor[],
+  compute: () => readonly Tensor[],
+): Recording {
+  const { binding } = kernels;
+  const recorder = new Recorder(binding);
+  kernels.binding = recorder.spy();
+  try {
+    const ports = inputs.map((tensor, i) => {
+      const type = kernels.getDTypeInteger(tensor.dtype);
+      return recorder.placeholder(`input${i}`, type, tensor.shape, recorder.idOf(kernels, tensor));
+    });
+    const results = compute();
+    const outputs = results.map((tensor) => recorder.portOf(recorder.idOf(kernels, tensor)));
+    for (const tensor of results) tensor.dispose();
+    return { nodes: recorder.nodes, inputs: ports, outputs };
+  } finally {
+    kernels.binding = binding;
+  }
+}
+
+type Constant = { readonly type: number; readonly shape: readonly number[]; readonly content: Bytes };
+
+class Recorder {
+  readonly nodes: Node[] = [];
+  readonly #binding: TFJSBinding;
+  /** Where in the graph each tensor comes from, by the number that the binding gave it. */
+  readonly #ports = new Map<number, string>();
+  /** Tensors made of JavaScript's values that no operation has used yet. */
+  readonly #made = new Map<number, () => Constant>();
+  readonly #constants = new Map<string, string>();
+  /** Set while a kernel is only run to learn the number of its input. */
+  #probe: ((id: number) => void) | undefined;
+
+  constructor(binding: TFJSBinding) {
+    this.#binding = binding;
+  }
+
+  /** A binding that does its work and tells this recorder. */
+  spy(): TFJSBinding {
+    const value = {
+      createTensor: { value: this.#createTensor.bind(this) },
+      executeOp: { value: this.#executeOp.bind(this) },
+      tensorDataSync: { value: this.#tensorDataSync.bind(this) },
+    };
+    return Object.create(this.#binding, value);
+  }
+
+  /** The number by which the binding knows a tensor: what a kernel gets that is run on it. */
+  idOf(kernels: NodeJSKernelBackend, tensor: Tensor): number {
+    let found = -1;
+    this.#probe = (id) => {
+      found = id;
+    };
+    const type = {
+      name: "T",
+      type: this.#binding.TF_ATTR_TYPE,
+      value: kernels.getDTypeInteger(tensor.dtype),
+    };
+    kernels.executeSingleOutput("Identity", [type], [tensor]).dispose();
+    this.#probe = undefined;
+    return found;
+  }
+
+  placeholder(name: string, type: number, shape: readonly number[], id: number): string {
+    const attributes = { dtype: attributeValue.type(type), shape: attributeValue.shape(shape) };
+    this.nodes.push({ name, op: "Placeholder", inputs: [], attributes });
+    this.#ports.set(id, `${name}:0`);
+    return `${name}:0`;
+  }
+
+  portOf(id: number): string {
+    const port = this.#ports.get(id) ?? this.#constant(id);
+    this.#ports.set(id, port);
+    return port;
+  }
+
+  #createTensor(...[shape, type, values]: Parameters<TFJSBinding["createTensor"]>): number {
+    const id = this.#binding.createTensor(shape, type, values);
+    this.#made.set(id, () => ({ type, shape: [...shape], content: contentOf(values) }));
+    return id;
+  }
+
+  /** Whole numbers may be read: tfjs looks whether indices are in range, which the graph's kernels do too. */
+  #tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array {
+    const values = this.#binding.tensorDataSync(id);
+    if (values instanceof Int32Array) return values;
+    throw new Unrecoverable("a recorded computation must not read the values of a tensor");
+  }
+
+  #executeOp(op: string, attributes: TFEOpAttr[], inputs: number[], outputs: number): TensorMetadata[] {
+    const results = this.#binding.executeOp(op, attributes, inputs, outputs);
+    if (this.#probe) {
+      for (const id of inputs) this.#probe(id);
+      return results;
+    }
+    const ports = inputs.map((id) => this.portOf(id));
+    const name = this.#add(op, ports, this.#encode(attributes));
+    for (const [output, { id }] of results.entries()) this.#ports.set(id, `${name}:${output}`);
+    return results;
+  }
+
+  #add(op: string, inputs: readonly string[], attributes: Node["attributes"]): string {
+    const name = `${op}_${this.nodes.length}`;
+    this.nodes.push({ name, op, inputs, attributes });
+    return name;
+  }
+
+  /** Equal constants share a node. */
+  #constant(id: number): string {
+    const made = this.#made.get(id);
+    if (!made) throw new Unrecoverable("a recorded computation uses a tensor that is not among its inputs");
+    const { type, shape, content } = made();
+    this.#made.delete(id);
+    const key = `${type} ${shape} ${Buffer.from(content).toString("base64")}`;
+    const value = attributeValue.tensor(type, shape, content);
+    const name =
+      this.#constants.get(key) ?? this.#add("Const", [], { dtype: attributeValue.type(type), value });
+    this.#constants.set(key, name);
+    return `${name}:0`;
+  }
+
+  #encode(attributes: readonly TFEOpAttr[]): Record<string, Bytes> {
+    return Object.fromEntries(
+      attributes.map(({ name, type, value }) => [name, this.#encodeValue(name, type, value)]),
+    );
+  }
+
+  #encodeValue(name: string, type: number, value: TFEOpAttr["value"]): Bytes {
+    const binding = this.#binding;
+    if (type === binding.TF_ATTR_BOOL && typeof value === "boolean") return attributeValue.bool(value);
+    if (type === binding.TF_ATTR_STRING && typeof value === "string") return attributeValue.string(value);
+    if (type === binding.TF_ATTR_TYPE && typeof value === "number") return attributeValue.type(value);
+    if (type === binding.TF_ATTR_FLOAT && typeof value === "number") return attributeValue.float(value);
+    if (type === binding.TF_ATTR_INT && typeof value === "number") return attributeValue.int(value);
+    if (Array.isArray(value) && type === binding.TF_ATTR_SHAPE) return attributeValue.shape(value);
+    if (Array.isArray(value) && type === binding.TF_ATTR_INT) {
+      return attributeValue.list(join(value.map((item: number) => attributeValue.int(item))));
+    }
+    throw new Unrecoverable(`a recorded computation has an attribute ${name} that a graph can't take`);
+  }
+}
+
+function contentOf(values: unknown): Bytes {
+  if (!ArrayBuffer.isView(values))
+    throw new Unrecoverable("a recorded computation must not make tensors of strings");
+  return Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+}
