@@ -27,12 +27,6 @@ export function splitText(tokens: number, heldOut: number): Split {
   return { training: { start: 0, end: cut }, heldOut: { start: cut, end: tokens } };
 }
 
-const contextOf = ({ model }: JobSpec): number | undefined =>
-  model.type === "linear" ? undefined : model.context;
-
-const contextOf = ({ model }: JobSpec): number | undefined =>
-  "context" in model ? model.context : undefined;
-
 /**
  * Checks that a text is long enough for a job's context.
  *
@@ -57,9 +51,6 @@ export function checkText(
   }
   if (problems.length > 0) throw new InvalidInput(problems);
 }
-
-const contextOf = ({ model }: JobSpec): number | undefined =>
-  "context" in model ? model.context : undefined;
 
 const contextOf = ({ model }: JobSpec): number | undefined =>
   model.type === "linear" ? undefined : model.context;
