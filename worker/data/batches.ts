@@ -53,7 +53,7 @@ export function checkText(
 }
 
 const contextOf = ({ model }: JobSpec): number | undefined =>
-  model.type === "linear" ? undefined : model.context;
+  "context" in model ? model.context : undefined;
 
 /** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */
 export function trainingStarts(plan: Plan, { start, end }: Range, context: number, place: Place): number[] {
