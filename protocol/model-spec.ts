@@ -5,6 +5,15 @@ import { z } from "zod";
 const count = z.int().min(1);
 const layers = count.describe("Transformer blocks");
 const context = count.describe("Longest sequence in tokens");
+const dropout = z
+  .number()
+  .min(0)
+  .lt(1)
+  .default(0)
+  .describe(
+    "Share of embeddings, attention and block outputs left out in training, drawn by seed, step and rank",
+  );
+
 const gpt2 = z.strictObject({
   type: z.literal("gpt2"),
   layers: count.describe("Transformer blocks (n_layer)"),
@@ -36,6 +45,24 @@ const llama = z
     hidden: model.hidden ?? gatedWidth(model.width),
   }));
 
+const bert = z
+  .strictObject({
+    type: z.literal("bert"),
+    layers,
+    heads: count.describe("Attention heads per block"),
+    width: count.describe("Embedding width; a multiple of heads"),
+    hidden: count.optional().describe("Width of the feed-forward layer; default: 4 times width"),
+    context,
+    dropout,
+    maskProbability: z
+      .number()
+      .positive()
+      .lt(1)
+      .default(0.15)
+      .describe("Share of tokens to predict; of these 80% are masked, 10% replaced, 10% left as they are"),
+  })
+  .transform((model) => ({ ...model, hidden: model.hidden ?? 4 * model.width }));
+
 const linear = z.strictObject({
   type: z.literal("linear"),
   inputs: count.describe("Rows of the weight matrix w"),
@@ -43,7 +70,7 @@ const linear = z.strictObject({
 });
 
 /** To be told apart by `type`. */
-export const sizedModels = [gpt2, llama, linear] as const;
+export const sizedModels = [gpt2, llama, bert, linear] as const;
 
 export type SizedModel = z.infer<(typeof sizedModels)[number]>;
 

@@ -70,9 +70,16 @@ function compare(sample: Sample, answer: Answer): void {
     );
     assertClose(loss, [answer.loss], 1e-5, "loss");
     assert.deepEqual(Object.keys(gradient).sort(), Object.keys(answer.gradients).sort());
+    const zero = 1e-6 * Math.max(...Object.values(answer.gradients).map(largest));
     for (const [name, expected] of Object.entries(answer.gradients)) {
-      assertClose(gradient[name] ?? [], expected, 1e-3, name);
+      const values = gradient[name]?.dataSync<"float32">() ?? new Float32Array();
+      // A bias of keys shifts a token's scores by the same: its gradient is zero but for rounding.
+      if (largest(expected) < zero) assert.ok(largest(values) < zero, `${name} must be zero`);
+      else assertClose(values, expected, 1e-3, name);
     }
   });
   assert.equal(tf.memory().numTensors, held);
 }
+
+const largest = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((max, value) => Math.max(max, Math.abs(value)), 0);

@@ -92,11 +92,22 @@ export const sampleTheta = (tf: Tf, { family, config }: Sample): Tensors =>
     family.parameters(config).map((p) => [p.name, tf.tensor(sampleValues(p), [...p.shape])]),
   );
 
-export function sampleBatch(tf: Tf, { ids, labels }: Sample): Batch {
-  const flat = labels.flat();
+/** Its places to predict are given only where there are others. */
+export function sampleBatch(tf: Tf, { ids, mask, types, labels }: Sample): Batch {
+  const predicted = [...labels.flat().entries()].filter(([, label]) => label >= 0);
+  const [sequences, length] = [ids.length, ids[0]?.length ?? 0];
+  const int32 = (values: readonly number[]) => tf.tensor1d([...values], "int32");
+  const all = predicted.length === sequences * length;
   return {
-    tokens: { ids: tf.tensor1d(ids.flat(), "int32"), sequences: ids.length, length: ids[0]?.length ?? 0 },
-    targets: tf.tensor1d(flat, "int32"),
+    tokens: {
+      ids: int32(ids.flat()),
+      sequences,
+      length,
+      ...(mask && { mask: tf.tensor2d(mask.map((row) => [...row])) }),
+      ...(types && { types: int32(types.flat()) }),
+    },
+    targets: int32(predicted.map(([, label]) => label)),
+    ...(!all && { places: int32(predicted.map(([place]) => place)) }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Bert } from "../../worker/models/bert.ts";
 import { familyOf } from "../../worker/models/family.ts";
 import type { Gpt2 } from "../../worker/models/gpt2.ts";
 import type { Llama } from "../../worker/models/llama.ts";
@@ -24,6 +25,35 @@ const LLAMA: Llama = {
 };
 
 const LLAMA3 = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 64 };
+
+const BERT: Bert = {
+  layers: 2,
+  heads: 3,
+  width: 15,
+  hidden: 31,
+  context: 13,
+  vocabulary: 23,
+  types: 2,
+  epsilon: 1e-12,
+  deviation: 0.02,
+  padding: null,
+  dropout: 0,
+};
+
+const masked = (title: string, config: Bert, rows: number, columns: number): Sample => ({
+  title,
+  family: familyOf("bert"),
+  config,
+  ids: sampleRows(rows, columns, config.vocabulary, 3),
+  mask: null,
+  types: null,
+  labels: sampleRows(rows, columns, config.vocabulary, 5).map((row) =>
+    row.map((label, i) => (i % 3 === 1 ? label : -100)),
+  ),
+});
+
+const rowsOf = (rows: number, columns: number, value: (row: number, i: number) => number): number[][] =>
+  Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, (_, i) => value(row, i)));
 
 const causal = (title: string, config: Gpt2 | Llama, rows: number, columns: number): Sample => ({
   title,
@@ -61,4 +91,12 @@ export const samples: readonly Sample[] = [
   ),
   causal("llama with a padding token", { ...LLAMA, tied: false, padding: 3, layers: 1 }, 2, 13),
   causal("llama, one token", { ...LLAMA, layers: 1 }, 1, 1),
+  masked("bert", BERT, 2, 13),
+  { ...masked("bert, every token to predict", BERT, 3, 5), labels: sampleRows(3, 5, BERT.vocabulary, 5) },
+  {
+    ...masked("bert with padding, types and a padding token", { ...BERT, padding: 4, types: 3 }, 3, 9),
+    mask: rowsOf(3, 9, (row, i) => (i < 9 - 3 * row ? 1 : 0)),
+    types: rowsOf(3, 9, (row, i) => (i > 3 + row ? 1 : 0)),
+  },
+  masked("bert, one head, larger epsilon", { ...BERT, heads: 1, layers: 1, epsilon: 1e-5 }, 1, 4),
 ];

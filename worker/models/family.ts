@@ -1,6 +1,8 @@
 import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/job.ts";
+import { bertFamily } from "./bert-family.ts";
+import type { DropoutPlaces } from "./dropout.ts";
 import { gpt2Family } from "./gpt2-family.ts";
 import { llamaFamily } from "./llama-family.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
@@ -12,6 +14,8 @@ export type ModelConfig = {
   /** Longest sequence in tokens. */
   readonly context: number;
   readonly vocabulary: number;
+  /** Share of elements left out in training, where the family has dropout. */
+  readonly dropout?: number;
 };
 
 /** A kind of language model: what everything else needs of it, and all that is written once per kind. */
@@ -31,6 +35,8 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
    * @throws CorruptData for a field that is missing, out of range, or asks for what this family can't do
    */
   fromHuggingFace(configJson: unknown, what: string): Config;
+  /** Where dropout leaves out what, for B sequences of T tokens; a family without dropout has no such function. */
+  dropout?(config: Config, sequences: number, length: number): DropoutPlaces;
   /** Mean loss over the places to predict, and its gradient for every parameter. */
   lossAndGradient(kit: Kit, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
   /** The same loss without its gradient. */
@@ -39,7 +45,7 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   logits(kit: Kit, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
 };
 
-const families = (): readonly Family[] => [gpt2Family, llamaFamily];
+const families = (): readonly Family[] => [gpt2Family, llamaFamily, bertFamily];
 
 /** True for the type of a language model that this project has. */
 export const isFamily = (modelType: string): boolean => families().some(({ type }) => type === modelType);

@@ -24,6 +24,11 @@ export type GroupedAttention = {
   readonly weights: Tensor;
 };
 
+/** Leaves out some of the weights, [B, H, T, T]. */
+export type DropWeights = (weights: Tensor) => Tensor;
+
+const keepAll: DropWeights = (weights) => weights;
+
 /** [B T, H D] -> [B, H, T, D] */
 export function splitHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups, heads: number): Tensor {
   return tf.tidy(() => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]));
@@ -44,6 +49,7 @@ export function groupedAttention(
   { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
   mask: Tensor | null,
   shape: Groups,
+  drop: DropWeights = keepAll,
 ): GroupedAttention {
   const { tf } = kit;
   return tf.tidy(() => {
@@ -53,7 +59,7 @@ export function groupedAttention(
       shape,
     );
     const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
-    const y = perHead(kit, tf.matMul(perGroup(kit, weights, shape), perGroup(kit, v, shape)), shape);
+    const y = perHead(kit, tf.matMul(perGroup(kit, drop(weights), shape), perGroup(kit, v, shape)), shape);
     return { y: joinHeads(kit, y, shape), weights };
   });
 }
@@ -65,8 +71,18 @@ export type GroupedSaved = {
   readonly weights: Tensor;
 };
 
-/** The gradients of queries, [B, H, T, D], and of keys and values, [B, K, T, D]. */
-export function groupedAttentionBackward(kit: Kit, dy: Tensor, saved: GroupedSaved, shape: Groups) {
+/**
+ * The gradients of queries, [B, H, T, D], and of keys and values, [B, K, T, D].
+ *
+ * @param drop the same as in the forward pass
+ */
+export function groupedAttentionBackward(
+  kit: Kit,
+  dy: Tensor,
+  saved: GroupedSaved,
+  shape: Groups,
+  drop: DropWeights = keepAll,
+) {
   const { tf } = kit;
   return tf.tidy(() => {
     const [q, k, v] = [saved.q, saved.k, saved.v].map((x) => perGroup(kit, x, shape)) as [
@@ -75,15 +91,16 @@ export function groupedAttentionBackward(kit: Kit, dy: Tensor, saved: GroupedSav
       Tensor,
     ];
     const weights = perGroup(kit, saved.weights, shape);
+    const kept = perGroup(kit, drop(saved.weights), shape);
     const d = perGroup(kit, splitHeads(kit, dy, shape, shape.heads), shape);
-    const weighted = tf.mul(timesTransposed(kit, d, v), weights);
+    const weighted = tf.mul(timesTransposed(kit, d, v), kept);
     // The softmax's gradient: a score also lowers the weights of all others in its row.
     const dScores = tf.sub(weighted, tf.mul(weights, tf.sum(weighted, -1, true)));
     const keyShape = saved.k.shape;
     return {
       dq: tf.reshape(tf.matMul(dScores, k), saved.q.shape),
       dk: tf.reshape(transposedTimes(kit, dScores, q), keyShape),
-      dv: tf.reshape(transposedTimes(kit, weights, d), keyShape),
+      dv: tf.reshape(transposedTimes(kit, kept, d), keyShape),
     };
   });
 }

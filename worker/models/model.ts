@@ -1,6 +1,7 @@
-import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { Parameter } from "../../protocol/layout.ts";
 import type { Place } from "../data/batches.ts";
+import type { Dropout } from "./dropout.ts";
 
 /** How a parameter starts. */
 export type Init =
@@ -22,13 +23,25 @@ export type ModelDescription = {
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** Tokens of B sequences of T: [B T], sequence after sequence. */
-export type Tokens = { readonly ids: Tensor1D; readonly sequences: number; readonly length: number };
+export type Tokens = {
+  readonly ids: Tensor1D;
+  readonly sequences: number;
+  readonly length: number;
+  /** 1: a token, 0: padding that no token looks at, [B, T]; left out: no padding. Models that read both ways only. */
+  readonly mask?: Tensor2D;
+  /** Which part of a pair a token belongs to, [B T]; left out: the first. Models with token types only. */
+  readonly types?: Tensor1D;
+};
 
 /** What a language model's loss is computed on. */
 export type Batch = {
   readonly tokens: Tokens;
-  /** The token to predict at each place, [B T]. */
+  /** The token to predict at each place, [B T], or at each of `places`, [M]. */
   readonly targets: Tensor1D;
+  /** Indices in [B T] of the tokens to predict, [M]; left out: all. */
+  readonly places?: Tensor1D;
+  /** In training only. */
+  readonly dropout?: Dropout;
 };
 
 export type LossAndGradient = { loss: Scalar; gradient: Tensors };

@@ -16,6 +16,12 @@ const purposes = {
   solution: 4,
   /** The next token of a generated text; indices: the token's place. */
   sample: 5,
+  /** What dropout leaves out; indices: step, rank, micro-batch and place. */
+  dropout: 6,
+  /** What a masked language model is to predict; indices: step, rank, row. */
+  mask: 7,
+  /** The same on held-out data; indices: the window. */
+  heldOutMask: 8,
 } as const;
 
 export type Stream = {
@@ -28,9 +34,9 @@ export type Stream = {
 
 const TWO_32 = 2 ** 32;
 
-const keyOf = ({ seed, purpose }: Stream): Key => [seed >>> 0, purposes[purpose]];
+export const keyOf = ({ seed, purpose }: Stream): Key => [seed >>> 0, purposes[purpose]];
 
-const counterOf = ({ indices: [a = 0, b = 0, c = 0] }: Stream, position: number): Counter => [
+export const counterOf = ({ indices: [a = 0, b = 0, c = 0] }: Stream, position: number): Counter => [
   position >>> 0,
   a >>> 0,
   b >>> 0,

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { CorruptData } from "../../protocol/errors.ts";
+import { valueAs } from "../../protocol/parse.ts";
+import { type Bert, bertDropout, bertLogits, bertLoss, bertLossAndGradient, bertParameters } from "./bert.ts";
+import { jsonText, size, tokenId, wrongModel } from "./config.ts";
+import type { Family } from "./family.ts";
+
+/** What of a BERT config changes the computation; fields that only other tools read are let through. */
+const configSchema = z.object({
+  model_type: z.literal("bert"),
+  vocab_size: size,
+  max_position_embeddings: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  type_vocab_size: size.default(2),
+  hidden_act: z.literal("gelu").default("gelu"),
+  layer_norm_eps: z.number().positive().lt(1).default(1e-12),
+  initializer_range: z.number().min(0).lt(1).default(0.02),
+  position_embedding_type: z.literal("absolute").optional(),
+  is_decoder: z.literal(false).optional(),
+  add_cross_attention: z.literal(false).optional(),
+  tie_word_embeddings: z.literal(true).optional(),
+  pad_token_id: tokenId,
+});
+
+export const bertFamily: Family<Bert> = {
+  type: "bert",
+
+  configOf(spec, vocabulary) {
+    if (spec.type !== "bert") return wrongModel("bert", spec);
+    const { layers, heads, width, hidden, context, dropout } = spec;
+    const sizes = { layers, heads, width, hidden, context, vocabulary, types: 2 };
+    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: null, dropout };
+  },
+
+  fromHuggingFace(configJson, what) {
+    const config = valueAs(configSchema, configJson, what);
+    const [heads, width] = [config.num_attention_heads, config.hidden_size];
+    if (width % heads !== 0) {
+      throw new CorruptData(`${what}: num_attention_heads must divide hidden_size ${width}, got ${heads}`);
+    }
+    const vocabulary = config.vocab_size;
+    // transformers takes a missing padding token for token 0.
+    const padding = config.pad_token_id === undefined ? 0 : config.pad_token_id;
+    if (padding !== null && padding >= vocabulary) {
+      throw new CorruptData(`${what}: pad_token_id must be below vocab_size ${vocabulary}, got ${padding}`);
+    }
+    return {
+      layers: config.num_hidden_layers,
+      heads,
+      width,
+      hidden: config.intermediate_size,
+      context: config.max_position_embeddings,
+      vocabulary,
+      types: config.type_vocab_size,
+      epsilon: config.layer_norm_eps,
+      deviation: config.initializer_range,
+      padding,
+      dropout: 0,
+    };
+  },
+
+  parameters: bertParameters,
+  files: bertFiles,
+  dropout: bertDropout,
+  lossAndGradient: bertLossAndGradient,
+  loss: bertLoss,
+  logits: bertLogits,
+};
+
+function bertFiles(model: Bert): Record<string, string> {
+  const config = {
+    architectures: ["BertForMaskedLM"],
+    model_type: "bert",
+    vocab_size: model.vocabulary,
+    max_position_embeddings: model.context,
+    hidden_size: model.width,
+    intermediate_size: model.hidden,
+    num_hidden_layers: model.layers,
+    num_attention_heads: model.heads,
+    type_vocab_size: model.types,
+    hidden_act: "gelu",
+    hidden_dropout_prob: model.dropout,
+    attention_probs_dropout_prob: model.dropout,
+    layer_norm_eps: model.epsilon,
+    initializer_range: model.deviation,
+    tie_word_embeddings: true,
+    pad_token_id: model.padding,
+    torch_dtype: "float32",
+  };
+  return { "config.json": jsonText(config) };
+}
