@@ -99,6 +99,13 @@ const fields = z.strictObject({
   data: z.discriminatedUnion("type", [textData, linearData]),
   tokenizer: z.enum(["char"]).default("char").describe("char: one token per distinct character of the text"),
   optimizer,
+  freeze: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      "Parameters that stay as they start, by name: * stands for any characters, ? for one, and a pattern may " +
+        "begin at any dot of the name. They cost no gradient traffic and no optimizer state",
+    ),
   steps: count.describe("Updates to apply"),
   ranks: z.int().min(1).max(1024).default(1).describe("Data-parallel slots of a step"),
   batch: count.describe("Sequences of one rank's micro-batch"),

@@ -16,6 +16,9 @@ export const keys = {
   /** Files of the open format other than the weights: config.json, tokenizer files. */
   modelFiles: (job: string) => `jobs/${job}/model/`,
 
+  /** The parameters that do not train, written once. */
+  frozen: (job: string) => `jobs/${job}/frozen.safetensors`,
+
   versions: (job: string) => `jobs/${job}/versions/`,
   version: (job: string, version: number) => `jobs/${job}/versions/${padded(version)}/`,
   shard: (job: string, version: number, shard: number) =>

@@ -14,16 +14,30 @@ const tensorSchema = z.strictObject({
   decay: z.boolean(),
 });
 
+const frozenSchema = z.strictObject({
+  parameters: z.int().positive(),
+  /** Offsets are in the data of `frozen.safetensors`, in elements. */
+  tensors: z.array(tensorSchema).min(1),
+  /** Where that data starts, in bytes. */
+  dataStart: z.int().positive(),
+  /** SHA-256 of that data. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
 export const layoutSchema = z.strictObject({
+  /** Those that train: length of the flat vector. */
   parameters: z.int().positive(),
   tensors: z.array(tensorSchema).min(1),
   /** Half-open element ranges [start, end) of the flat vector, in order, without gaps. */
   shards: z.array(z.strictObject({ start: z.int().nonnegative(), end: z.int().positive() })).min(1),
   /** Size of a version shard's header, so that its parameters are at a known place. */
   headerBytes: z.int().positive(),
+  /** The parameters that do not train, if there are any; they are in no shard. */
+  frozen: frozenSchema.optional(),
 });
 
 export type Layout = z.infer<typeof layoutSchema>;
+export type Frozen = z.infer<typeof frozenSchema>;
 export type Tensor = z.infer<typeof tensorSchema>;
 export type Range = { readonly start: number; readonly end: number };
 
@@ -35,20 +49,42 @@ export type Parameter = { readonly name: string; readonly shape: readonly number
  * the vector into `shards` ranges whose lengths differ by at most one.
  */
 export function planLayout(parameters: readonly Parameter[], shards: number, ranks: number): Layout {
-  const sorted = [...parameters].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
-  let offset = 0;
-  const tensors = sorted.map(({ name, shape }) => {
-    const tensor = { name, shape: [...shape], offset, decay: shape.length >= 2 };
-    offset += elements(shape);
-    return tensor;
-  });
-  const total = offset;
+  const { tensors, total } = placeByName(parameters);
   const ranges = Array.from({ length: shards }, (_, s) => ({
     start: Math.floor((total * s) / shards),
     end: Math.floor((total * (s + 1)) / shards),
   }));
   return { parameters: total, tensors, shards: ranges, headerBytes: headerBytes(ranks) };
 }
+
+/** Puts tensors end to end in the order of their names, which is that of their UTF-8 bytes. */
+export function placeByName(parameters: readonly Parameter[]): { tensors: Tensor[]; total: number } {
+  let total = 0;
+  const tensors = [...parameters].sort(byName).map(({ name, shape }) => {
+    const tensor = { name, shape: [...shape], offset: total, decay: shape.length >= 2 };
+    total += elements(shape);
+    return tensor;
+  });
+  return { tensors, total };
+}
+
+const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
+  Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
+
+/** A tensor of the model in document order, and where its values are. */
+export type Placement = Tensor & { readonly frozen: boolean };
+
+/** All tensors of the model, those that train and those that do not, in the order of their names. */
+export function allTensors({ tensors, frozen }: Layout): Placement[] {
+  const placed = [
+    ...tensors.map((tensor) => ({ ...tensor, frozen: false })),
+    ...(frozen?.tensors ?? []).map((tensor) => ({ ...tensor, frozen: true })),
+  ];
+  return placed.sort(byName);
+}
+
+/** Parameters of the model, frozen ones included. */
+export const modelSize = ({ parameters, frozen }: Layout): number => parameters + (frozen?.parameters ?? 0);
 
 /** Room for the JSON header of a shard: what is fixed, and one record per rank; a multiple of 4 KiB. */
 const headerBytes = (ranks: number): number => Math.ceil((2048 + 512 * ranks) / 4096) * 4096;

@@ -1,40 +1,84 @@
 import type { Cloud } from "../cloud/connect.ts";
-import { Unrecoverable } from "../protocol/errors.ts";
-import { slotsOf } from "../protocol/job.ts";
+import type { Store } from "../cloud/store.ts";
+import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
+import { divide } from "../protocol/freeze.ts";
+import { type JobSpec, slotsOf } from "../protocol/job.ts";
 import { keys } from "../protocol/keys.ts";
-import { planLayout } from "../protocol/layout.ts";
+import { type Layout, planLayout } from "../protocol/layout.ts";
 import { encodeRecord, type JobRecord } from "../protocol/records.ts";
 import { blankShard, sealShard } from "../protocol/shard.ts";
 import type { Dataset } from "./data/text.ts";
-import { describeModel, initialParameters } from "./trainer.ts";
+import { storeFrozen } from "./frozen.ts";
+import { carriedFiles } from "./huggingface/carried.ts";
+import { modelOfConfig } from "./huggingface/config.ts";
+import { matchWeights } from "./huggingface/match.ts";
+import { openWeights } from "./huggingface/reader.ts";
+import { storedFolder } from "./huggingface/stored-folder.ts";
+import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
+import type { ModelDescription } from "./models/model.ts";
+import { describeModel } from "./trainer.ts";
 
 /**
- * Writes what a job starts from: the model's files, `layout.json`, and the shards of version 0, all create-only and
- * a pure function of the job, so that an init task done twice changes nothing.
+ * Writes what a job starts from: the model's files, its frozen parameters, `layout.json`, and the shards of version 0,
+ * all create-only and a pure function of the job, so that an init task done twice changes nothing. Holds a shard at a
+ * time, however large the model.
  */
 export async function initialize(
   { store }: Cloud,
   { spec }: JobRecord,
   dataset: Dataset | null,
 ): Promise<void> {
-  const { name: job } = spec;
   const description = describeModel(spec, dataset);
-  const layout = planLayout(description.parameters, spec.shards, spec.ranks);
-  if (spec.shards > layout.parameters) {
-    throw new Unrecoverable(
-      `shards must be at most ${layout.parameters} (the parameters), got ${spec.shards}`,
-    );
+  const start = await startOf(store, spec, description);
+  for (const [file, bytes] of Object.entries(start.files)) {
+    await store.create(`${keys.modelFiles(spec.name)}${file}`, bytes);
   }
-  for (const [file, text] of Object.entries(description.files)) {
-    await store.create(`${keys.modelFiles(job)}${file}`, new TextEncoder().encode(text));
-  }
-  await store.create(keys.layout(job), encodeRecord(layout));
-
-  const theta = initialParameters(description, layout, spec.seed);
+  const layout = await storeLayout(store, spec, description, start.initial);
   const slots = slotsOf(spec.optimizer);
-  for (const [index, { start, end }] of layout.shards.entries()) {
+  for (const [index, range] of layout.shards.entries()) {
     const shard = blankShard(layout, index, 0, slots);
-    shard.parameters.set(theta.subarray(start, end));
-    await store.create(keys.shard(job, 0, index), sealShard(layout, shard, slots, [], 0));
+    await fillRange(start.initial, layout.tensors, range.start, shard.parameters);
+    await store.create(keys.shard(spec.name, 0, index), sealShard(layout, shard, slots, [], 0));
   }
+}
+
+type Start = { readonly initial: Initial; readonly files: Readonly<Record<string, Uint8Array>> };
+
+/** Where the first values come from, and the files that checkpoints have beside the weights. */
+async function startOf(
+  store: Store,
+  { model, seed }: JobSpec,
+  description: ModelDescription,
+): Promise<Start> {
+  if (model.type !== "pretrained") {
+    const texts = Object.entries(description.files);
+    const files = Object.fromEntries(texts.map(([file, text]) => [file, new TextEncoder().encode(text)]));
+    return { initial: drawn(description.parameters, seed), files };
+  }
+  const { digest, config } = model;
+  if (digest === undefined || config === undefined) {
+    throw new InvalidInput("model.digest and model.config must be set; ps-submit does it");
+  }
+  const folder = await storedFolder(store, digest);
+  const weights = await openWeights(folder);
+  const { family, config: sizes } = modelOfConfig(config, `config.json of ${model.from}`);
+  const match = matchWeights(weights, family, sizes);
+  return { initial: loaded(weights, match, seed), files: await carriedFiles(folder, config, description) };
+}
+
+async function storeLayout(
+  store: Store,
+  { name: job, shards, ranks, freeze }: JobSpec,
+  { parameters }: ModelDescription,
+  initial: Initial,
+): Promise<Layout> {
+  const { trained, frozen } = divide(parameters, freeze);
+  const plan = planLayout(trained, shards, ranks);
+  if (shards > plan.parameters) {
+    throw new Unrecoverable(`shards must be at most ${plan.parameters} (the parameters), got ${shards}`);
+  }
+  const layout =
+    frozen.length === 0 ? plan : { ...plan, frozen: await storeFrozen(store, job, frozen, initial) };
+  await store.create(keys.layout(job), encodeRecord(layout));
+  return layout;
 }

@@ -7,6 +7,7 @@ import type { Task } from "../protocol/messages.ts";
 import { type Evaluation, encodeRecord, type JobRecord } from "../protocol/records.ts";
 import type { Backend } from "./backend/load.ts";
 import type { Dataset } from "./data/text.ts";
+import { pullFrozen } from "./frozen.ts";
 import { initialize } from "./init.ts";
 import { pull } from "./pull.ts";
 import { type GradientTask, push } from "./push.ts";
@@ -92,7 +93,8 @@ export class Tasks {
     const { cloud, record, dataset, backend } = this.#options;
     const layout = await cloud.jobs.layout(record.spec.name);
     if (!layout) throw new TryAgain(`${keys.layout(record.spec.name)} is not there`);
-    const trainer = createTrainer({ backend, spec: record.spec, layout, dataset });
+    const frozen = await pullFrozen(cloud, record.spec.name, layout);
+    const trainer = createTrainer({ backend, spec: record.spec, layout, dataset, frozen });
     this.#bench = { layout, trainer, theta: new Float32Array(layout.parameters) };
     return this.#bench;
   }

@@ -6,11 +6,11 @@ import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout
 import { elements } from "../protocol/safetensors.ts";
 import type { Backend } from "./backend/load.ts";
 import type { Dataset } from "./data/text.ts";
-import { type Init, type ModelDescription, type Tensors, tensorOf } from "./models/model.ts";
+import { type Tensors, tensorOf } from "./models/model.ts";
 import { objectiveOf } from "./models/objective.ts";
 import { kitOf } from "./models/ops.ts";
-import { fillNormal, indicesOfName } from "./random/streams.ts";
 
+export { initialParameters } from "./initial.ts";
 export { describeModel } from "./models/describe.ts";
 
 export type Gradient = {
@@ -42,44 +42,18 @@ export type TrainerOptions = {
   readonly spec: JobSpec;
   readonly layout: Layout;
   readonly dataset: Dataset | null;
+  /** Values of the layout's frozen tensors; null when it has none. */
+  readonly frozen?: Float32Array | null;
 };
-
-/** A job's initial parameters in the order of its layout. A tensor's values depend on the seed and its name only. */
-export function initialParameters(
-  { parameters }: ModelDescription,
-  layout: Layout,
-  seed: number,
-): Float32Array {
-  const theta = new Float32Array(layout.parameters);
-  const placed = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
-  for (const { name, shape, init } of parameters) {
-    const tensor = placed.get(name);
-    if (!tensor) throw new InvalidInput(`the layout has no tensor ${name}`);
-    const values = slice(theta, tensor);
-    fill(values, init, name, seed);
-    if (init.type === "normal" && init.zeroRow != null) {
-      const width = shape.at(-1) ?? 0;
-      values.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
-    }
-  }
-  return theta;
-}
-
-function fill(out: Float32Array, init: Init, name: string, seed: number): void {
-  if (init.type === "ones") out.fill(1);
-  if (init.type === "normal") {
-    fillNormal(out, init.deviation, { seed, purpose: "initialize", indices: indicesOfName(name) });
-  }
-}
 
 const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
   vector.subarray(offset, offset + elements(shape));
 
-export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions): Trainer {
+export function createTrainer({ backend, spec, layout, dataset, frozen }: TrainerOptions): Trainer {
   const { tf } = backend;
   const { accumulation, evaluateBatches, batch, optimizer } = spec;
   const objective = objectiveOf(kitOf(tf), spec, dataset);
-  const rounds = roundsOf(tf, layout);
+  const rounds = roundsOf(tf, layout, uploadFrozen(tf, layout, frozen ?? null));
 
   return {
     async gradient(vector, step, rank) {
@@ -110,7 +84,7 @@ export function createTrainer({ backend, spec, layout, dataset }: TrainerOptions
  * The loop of a training step and of an evaluation: makes tensors of the parameters, calls `compute` `count` times,
  * disposes what it returns, and gives the mean of the losses.
  */
-function roundsOf(tf: Backend["tf"], layout: Layout) {
+function roundsOf(tf: Backend["tf"], layout: Layout, frozen: Tensors) {
   return async (
     vector: Float32Array,
     count: number,
@@ -122,7 +96,7 @@ function roundsOf(tf: Backend["tf"], layout: Layout) {
       for (let round = 0; round < count; round++) {
         // Signals and timers get their turn.
         await setImmediate();
-        const result = compute(theta, round);
+        const result = compute({ ...frozen, ...theta }, round);
         mean += (result.loss.dataSync<"float32">()[0] ?? Number.NaN) / count;
         tf.dispose(result);
       }
@@ -138,6 +112,17 @@ function upload(tf: Backend["tf"], layout: Layout, vector: Float32Array): Tensor
     throw new InvalidInput(`theta must have ${layout.parameters} parameters, got ${vector.length}`);
   }
   return Object.fromEntries(layout.tensors.map((t) => [t.name, tf.tensor(slice(vector, t), t.shape)]));
+}
+
+/** The frozen parameters, uploaded once; they live as long as the trainer. */
+function uploadFrozen(tf: Backend["tf"], { frozen }: Layout, vector: Float32Array | null): Tensors {
+  if ((vector?.length ?? 0) !== (frozen?.parameters ?? 0)) {
+    throw new InvalidInput(
+      `there must be ${frozen?.parameters ?? 0} frozen parameters, got ${vector?.length ?? 0}`,
+    );
+  }
+  if (!frozen || !vector) return {};
+  return Object.fromEntries(frozen.tensors.map((t) => [t.name, tf.tensor(slice(vector, t), t.shape)]));
 }
 
 /** Adds the gradient of a micro-batch to the flat `sum`; the first one replaces what is there. */

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Cloud } from "../../cloud/connect.ts";
+import type { Store } from "../../cloud/store.ts";
 import { CorruptData, TryAgain } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
-import type { Layout } from "../../protocol/layout.ts";
+import { allTensors, type Layout, modelSize } from "../../protocol/layout.ts";
 import { encodeRecord, type JobRecord, type Manifest, type TrainingState } from "../../protocol/records.ts";
-import { encodeHeader } from "../../protocol/safetensors.ts";
+import { elements, encodeHeader } from "../../protocol/safetensors.ts";
 import { describeShard, parameterBytes } from "../../protocol/shard.ts";
 
 /** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
@@ -40,8 +41,8 @@ export async function modelFiles({ store }: Cloud, job: string): Promise<Map<str
 }
 
 /**
- * The bytes of `model.safetensors`, streamed from the shards in parts of 8 MiB: a header, then the parameters of
- * every shard, since the flat vector has the order of the data section. Checks each shard against the manifest.
+ * The bytes of `model.safetensors`, streamed in parts of 8 MiB: a header, then the parameters in the order of their
+ * names, which is that of the flat vector, with the frozen ones in between. Checks every shard against the manifest.
  *
  * @param onEnd gets the SHA-256 of the parameters' bytes
  */
@@ -52,25 +53,77 @@ export async function* modelParts(
 ): AsyncGenerator<Uint8Array> {
   const whole = createHash("sha256");
   // transformers refuses a file that does not name its framework.
-  let rest = encodeHeader(layout.tensors, { format: "pt" });
-  for (const [shard, { parameters }] of manifest.shards.entries()) {
-    const own = createHash("sha256");
-    const { start, end } = parameterBytes(layout, shard);
-    for (let at = start; at < end; at += PART_BYTES) {
-      const chunk = new Uint8Array(Math.min(PART_BYTES, end - at));
-      const key = keys.shard(manifest.job, manifest.version, shard);
-      if (!(await store.getInto(key, at, chunk))) throw new TryAgain(`${key} is not there`);
+  let rest = encodeHeader(allTensors(layout), { format: "pt" });
+  const trained = shardReader(store, layout, manifest);
+  const frozen = frozenReader(store, layout, manifest.job);
+  for (const run of runsOf(layout)) {
+    for (let left = 4 * run.elements; left > 0; left -= PART_BYTES) {
+      const chunk = new Uint8Array(Math.min(PART_BYTES, left));
+      await (run.frozen ? frozen : trained)(chunk);
       whole.update(chunk);
-      own.update(chunk);
       rest = Buffer.concat([rest, chunk]);
       for (; rest.length >= PART_BYTES; rest = rest.subarray(PART_BYTES)) yield rest.subarray(0, PART_BYTES);
-    }
-    if (own.digest("hex") !== parameters) {
-      throw new CorruptData(`${describeShard(shard, manifest.version)} does not match its manifest`);
     }
   }
   yield rest;
   onEnd(whole.digest("hex"));
+}
+
+type Run = { readonly frozen: boolean; elements: number };
+
+/** Stretches of the document that lie one after the other in the shards, or in the file of frozen parameters. */
+function runsOf(layout: Layout): Run[] {
+  const runs: Run[] = [];
+  for (const { frozen, shape } of allTensors(layout)) {
+    const last = runs.at(-1);
+    if (last?.frozen === frozen) last.elements += elements(shape);
+    else runs.push({ frozen, elements: elements(shape) });
+  }
+  return runs;
+}
+
+/** Fills memory with what comes next. */
+type Reader = (into: Uint8Array) => Promise<void>;
+
+/** Reads the parameters of a version's shards, one shard after the other, and checks each at its end. */
+function shardReader(store: Store, layout: Layout, manifest: Manifest): Reader {
+  let shard = 0;
+  let at = 0;
+  let own = createHash("sha256");
+  return async (into) => {
+    for (let filled = 0; filled < into.length; ) {
+      const { start, end } = parameterBytes(layout, shard);
+      const part = into.subarray(filled, filled + end - start - at);
+      const key = keys.shard(manifest.job, manifest.version, shard);
+      if (!(await store.getInto(key, start + at, part))) throw new TryAgain(`${key} is not there`);
+      own.update(part);
+      filled += part.length;
+      at += part.length;
+      if (at < end - start) continue;
+      if (own.digest("hex") !== manifest.shards[shard]?.parameters) {
+        throw new CorruptData(`${describeShard(shard, manifest.version)} does not match its manifest`);
+      }
+      shard++;
+      at = 0;
+      own = createHash("sha256");
+    }
+  };
+}
+
+/** Reads the frozen parameters from the first to the last, and checks them at the end. */
+function frozenReader(store: Store, { frozen }: Layout, job: string): Reader {
+  const hash = createHash("sha256");
+  const key = keys.frozen(job);
+  let at = 0;
+  return async (into) => {
+    if (!frozen) throw new CorruptData(`${key} is wanted, and the layout has no frozen parameters`);
+    if (!(await store.getInto(key, frozen.dataStart + at, into))) throw new CorruptData(`${key} is missing`);
+    hash.update(into);
+    at += into.length;
+    if (at === 4 * frozen.parameters && hash.digest("hex") !== frozen.sha256) {
+      throw new CorruptData(`${key} does not match the layout`);
+    }
+  };
 }
 
 /** `training_state.json` of a version. */
@@ -78,7 +131,7 @@ export function trainingState({ record, layout, manifest }: Assembly, sha256: st
   const state: TrainingState = {
     job: manifest.job,
     version: manifest.version,
-    parameters: layout.parameters,
+    parameters: modelSize(layout),
     sha256,
     loss: manifest.loss,
     tokens: manifest.data.tokens,

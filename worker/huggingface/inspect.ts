@@ -24,7 +24,7 @@ export type Pretrained = {
 export type PretrainedFile = { readonly name: string; readonly size: number; readonly sha256: string };
 
 /** Files that are taken along where they are there: a tokenizer's, and what `generate` of transformers starts from. */
-const CARRIED = [
+export const CARRIED = [
   "added_tokens.json",
   "chat_template.jinja",
   "generation_config.json",

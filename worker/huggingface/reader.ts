@@ -57,12 +57,13 @@ type OpenFile = { readonly access: RandomAccess; readonly header: Header };
  * @throws CorruptData when a header, or the list of shards, is damaged or hostile
  */
 export async function openWeights(folder: Folder): Promise<Weights> {
-  const files = new Map<string, OpenFile>();
+  const opened = await filesOf(folder);
   const close = async () => {
-    for (const { access } of files.values()) await access.close();
+    for (const { access } of opened) await access.close();
   };
   try {
-    for (const file of await filesOf(folder)) files.set(file.name, await openFile(file.access));
+    const files = new Map<string, OpenFile>();
+    for (const { name, access } of opened) files.set(name, await openFile(access));
     return weightsOf(folder, files, close);
   } catch (error) {
     await close();
