@@ -14,6 +14,7 @@ export type Recording = {
 /**
  * Calls `compute`, writes down each TensorFlow kernel that it runs, and disposes what it returns. Tensors that it
  * makes of JavaScript's values become constants of the graph, so its results may depend on nothing but `inputs`.
+ * Only shapes matter here: to save memory, all results of one shape share one tensor, whose numbers mean nothing.
  *
  * @throws Unrecoverable when `compute` reads the values of a tensor of floats, or uses tensors made before that are not inputs
  */
@@ -36,6 +37,7 @@ export function recordGraph(
     return { nodes: recorder.nodes, inputs: ports, outputs };
   } finally {
     kernels.binding = binding;
+    recorder.dispose();
   }
 }
 
@@ -49,6 +51,9 @@ class Recorder {
   /** Tensors made of JavaScript's values that no operation has used yet. */
   readonly #made = new Map<number, () => Constant>();
   readonly #constants = new Map<string, string>();
+  /** By shape, the one tensor that stands for all results of that shape, and those results' own numbers. */
+  readonly #standIns = new Map<string, number>();
+  readonly #results = new Map<number, number>();
   /** Set while a kernel is only run to learn the number of its input. */
   #probe: ((id: number) => void) | undefined;
 
@@ -109,15 +114,37 @@ class Recorder {
   }
 
   #executeOp(op: string, attributes: TFEOpAttr[], inputs: number[], outputs: number): TensorMetadata[] {
-    const results = this.#binding.executeOp(op, attributes, inputs, outputs);
+    const real = inputs.map((id) => this.#results.get(id) ?? id);
+    const results = this.#binding.executeOp(op, attributes, real, outputs);
     if (this.#probe) {
       for (const id of inputs) this.#probe(id);
       return results;
     }
     const ports = inputs.map((id) => this.portOf(id));
     const name = this.#add(op, ports, this.#encode(attributes));
-    for (const [output, { id }] of results.entries()) this.#ports.set(id, `${name}:${output}`);
-    return results;
+    return results.map((result, output) => {
+      const shown = this.#replace(result);
+      this.#ports.set(shown.id, `${name}:${output}`);
+      return shown;
+    });
+  }
+
+  /** A result of floats under a number of its own; whole numbers may be shapes or indices and stay as they are. */
+  #replace(result: TensorMetadata): TensorMetadata {
+    const { id, shape, dtype } = result;
+    if (dtype !== this.#binding.TF_FLOAT) return result;
+    const key = String(shape);
+    const standIn = this.#standIns.get(key) ?? id;
+    if (standIn !== id) this.#binding.deleteTensor(id);
+    this.#standIns.set(key, standIn);
+    // tfjs never deletes a tensor with a negative number; -1 is taken.
+    const own = -2 - this.#results.size;
+    this.#results.set(own, standIn);
+    return { id: own, shape, dtype };
+  }
+
+  dispose(): void {
+    for (const id of this.#standIns.values()) this.#binding.deleteTensor(id);
   }
 
   #add(op: string, inputs: readonly string[], attributes: Node["attributes"]): string {
