@@ -110,23 +110,43 @@ function defineResults(program: Command, end: Result): void {
     .action(async (job, dir, options) =>
       end(await (await import("./commands/pull.ts")).pull(job, dir, options)),
     );
+  defineUse(program, end);
+}
+
+/** What can be done with a model: a job's, or that of a directory. */
+function defineUse(program: Command, end: Result): void {
+  const SOURCE = "a job, or a directory with config.json, model.safetensors and tokenizer.json";
+  const version = () =>
+    new Option("--version <n>", "this version of the job; default: the latest").argParser(wholeNumber(0));
   program
     .command("generate")
-    .description("print text from a job's latest version, while it runs or after")
-    .argument("<job>")
-    .requiredOption("--prompt <text>", "what the text begins with")
+    .description("continue a text with a model, while its job runs or after")
+    .argument("<model>", SOURCE)
+    .requiredOption(
+      "--prompt <text>",
+      "what the text begins with; may be repeated, for several texts",
+      collect,
+    )
+    .addOption(version())
     .option("--max-new-tokens <n>", "length of what is added", wholeNumber(1), 200)
     .option("--temperature <t>", "below 1 bolder, above 1 more varied; 0: always the likeliest", decimal, 0.8)
     .option("--top-k <n>", "draw from the n likeliest tokens only", wholeNumber(1))
+    .option("--top-p <p>", "draw from the fewest tokens that have this share of the probability", share)
+    .option("--repetition-penalty <x>", "above 1: tokens that are there already get less likely", decimal)
+    .option("--stop <text>", "end before this text comes; may be repeated", collect)
     .option("--seed <n>", "same seed, same text; default: another one each time", wholeNumber(0))
+    .option("--json", "print a JSON object a text when all are done: prompt, text, tokens, end")
     .addHelpText(
       "after",
       examples(
         'generate shakespeare --prompt "ROMEO:"',
-        'generate shakespeare --prompt "O" --top-k 10 --seed 7',
+        'generate shakespeare --version 500 --prompt "O" --top-k 10 --seed 7',
+        `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
       ),
     )
-    .action(async (job, flags) => end(await (await import("./commands/generate.ts")).generate(job, flags)));
+    .action(async (model, flags) =>
+      end(await (await import("./commands/generate.ts")).generate(model, flags)),
+    );
 }
 
 const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
@@ -149,4 +169,10 @@ function decimal(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
   throw new InvalidArgumentError("It must be a number of at least 0.");
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("It must be a number above 0 and at most 1.");
 }

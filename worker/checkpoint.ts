@@ -1,135 +1,96 @@
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
-import { bytesOf } from "../protocol/digest.ts";
-import { CorruptData, describe, InvalidInput } from "../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../protocol/errors.ts";
 import { parseAs } from "../protocol/parse.ts";
-import { elements, type Header, parseHeader } from "../protocol/safetensors.ts";
-import { openTokenizer, type Tokenizer } from "./data/tokenizer.ts";
-import { type Gpt2, gpt2Parameters } from "./models/gpt2.ts";
-import { gpt2Family } from "./models/gpt2-family.ts";
+import { openTokenizer, TOKENIZER_FILES, type Tokenizer } from "./data/tokenizer.ts";
+import { modelOfConfig, readConfig } from "./huggingface/config.ts";
+import { type Folder, localFolder } from "./huggingface/folder.ts";
+import { checkTied, matchWeights } from "./huggingface/match.ts";
+import { openWeights, type Weights } from "./huggingface/reader.ts";
+import type { Family, ModelConfig } from "./models/family.ts";
 import type { ModelParameter } from "./models/model.ts";
 
-/** A checkpoint directory in the open format, read for inference: config.json, model.safetensors, tokenizer.json. */
+/** A directory in the open format, opened for use: config.json, weights, tokenizer.json. Close it when done. */
 export type Checkpoint = {
-  readonly model: Gpt2;
-  readonly parameters: readonly (ModelParameter & { readonly values: Float32Array })[];
+  readonly family: Family;
+  readonly config: ModelConfig;
+  readonly parameters: readonly ModelParameter[];
   readonly tokenizer: Tokenizer;
+  /** Tokens that end a text. */
+  readonly ends: ReadonlySet<number>;
+  /** The values of one parameter, into memory of its length. */
+  read(parameter: string, into: Float32Array): Promise<Float32Array>;
+  close(): Promise<void>;
 };
 
-const MAX_CONFIG_BYTES = 1 << 20;
+const MAX_SMALL_BYTES = 1 << 20;
 const MAX_TOKENIZER_BYTES = 1 << 26;
+
 /**
- * Reads a checkpoint. Sizes and shapes are checked against each other before anything is allocated by them.
+ * Opens a checkpoint. Names, sizes and shapes are checked against each other before anything is allocated by them;
+ * of the weights only the headers are read.
  *
- * @throws InvalidInput when the directory or one of its files is not there
- * @throws CorruptData when the files do not fit together
+ * @throws InvalidInput when the directory or one of its files is not there, or the model is of an unknown kind
+ * @throws CorruptData when the files do not fit together: each tensor that is missing, wrong or left over is named
  */
-export async function loadCheckpoint(directory: string): Promise<Checkpoint> {
-  const config = join(directory, "config.json");
-  const model = parseConfig(await readSmall(config, MAX_CONFIG_BYTES), config);
-  const tokens = join(directory, "tokenizer.json");
-  const tokenizer = openTokenizer({ "tokenizer.json": await readSmall(tokens, MAX_TOKENIZER_BYTES) }, tokens);
-  if (tokenizer.vocabulary !== model.vocabulary) {
-    throw new CorruptData(
-      `${tokens} must have the ${model.vocabulary} tokens that config.json says, got ${tokenizer.vocabulary}`,
-    );
-  }
-  const path = join(directory, "model.safetensors");
-  const file = await open(path).catch((cause) => missing(path, cause));
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  const folder = localFolder(directory);
+  const json = await readConfig(folder);
+  const { family, config } = modelOfConfig(json, `${directory}/config.json`);
+  const tokenizer = await readTokenizer(folder, config);
+  const ends = await endsOf(folder, json, tokenizer);
+  const weights = await openWeights(folder);
   try {
-    return { model, parameters: await readParameters(file, path, model), tokenizer };
-  } finally {
-    await file.close();
+    const { parameters, stored } = await matchAll(weights, family, config);
+    return {
+      family,
+      config,
+      parameters,
+      tokenizer,
+      ends,
+      read: (parameter, into) => weights.read(stored.get(parameter) ?? parameter, into),
+      close: weights.close,
+    };
+  } catch (error) {
+    await weights.close();
+    throw error;
   }
 }
 
-/** The model type says which family reads the rest of the config. */
-const typeSchema = z.looseObject({ model_type: z.literal("gpt2") });
-
-function parseConfig(bytes: Uint8Array, what: string): Gpt2 {
-  return gpt2Family.fromHuggingFace(parseAs(typeSchema, bytes, what), what);
-}
-
-async function readSmall(path: string, limit: number): Promise<Uint8Array> {
-  const info = await stat(path).catch((cause) => missing(path, cause));
-  if (info.size > limit) throw new CorruptData(`${path} must be at most ${limit} bytes, got ${info.size}`);
-  return readFile(path).catch((cause) => missing(path, cause));
-}
-
-function missing(path: string, cause: unknown): never {
-  throw new InvalidInput(`${path} can't be read; a checkpoint directory has it: ${describe(cause)}`, {
-    cause,
-  });
-}
-
-async function readParameters(
-  file: FileHandle,
-  path: string,
-  model: Gpt2,
-): Promise<Checkpoint["parameters"]> {
-  const header = await readHeader(file, path);
-  const expected = expectedParameters(header, model, path);
-  const read: Checkpoint["parameters"][number][] = [];
-  for (const parameter of expected) {
-    const values = new Float32Array(elements(parameter.shape));
-    const begin = header.dataStart + (header.tensors.get(parameter.name)?.begin ?? 0);
-    await readExactly(file, bytesOf(values), begin, path);
-    read.push({ ...parameter, values });
+async function matchAll(weights: Weights, family: Family, config: ModelConfig) {
+  const match = matchWeights(weights, family, config);
+  const [first] = match.fresh;
+  if (first !== undefined) {
+    throw new InvalidInput(`${match.notes.join("; ")}; train them before the model is used`);
   }
-  return read;
+  await checkTied(weights, match);
+  return match;
 }
 
-async function readHeader(file: FileHandle, path: string): Promise<Header> {
-  const { size: length } = await file.stat();
-  if (length < 8) throw new CorruptData(`${path} is ${length} bytes, too short for safetensors`);
-  const start = new Uint8Array(8);
-  await readExactly(file, start, 0, path);
-  const promised = new DataView(start.buffer).getBigUint64(0, true);
-  if (promised + 8n > BigInt(length)) {
-    throw new CorruptData(`${path} is truncated: its header says ${promised} bytes, the file has ${length}`);
+async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Tokenizer> {
+  const what = `${folder.name}/tokenizer.json`;
+  const files: Record<string, Uint8Array> = {};
+  for (const name of TOKENIZER_FILES) {
+    const bytes = await folder.readSmall(name, MAX_TOKENIZER_BYTES);
+    if (bytes) files[name] = bytes;
   }
-  const bytes = new Uint8Array(8 + Number(promised));
-  await readExactly(file, bytes, 0, path);
-  return parseHeader(bytes, path, length);
+  if (!files["tokenizer.json"])
+    throw new InvalidInput(`${what} is not there; the model's text is read with it`);
+  const tokenizer = openTokenizer(files, what);
+  // Some models have more rows than tokens, for the sake of round numbers.
+  if (tokenizer.vocabulary <= config.vocabulary) return tokenizer;
+  throw new CorruptData(
+    `${what} must have at most the ${config.vocabulary} tokens of config.json, got ${tokenizer.vocabulary}`,
+  );
 }
 
-/** The model's parameters, when the file has exactly these in these shapes. */
-function expectedParameters({ tensors }: Header, model: Gpt2, path: string): ModelParameter[] {
-  // First the count, as config.json may promise more layers than memory can list.
-  const { length } = gpt2Parameters({ ...model, layers: 1 });
-  const perLayer = length - gpt2Parameters({ ...model, layers: 0 }).length;
-  const count = length + (model.layers - 1) * perLayer;
-  if (count > tensors.size) {
-    throw new CorruptData(
-      `${path} must have ${count} tensors for the ${model.layers} layers of config.json, got ${tensors.size}`,
-    );
-  }
-  const parameters = gpt2Parameters(model);
-  const names = new Set(parameters.map(({ name }) => name));
-  const problems = [...tensors.keys()]
-    .filter((name) => !names.has(name))
-    .map((name) => `does not know ${name}`);
-  for (const { name, shape } of parameters) {
-    const got = tensors.get(name)?.shape;
-    if (!got) problems.push(`needs ${name}`);
-    else if (got.join() !== shape.join()) problems.push(`needs ${name} of shape [${shape}], got [${got}]`);
-  }
-  if (problems.length === 0) return parameters;
-  throw new CorruptData(problems.map((problem) => `${path}: the model of config.json ${problem}`).join("\n"));
-}
+const endSchema = z.looseObject({
+  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
+});
 
-/** Fills `into` from byte `position` of a file. */
-async function readExactly(
-  file: FileHandle,
-  into: Uint8Array,
-  position: number,
-  path: string,
-): Promise<void> {
-  let done = 0;
-  while (done < into.length) {
-    const { bytesRead } = await file.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) throw new CorruptData(`${path} ends at byte ${position + done}, too early`);
-    done += bytesRead;
-  }
+/** As transformers has it: what generation_config.json says, else config.json; failing both, the tokenizer. */
+async function endsOf(folder: Folder, json: object, { special }: Tokenizer): Promise<ReadonlySet<number>> {
+  const bytes = await folder.readSmall("generation_config.json", MAX_SMALL_BYTES);
+  const generation = bytes ? parseAs(endSchema, bytes, `${folder.name}/generation_config.json`) : {};
+  const ends = generation.eos_token_id ?? endSchema.safeParse(json).data?.eos_token_id ?? special.eos;
+  return new Set([ends ?? []].flat());
 }

@@ -1,72 +1,70 @@
 import { setImmediate } from "node:timers/promises";
-import type { Tensor1D } from "@tensorflow/tfjs";
-import { CorruptData, InvalidInput } from "../protocol/errors.ts";
-import type { Backend } from "./backend/load.ts";
-import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
-import { gpt2Logits } from "./models/gpt2.ts";
-import type { Tensors } from "./models/model.ts";
-import { type Kit, kitOf } from "./models/ops.ts";
-import { uniform } from "./random/streams.ts";
+import type { Tensor } from "@tensorflow/tfjs";
+import { InvalidInput } from "../protocol/errors.ts";
+import { type Cache, disposeCache, joinCaches, selectSequences } from "./inference/cache.ts";
+import { type Decoder, decoderOf, paddingMask, prefill } from "./inference/decoder.ts";
+import type { LanguageModel } from "./inference/language-model.ts";
+import { type Sampling, sampleToken } from "./inference/sampling.ts";
+import { TextStream } from "./inference/text-stream.ts";
 
-export type GenerateOptions = {
-  /** A checkpoint directory. */
-  readonly directory: string;
-  readonly backend: Backend;
-  /** At least one character, all of them known to the model. */
-  readonly prompt: string;
+export type GenerateOptions = Sampling & {
+  readonly model: LanguageModel;
+  /** Each with at least one character. They are continued side by side, each as if it were alone. */
+  readonly prompts: readonly string[];
   readonly maxNewTokens: number;
-  /** Divides the logits: below 1 bolder, above 1 more varied; 0 always takes the likeliest token. */
-  readonly temperature: number;
-  /**
-   * Draws from the k likeliest tokens only.
-   * @default null: from all
-   */
-  readonly topK?: number | null;
-  /** Same seed, same text. */
-  readonly seed: number;
+  /** A text ends before the first of these that comes up in what is added. */
+  readonly stop?: readonly string[];
   readonly signal?: AbortSignal;
 };
 
+export type Generated = {
+  /** The continuation, without the prompt. */
+  readonly text: string;
+  /** How many tokens it took, one that ends the text included. */
+  readonly tokens: number;
+  /** Why it ended: `maxNewTokens`, a token that ends texts, or a stop string. */
+  readonly end: "length" | "end-of-text" | "stop";
+};
+
 /**
- * Continues a prompt, token by token. When the context is full the oldest tokens leave it.
+ * Continues prompts, token by token. The keys and values of the tokens before are kept, so a token costs one pass over
+ * itself only, until the context is full: from then on the oldest token leaves the context for each new one, all
+ * positions change, and a token costs a pass over the whole context.
  *
- * @param onText called with each new piece, and waited for
- * @returns the continuation, without the prompt
- * @throws InvalidInput for an option out of range or a prompt with unknown characters, CorruptData for a damaged
- * checkpoint, and the signal's reason when it is aborted
+ * @param onText called with each new piece of a text and its prompt's place in `prompts`, and waited for
+ * @throws InvalidInput for an option out of range, a prompt with unknown characters, or a model that can't do this
+ * @throws CorruptData when the model predicts numbers that are not finite, and the signal's reason when it is aborted
  */
 export async function generate(
   options: GenerateOptions,
-  onText: (piece: string) => void | Promise<void> = () => {},
-): Promise<string> {
+  onText: (piece: string, prompt: number) => void | Promise<void> = () => {},
+): Promise<Generated[]> {
   checkOptions(options);
-  const { backend, prompt, maxNewTokens, signal } = options;
-  const checkpoint = await loadCheckpoint(options.directory);
-  const { tokenizer } = checkpoint;
-  const tokens = tokenizer.encode(prompt);
-  const kit = kitOf(backend.tf);
-  const theta = upload(kit, checkpoint);
-  let text = "";
+  const { model, signal } = options;
+  const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
+  const reader = new Reader(model, decoderOf(model.kit, model.family.type, model.config, model.theta));
   try {
-    for (let place = 0; place < maxNewTokens; place++) {
+    for (;;) {
+      const open = texts.filter(({ end }) => end === null);
+      if (open.length === 0) break;
       await setImmediate();
       signal?.throwIfAborted();
-      const logits = nextLogits(kit, checkpoint, theta, tokens);
-      const token = sampleToken(logits, options, place);
-      tokens.push(token);
-      const piece = tokenizer.decode([token]);
-      text += piece;
-      await onText(piece);
+      const logits = reader.next(open);
+      for (const [i, text] of open.entries()) {
+        const piece = text.extend(logits[i] ?? new Float32Array());
+        if (piece !== "") await onText(piece, texts.indexOf(text));
+      }
     }
   } finally {
-    kit.tf.dispose(theta);
+    reader.close();
   }
-  return text;
+  return texts.map(({ text, added, end }) => ({ text, tokens: added, end: end ?? "length" }));
 }
 
-function checkOptions({ prompt, maxNewTokens, temperature, topK }: GenerateOptions): void {
+function checkOptions(options: GenerateOptions): void {
+  const { prompts, maxNewTokens, temperature, topK, topP = 1, repetitionPenalty = 1 } = options;
   const problems: string[] = [];
-  if (prompt === "") problems.push("prompt must have at least one character");
+  if (prompts.length === 0 || prompts.includes("")) problems.push("prompt must have at least one character");
   if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
     problems.push(`maxNewTokens must be a whole number of at least 1, got ${maxNewTokens}`);
   }
@@ -76,53 +74,169 @@ function checkOptions({ prompt, maxNewTokens, temperature, topK }: GenerateOptio
   if (topK != null && (!Number.isSafeInteger(topK) || topK < 1)) {
     problems.push(`topK must be a whole number of at least 1, got ${topK}`);
   }
+  if (!(topP > 0 && topP <= 1)) problems.push(`topP must be above 0 and at most 1, got ${topP}`);
+  if (!(repetitionPenalty > 0 && repetitionPenalty < Infinity)) {
+    problems.push(`repetitionPenalty must be above 0, got ${repetitionPenalty}`);
+  }
   if (problems.length > 0) throw new InvalidInput(problems);
 }
 
-function upload({ tf }: Kit, { parameters }: Checkpoint): Tensors {
-  return Object.fromEntries(
-    parameters.map(({ name, shape, values }) => [name, tf.tensor(values, [...shape])]),
-  );
-}
+/** One prompt and what is added to it. */
+class Text {
+  readonly tokens: number[];
+  end: Generated["end"] | null = null;
+  text = "";
+  readonly #model: LanguageModel;
+  readonly #options: GenerateOptions;
+  readonly #stream: TextStream;
+  readonly #promptTokens: number;
 
-/** The logits of the token that follows `tokens`, as many of which as the context holds. */
-function nextLogits(
-  kit: Kit,
-  { model }: Checkpoint,
-  theta: Tensors,
-  tokens: readonly number[],
-): Float32Array {
-  const { tf } = kit;
-  const window = tokens.slice(-model.context);
-  return tf.tidy(() => {
-    const ids: Tensor1D = tf.tensor1d(window, "int32");
-    const logits = gpt2Logits(kit, model, theta, { ids, sequences: 1, length: window.length });
-    return tf.slice(logits, [window.length - 1, 0]).dataSync<"float32">();
-  });
-}
-
-/** Draws a token by its probability. `place` numbers the draws of one text. */
-export function sampleToken(
-  logits: Float32Array,
-  { temperature, topK, seed }: Pick<GenerateOptions, "temperature" | "topK" | "seed">,
-  place: number,
-): number {
-  const ranked = [...logits].map((logit, token) => ({ logit, token })).sort((a, b) => b.logit - a.logit);
-  const [best] = ranked;
-  if (!best || !logits.every(Number.isFinite)) {
-    throw new CorruptData(
-      "the model predicts numbers that are not finite: its parameters are damaged or diverged",
-    );
+  constructor(model: LanguageModel, prompt: string, options: GenerateOptions) {
+    const { tokenizer } = model;
+    this.#model = model;
+    this.#options = options;
+    this.tokens = tokenizer.encode(prompt, { special: true });
+    if (this.tokens.length === 0) throw new InvalidInput("prompt must have at least one token");
+    this.#promptTokens = this.tokens.length;
+    // A model may have more rows than its tokenizer has tokens.
+    const decode = (ids: readonly number[]) =>
+      tokenizer.decode(
+        ids.filter((id) => id < tokenizer.vocabulary),
+        { skipSpecial: true },
+      );
+    this.#stream = new TextStream(decode, options.stop, this.tokens);
   }
-  if (temperature === 0) return best.token;
-  const kept = ranked.slice(0, topK ?? ranked.length);
-  const weights = kept.map(({ logit }) => Math.exp((logit - best.logit) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  let left = uniform({ seed, purpose: "sample", indices: [place] }) * total;
-  const chosen = kept.find((_, i) => {
-    left -= weights[i] ?? 0;
-    return left < 0;
-  });
-  // Rounding may leave a crumb past the last token.
-  return (chosen ?? best).token;
+
+  get added(): number {
+    return this.tokens.length - this.#promptTokens;
+  }
+
+  /** Chooses the next token; returns the text that is certain with it. */
+  extend(logits: Float32Array): string {
+    const token = sampleToken(logits, this.#options, this.added, this.tokens);
+    this.tokens.push(token);
+    const piece = this.#accept(token);
+    this.text += piece;
+    return piece;
+  }
+
+  #accept(token: number): string {
+    if (this.#model.ends.has(token)) {
+      this.end = "end-of-text";
+      return this.#stream.end();
+    }
+    let piece = this.#stream.push(token);
+    if (!this.#stream.stopped && this.added === this.#options.maxNewTokens) {
+      this.end = "length";
+      piece += this.#stream.end();
+    }
+    if (this.#stream.stopped) this.end = "stop";
+    return piece;
+  }
+}
+
+/** What a text's tokens are read with; keeps the cache of those texts that the context still holds whole. */
+class Reader {
+  readonly #model: LanguageModel;
+  readonly #decoder: Decoder;
+  #cache: Cache | null = null;
+  /** The texts in the cache, one a row. */
+  #rows: readonly Text[] = [];
+
+  constructor(model: LanguageModel, decoder: Decoder) {
+    this.#model = model;
+    this.#decoder = decoder;
+  }
+
+  /** The logits of what follows each text. The same texts come each time, in the same order, but for those that ended. */
+  next(texts: readonly Text[]): Float32Array[] {
+    const { context } = this.#model.config;
+    const whole = texts.filter(({ tokens }) => tokens.length <= context);
+    const cached = new Map<Text, Float32Array>();
+    for (const [i, logits] of this.#read(whole).entries()) {
+      const text = whole[i];
+      if (text) cached.set(text, logits);
+    }
+    return texts.map((text) => cached.get(text) ?? this.#window(text.tokens.slice(-context)));
+  }
+
+  close(): void {
+    this.#replace(null, []);
+  }
+
+  #read(texts: readonly Text[]): Float32Array[] {
+    if (texts.length === 0) {
+      this.#replace(null, []);
+      return [];
+    }
+    if (!this.#cache) return this.#start(texts);
+    if (texts.length < this.#rows.length) {
+      const kept = texts.map((text) => this.#rows.indexOf(text));
+      this.#replace(selectSequences(this.#model.kit, this.#cache, kept), texts);
+    }
+    return this.#step(this.#cache);
+  }
+
+  #start(texts: readonly Text[]): Float32Array[] {
+    const { kit } = this.#model;
+    const read = texts.map(({ tokens }) => {
+      const { logits, cache } = prefill(kit, this.#decoder, tokens);
+      return { logits: take(logits), cache };
+    });
+    const [only] = read;
+    if (only && read.length === 1) this.#replace(only.cache, texts);
+    else {
+      const caches = read.map(({ cache }) => cache);
+      this.#replace(joinCaches(kit, caches), texts);
+      for (const cache of caches) disposeCache(kit, cache);
+    }
+    return read.map(({ logits }) => logits);
+  }
+
+  #step(cache: Cache): Float32Array[] {
+    const { kit } = this.#model;
+    const { tf } = kit;
+    const lengths = this.#rows.map(({ tokens }) => tokens.length);
+    const { logits, cache: next } = tf.tidy(() =>
+      this.#decoder.step({
+        sequences: this.#rows.length,
+        length: 1,
+        ids: tf.tensor1d(
+          this.#rows.map(({ tokens }) => tokens.at(-1) ?? 0),
+          "int32",
+        ),
+        positions: lengths.map((length) => length - 1),
+        cache,
+        mask: paddingMask(
+          kit,
+          lengths.map((length) => cache.length + 1 - length),
+          cache.length + 1,
+        ),
+      }),
+    );
+    this.#replace(next, this.#rows);
+    const all = take(logits);
+    const size = all.length / this.#rows.length;
+    return this.#rows.map((_, row) => all.slice(row * size, (row + 1) * size));
+  }
+
+  /** Reads a full context anew: every token has moved. */
+  #window(tokens: readonly number[]): Float32Array {
+    const { logits, cache } = prefill(this.#model.kit, this.#decoder, tokens);
+    disposeCache(this.#model.kit, cache);
+    return take(logits);
+  }
+
+  #replace(cache: Cache | null, rows: readonly Text[]): void {
+    if (this.#cache) disposeCache(this.#model.kit, this.#cache);
+    this.#cache = cache;
+    this.#rows = rows;
+  }
+}
+
+/** A tensor's values; disposes it. */
+function take(tensor: Tensor): Float32Array {
+  const values = tensor.dataSync<"float32">();
+  tensor.dispose();
+  return values;
 }

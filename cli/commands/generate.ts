@@ -1,66 +1,77 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { InvalidInput } from "../../protocol/errors.ts";
-import { loadBackend } from "../../worker/backend/load.ts";
-import { generate as sample } from "../../worker/generate.ts";
+import { generate as continuePrompts, type Generated } from "../../worker/generate.ts";
 import { codeOfSignal, exitCodes } from "../exit.ts";
 import { listenForInterruption } from "../interruption.ts";
-import { writeModel } from "../model-directory.ts";
-import { dataDirectory } from "../paths.ts";
-import { openExisting } from "../target.ts";
+import { type SourceFlags, withModel } from "../model-source.ts";
+import { readerGone } from "../reader-gone.ts";
 
-export type GenerateFlags = {
-  readonly prompt: string;
+export type GenerateFlags = SourceFlags & {
+  readonly prompt: readonly string[];
   readonly maxNewTokens: number;
   readonly temperature: number;
   readonly topK?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly repetitionPenalty?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
   readonly seed?: number | undefined;
+  readonly json?: boolean | undefined;
 };
 
-/** `ps-submit generate JOB`: text from the latest version, printed as it comes; the job may still run. */
-export async function generate(job: string, flags: GenerateFlags): Promise<number> {
-  const directory = await mkdtemp(join(tmpdir(), "ps-generate-"));
+/** `ps-submit generate JOB_OR_DIRECTORY`: text, printed as it comes; a job may still run. */
+export async function generate(source: string, flags: GenerateFlags): Promise<number> {
   const interruption = listenForInterruption();
+  const signal = AbortSignal.any([interruption.first, readerGone()]);
+  const printer = new Printer(flags.prompt, flags.json === true);
   try {
-    const wanted = await fetchModel(job, directory);
-    const backend = await loadBackend(wanted);
-    if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
-    const { prompt, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
-    // Not before the first piece: a prompt that is refused is not printed.
-    let unsaid = prompt;
-    await sample(
-      { directory, backend, prompt, maxNewTokens, temperature, topK, seed, signal: interruption.first },
-      (text) => {
-        process.stdout.write(unsaid + text);
-        unsaid = "";
-      },
-    );
-    process.stdout.write("\n");
+    await withModel(source, flags, async ({ model }) => {
+      const { prompt: prompts, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
+      const { topP = 1, repetitionPenalty = 1, stop = [] } = flags;
+      const sampling = { temperature, topK, topP, repetitionPenalty, seed };
+      const options = { model, prompts, maxNewTokens, stop, signal, ...sampling };
+      const texts = await continuePrompts(options, (piece, prompt) => printer.add(piece, prompt));
+      printer.end(texts);
+    });
     return exitCodes.succeeded;
   } catch (error) {
-    const signal = interruption.received();
-    if (signal === null) throw error;
+    if (readerGone().aborted) return exitCodes.succeeded;
+    const received = interruption.received();
+    if (received === null) throw error;
     process.stdout.write("\n");
-    return codeOfSignal(signal);
+    return codeOfSignal(received);
   } finally {
     interruption.close();
-    await rm(directory, { recursive: true, force: true });
   }
 }
 
-/** Puts the latest version into a folder; returns the backend to run it on. */
-async function fetchModel(job: string, directory: string): Promise<"auto" | "wasm"> {
-  const target = await openExisting(dataDirectory());
-  try {
-    const { spec } = await target.cloud.jobs.record(job);
-    if (spec.model.type !== "gpt2") {
-      throw new InvalidInput(`${job} is a ${spec.model.type} model; only a gpt2 model generates text`);
+/** The first text is printed as it comes; the others, which grow beside it, when it has ended. */
+class Printer {
+  readonly #prompts: readonly string[];
+  readonly #json: boolean;
+  #unsaid: string | undefined;
+
+  constructor(prompts: readonly string[], json: boolean) {
+    this.#prompts = prompts;
+    this.#json = json;
+    // Not before the first piece: a prompt that is refused is not printed.
+    this.#unsaid = prompts[0];
+  }
+
+  add(piece: string, prompt: number): void {
+    if (this.#json || prompt !== 0) return;
+    process.stdout.write((this.#unsaid ?? "") + piece);
+    this.#unsaid = undefined;
+  }
+
+  end(texts: readonly Generated[]): void {
+    if (this.#json) {
+      for (const [i, text] of texts.entries()) {
+        process.stdout.write(`${JSON.stringify({ prompt: this.#prompts[i], ...text })}\n`);
+      }
+      return;
     }
-    await writeModel(target.cloud, job, directory);
-    return spec.backend === "wasm" ? "wasm" : "auto";
-  } finally {
-    target.close();
+    process.stdout.write(`${this.#unsaid ?? ""}\n`);
+    for (const [i, { text }] of texts.entries()) {
+      if (i > 0) process.stdout.write(`---\n${this.#prompts[i]}${text}\n`);
+    }
   }
 }
 

@@ -4,81 +4,107 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { loadBackend } from "../../worker/backend/load.ts";
-import { type GenerateOptions, generate, sampleToken } from "../../worker/generate.ts";
+import { type GenerateOptions, generate } from "../../worker/generate.ts";
+import { loadLanguageModel } from "../../worker/inference/language-model.ts";
 import { TEXT, writeCheckpoint } from "./support.ts";
 
 const backend = await loadBackend("auto", { threads: 1 });
 const directory = mkdtempSync(join(tmpdir(), "ps-generate-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
-writeCheckpoint(directory, TEXT);
+await writeCheckpoint(directory, TEXT);
+const model = await loadLanguageModel(directory, backend);
 
 const options = (changes: Partial<GenerateOptions> = {}): GenerateOptions => ({
-  directory,
-  backend,
-  prompt: "Phil",
+  model,
+  prompts: ["Phil"],
   maxNewTokens: 20,
   temperature: 1,
   seed: 1,
   ...changes,
 });
 
+const textOf = async (changes: Partial<GenerateOptions> = {}) => (await generate(options(changes)))[0]?.text;
+
 test("generation goes on past the context, streams every piece in order and leaves no tensor behind", async () => {
   const before = backend.tf.memory().numTensors;
   const pieces: string[] = [];
-  const text = await generate(options(), async (piece) => {
+  const [generated] = await generate(options(), async (piece) => {
     await Promise.resolve();
     pieces.push(piece);
   });
+  const text = generated?.text ?? "";
   assert.equal([...text].length, 20);
   assert.equal(pieces.length, 20);
   assert.equal(pieces.join(""), text);
+  assert.deepEqual({ ...generated, text: "" }, { text: "", tokens: 20, end: "length" });
   assert.ok([...text].every((character) => TEXT.includes(character)));
   assert.equal(backend.tf.memory().numTensors, before);
 });
 
-test("the same seed gives the same text and another seed another", async () => {
-  const text = await generate(options());
-  assert.equal(await generate(options()), text);
-  assert.notEqual(await generate(options({ seed: 2 })), text);
+test("memory does not grow with the tokens", async () => {
+  const counts: number[] = [];
+  await generate(options({ prompts: ["P"], maxNewTokens: 7 }), () => {
+    counts.push(backend.tf.memory().numTensors);
+  });
+  assert.equal(counts.length, 7);
+  assert.deepEqual(new Set(counts).size, 1, `tensors after each token: ${counts}`);
 });
 
-test("temperature 0 takes the likeliest token whatever the seed, as does top-k 1", async () => {
-  const greedy = await generate(options({ temperature: 0 }));
-  assert.equal(await generate(options({ temperature: 0, seed: 9 })), greedy);
-  assert.equal(await generate(options({ topK: 1, seed: 5 })), greedy);
-  assert.notEqual(await generate(options()), greedy);
+test("the same seed gives the same text and another seed another", async () => {
+  const text = await textOf();
+  assert.equal(await textOf(), text);
+  assert.notEqual(await textOf({ seed: 2 }), text);
+});
+
+test("temperature 0 takes the likeliest token whatever the seed, as do top-k 1 and a tiny top-p", async () => {
+  const greedy = await textOf({ temperature: 0 });
+  assert.equal(await textOf({ temperature: 0, seed: 9 }), greedy);
+  assert.equal(await textOf({ topK: 1, seed: 5 }), greedy);
+  assert.equal(await textOf({ topP: 1e-9, seed: 5 }), greedy);
+  assert.notEqual(await textOf(), greedy);
 });
 
 test("only the last tokens that fit the context count", async () => {
   const [long, short, other] = [
-    await generate(options({ prompt: "truth. Philosop" })),
-    await generate(options({ prompt: "Philosop" })),
-    await generate(options({ prompt: "Philosoh" })),
+    await textOf({ prompts: ["truth. Philosop"], temperature: 0.1 }),
+    await textOf({ prompts: ["Philosop"], temperature: 0.1 }),
+    await textOf({ prompts: ["Philosoh"], temperature: 0.1 }),
   ];
   assert.equal(long, short);
   assert.notEqual(other, short);
 });
 
-test("tokens are drawn by their probability at the temperature, among the k likeliest", () => {
-  const logits = Float32Array.from([Math.log(1), Math.log(6), Math.log(3)]);
-  const shares = (temperature: number, topK: number | null = null) => {
-    const counts = [0, 0, 0];
-    for (let place = 0; place < 10_000; place++) {
-      const token = sampleToken(logits, { temperature, topK, seed: 4 }, place);
-      counts[token] = (counts[token] ?? Number.NaN) + 1 / 10_000;
-    }
-    return counts;
-  };
-  const near = (actual: number[], expected: number[]) => {
-    for (const [i, share] of expected.entries()) {
-      assert.ok(Math.abs((actual[i] ?? Number.NaN) - share) < 0.02, `${actual} is not ${expected}`);
-    }
-  };
-  near(shares(1), [0.1, 0.6, 0.3]);
-  near(shares(0.5), [1 / 46, 36 / 46, 9 / 46]);
-  near(shares(1, 2), [0, 2 / 3, 1 / 3]);
-  near(shares(1e-9), [0, 1, 0]);
-  near(shares(1, 100), [0.1, 0.6, 0.3]);
+test("several prompts give what each gives alone, however long they are and whenever they end", async () => {
+  const prompts = ["Phil", "truth is the science", "À", "世界! 🙂", "Phil"];
+  for (const changes of [{ temperature: 0 }, { temperature: 1, seed: 3, stop: ["i", "h"] }]) {
+    const before = backend.tf.memory().numTensors;
+    const together = await generate(options({ prompts, ...changes }));
+    const alone = [];
+    for (const prompt of prompts) alone.push(...(await generate(options({ prompts: [prompt], ...changes }))));
+    assert.deepEqual(together, alone);
+    assert.equal(backend.tf.memory().numTensors, before);
+  }
+});
+
+test("a text ends before a stop string, which is never shown in part", async () => {
+  const whole = (await textOf({ maxNewTokens: 30 })) ?? "";
+  const stop = whole.slice(10, 13);
+  const pieces: string[] = [];
+  const [stopped] = await generate(options({ maxNewTokens: 30, stop: ["never there", stop] }), (piece) => {
+    pieces.push(piece);
+  });
+  assert.equal(stopped?.text, whole.slice(0, whole.indexOf(stop)));
+  assert.equal(stopped?.end, "stop");
+  assert.equal(pieces.join(""), stopped?.text);
+});
+
+test("a token that ends texts ends this one, and is not part of it", async () => {
+  const whole = (await textOf()) ?? "";
+  const end = [...whole][5] ?? "";
+  const ends = new Set(model.tokenizer.encode(end));
+  const [generated] = await generate(options({ model: { ...model, ends } }));
+  const text = whole.slice(0, whole.indexOf(end));
+  assert.deepEqual(generated, { text, tokens: [...text].length + 1, end: "end-of-text" });
 });
 
 test("generation stops between two tokens when its signal is aborted", async () => {
@@ -94,7 +120,7 @@ test("generation stops between two tokens when its signal is aborted", async () 
 });
 
 test("options out of range are refused together, and unknown characters are named", async () => {
-  const wrong = { prompt: "", maxNewTokens: 0, temperature: -1, topK: 0.5 };
+  const wrong = { prompts: [""], maxNewTokens: 0, temperature: -1, topK: 0.5, topP: 0, repetitionPenalty: 0 };
   await assert.rejects(generate(options(wrong)), {
     name: "InvalidInput",
     problems: [
@@ -102,22 +128,23 @@ test("options out of range are refused together, and unknown characters are name
       "maxNewTokens must be a whole number of at least 1, got 0",
       "temperature must be at least 0, got -1",
       "topK must be a whole number of at least 1, got 0.5",
+      "topP must be above 0 and at most 1, got 0",
+      "repetitionPenalty must be above 0, got 0",
     ],
   });
-  await assert.rejects(generate(options({ prompt: "Phil~" })), {
+  await assert.rejects(generate(options({ prompts: ["Phil~"] })), {
     message: /does not know the character "~" \(U\+007E\)/,
   });
 });
 
 test("a model whose numbers are not finite is an error, not a text", async () => {
   const broken = mkdtempSync(join(directory, "broken-"));
-  writeCheckpoint(broken, TEXT);
+  await writeCheckpoint(broken, TEXT);
   const path = join(broken, "model.safetensors");
   const file = readFileSync(path);
   file.fill(0xff, file.length - 4 * 38 * 12);
   writeFileSync(path, file);
-  await assert.rejects(generate(options({ directory: broken })), {
-    name: "CorruptData",
-    message: /not finite/,
-  });
+  const damaged = await loadLanguageModel(broken, backend);
+  await assert.rejects(generate(options({ model: damaged })), { name: "CorruptData", message: /not finite/ });
+  damaged.dispose();
 });

@@ -1,0 +1,77 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InvalidInput } from "../protocol/errors.ts";
+import { type Backend, loadBackend } from "../worker/backend/load.ts";
+import { type LanguageModel, loadLanguageModel } from "../worker/inference/language-model.ts";
+import { writeModel } from "./model-directory.ts";
+import { dataDirectory } from "./paths.ts";
+import { openExisting } from "./target.ts";
+
+export type SourceFlags = { readonly version?: number | undefined };
+
+export type OpenModel = { readonly model: LanguageModel; readonly backend: Backend };
+
+/**
+ * Loads what `generate`, `fill-mask` and `evaluate` work on, and calls `use` with it.
+ *
+ * @param source a directory with a config.json, else a job: its latest version, or the one that the flags name
+ */
+export async function withModel<T>(
+  source: string,
+  flags: SourceFlags,
+  use: (open: OpenModel) => Promise<T>,
+): Promise<T> {
+  if (isModelDirectory(source)) {
+    if (flags.version !== undefined) {
+      throw new InvalidInput(`${source} is a directory, which has no versions; --version goes with a job`);
+    }
+    return load(source, "auto", use);
+  }
+  const directory = await mkdtemp(join(tmpdir(), "ps-model-"));
+  try {
+    return await load(directory, await fetchModel(source, directory, flags.version), use);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const isModelDirectory = (source: string): boolean => existsSync(join(source, "config.json"));
+
+async function load<T>(
+  directory: string,
+  wanted: "auto" | "wasm",
+  use: (open: OpenModel) => Promise<T>,
+): Promise<T> {
+  const backend = await loadBackend(wanted);
+  if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
+  const model = await loadLanguageModel(directory, backend);
+  try {
+    return await use({ model, backend });
+  } finally {
+    model.dispose();
+  }
+}
+
+/** Puts a version of a job into a folder; returns the backend to run it on. */
+async function fetchModel(
+  job: string,
+  directory: string,
+  version: number | undefined,
+): Promise<"auto" | "wasm"> {
+  if (/[/\\]/.test(job)) {
+    throw new InvalidInput(`${job} has no config.json; give a model's directory, or the name of a job`);
+  }
+  const target = await openExisting(dataDirectory());
+  try {
+    const { spec } = await target.cloud.jobs.record(job);
+    if (spec.model.type === "linear") {
+      throw new InvalidInput(`${job} is a linear model, which has no text; this takes a language model`);
+    }
+    await writeModel(target.cloud, job, directory, version);
+    return spec.backend === "wasm" ? "wasm" : "auto";
+  } finally {
+    target.close();
+  }
+}
