@@ -76,7 +76,8 @@ export function sampleValues({ name, shape, init }: ModelParameter): Float32Arra
   return init.type === "ones" ? values.map((value) => value + 1) : values;
 }
 
-function writeModel(directory: string, family: Family, config: ModelConfig): void {
+/** Writes a model with random parameters as a checkpoint without a tokenizer. */
+export function writeModel(directory: string, family: Family, config: ModelConfig): void {
   const parameters = family.parameters(config);
   const { tensors } = planLayout(parameters, 1, 1);
   const values = new Map(parameters.map((parameter) => [parameter.name, sampleValues(parameter)]));
