@@ -1,0 +1,3 @@
+import { testDecoders } from "./decoder-cases.ts";
+
+await testDecoders("wasm");
