@@ -20,6 +20,7 @@ const gpt2 = z.strictObject({
   heads: count.describe("Attention heads per block (n_head); must divide width"),
   width: count.describe("Embedding width (n_embd)"),
   context: count.describe("Longest sequence in tokens (n_positions)"),
+  dropout,
 });
 
 /** LLaMA's rule for its gated layer: as many parameters as a layer of 4 times the width without a gate. */

@@ -21,30 +21,53 @@ export function causalMask({ tf }: Kit, length: number): Tensor {
   return tf.tensor(mask, [length, length]);
 }
 
+/** Leaves out some of the weights, [B, H, T, T]. */
+export type DropWeights = (weights: Tensor) => Tensor;
+
+export const keepWeights: DropWeights = (weights) => weights;
+
 /** @param mask of `causalMask` */
-export function attention(kit: Kit, qkv: Tensor, mask: Tensor, shape: Heads): Attention {
+export function attention(
+  kit: Kit,
+  qkv: Tensor,
+  mask: Tensor,
+  shape: Heads,
+  drop: DropWeights = keepWeights,
+): Attention {
   const { tf } = kit;
   return tf.tidy(() => {
     const [q, k, v] = splitHeads(kit, qkv, shape);
     const scores = tf.mul(timesTransposed(kit, q, k), scaleOf(q));
     const weights = tf.softmax(tf.add(scores, mask));
-    const y = tf.transpose(tf.matMul(weights, v), [0, 2, 1, 3]);
+    const y = tf.transpose(tf.matMul(drop(weights), v), [0, 2, 1, 3]);
     return { y: tf.reshape(y, [shape.sequences * shape.length, -1]), weights };
   });
 }
 
-/** The gradient for the joint queries, keys and values. */
-export function attentionBackward(kit: Kit, dy: Tensor, qkv: Tensor, weights: Tensor, shape: Heads): Tensor {
+/**
+ * The gradient for the joint queries, keys and values.
+ *
+ * @param drop the same as in the forward pass
+ */
+export function attentionBackward(
+  kit: Kit,
+  dy: Tensor,
+  qkv: Tensor,
+  weights: Tensor,
+  shape: Heads,
+  drop: DropWeights = keepWeights,
+): Tensor {
   const { tf } = kit;
   const { sequences, length, heads } = shape;
   return tf.tidy(() => {
     const [q, k, v] = splitHeads(kit, qkv, shape);
     const d = tf.transpose(tf.reshape(dy, [sequences, length, heads, -1]), [0, 2, 1, 3]);
-    const weighted = tf.mul(timesTransposed(kit, d, v), weights);
+    const kept = drop(weights);
+    const weighted = tf.mul(timesTransposed(kit, d, v), kept);
     // The softmax's gradient: a score also lowers the weights of all others in its row.
     const shared = tf.mul(weights, tf.sum(weighted, -1, true));
     const dScores = tf.mul(tf.sub(weighted, shared), scaleOf(q));
-    const parts = [tf.matMul(dScores, k), transposedTimes(kit, dScores, q), transposedTimes(kit, weights, d)];
+    const parts = [tf.matMul(dScores, k), transposedTimes(kit, dScores, q), transposedTimes(kit, kept, d)];
     return tf.reshape(tf.transpose(tf.stack(parts), [1, 3, 0, 2, 4]), [sequences * length, -1]);
   });
 }

@@ -27,6 +27,7 @@ const configSchema = z.object({
 
 export const bertFamily: Family<Bert> = {
   type: "bert",
+  masked: true,
 
   configOf(spec, vocabulary) {
     if (spec.type !== "bert") return wrongModel("bert", spec);

@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { attention, attentionBackward, type Heads } from "./attention.ts";
+import { type Dropout, type DropoutPlaces, drop as dropAt } from "./dropout.ts";
 import { type Tensors, tensorOf } from "./model.ts";
 import * as ops from "./ops.ts";
 
@@ -11,7 +12,29 @@ import * as ops from "./ops.ts";
 export type BlockShape = Heads & { readonly epsilon: number };
 
 /** Where a block's parameters are: `prefix` begins their names, as `transformer.h.0`. */
-export type BlockPlace = { readonly kit: ops.Kit; readonly theta: Tensors; readonly prefix: string };
+export type BlockPlace = {
+  readonly kit: ops.Kit;
+  readonly theta: Tensors;
+  readonly prefix: string;
+  readonly dropout: Dropout | undefined;
+};
+
+/** The places of dropout in a block. */
+export const blockDropout = (
+  prefix: string,
+  { sequences, length, heads }: Heads,
+  width: number,
+): DropoutPlaces => ({
+  [`${prefix}.weights`]: [sequences, heads, length, length],
+  [`${prefix}.attention`]: [sequences * length, width],
+  [`${prefix}.mlp`]: [sequences * length, width],
+});
+
+const drop = (
+  { kit, prefix, dropout }: BlockPlace,
+  name: "weights" | "attention" | "mlp",
+  x: Tensor,
+): Tensor => dropAt(kit, x, `${prefix}.${name}`, dropout);
 
 type Normalized = { normalized: Tensor; inverse: Tensor };
 type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor; weights: Tensor };
@@ -42,8 +65,8 @@ function attentionLayer(place: BlockPlace, x: Tensor, mask: Tensor, shape: Block
   return kit.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "ln_1", x, shape.epsilon);
     const qkv = project(place, "attn.c_attn", input);
-    const { y: attended, weights } = attention(kit, qkv, mask, shape);
-    const y = kit.tf.add(x, project(place, "attn.c_proj", attended));
+    const { y: attended, weights } = attention(kit, qkv, mask, shape, (w) => drop(place, "weights", w));
+    const y = kit.tf.add(x, drop(place, "attention", project(place, "attn.c_proj", attended)));
     return { y, saved: { norm, qkv, attended, weights } };
   });
 }
@@ -56,8 +79,10 @@ function attentionLayerBackward(
 ): Backward {
   const { kit } = place;
   return kit.tf.tidy(() => {
-    const output = projectBackward(place, "attn.c_proj", dy, saved.attended);
-    const dQkv = attentionBackward(kit, output.dx, saved.qkv, saved.weights, shape);
+    const output = projectBackward(place, "attn.c_proj", drop(place, "attention", dy), saved.attended);
+    const dQkv = attentionBackward(kit, output.dx, saved.qkv, saved.weights, shape, (w) =>
+      drop(place, "weights", w),
+    );
     const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
     const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
     const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };
@@ -70,7 +95,7 @@ function mlpLayer(place: BlockPlace, x: Tensor, epsilon: number) {
   return kit.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "ln_2", x, epsilon);
     const hidden = project(place, "mlp.c_fc", input);
-    const y = kit.tf.add(x, project(place, "mlp.c_proj", ops.gelu(kit, hidden)));
+    const y = kit.tf.add(x, drop(place, "mlp", project(place, "mlp.c_proj", ops.gelu(kit, hidden))));
     return { y, saved: { norm, hidden } };
   });
 }
@@ -78,7 +103,7 @@ function mlpLayer(place: BlockPlace, x: Tensor, epsilon: number) {
 function mlpLayerBackward(place: BlockPlace, dy: Tensor, saved: SavedMlp): Backward {
   const { kit } = place;
   return kit.tf.tidy(() => {
-    const output = projectBackward(place, "mlp.c_proj", dy, ops.gelu(kit, saved.hidden));
+    const output = projectBackward(place, "mlp.c_proj", drop(place, "mlp", dy), ops.gelu(kit, saved.hidden));
     const dHidden = ops.geluBackward(kit, output.dx, saved.hidden);
     const input = projectBackward(place, "mlp.c_fc", dHidden, normalizedOutput(place, "ln_2", saved.norm));
     const norm = normalizeBackward(place, "ln_2", input.dx, saved.norm);

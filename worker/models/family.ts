@@ -22,6 +22,8 @@ export type ModelConfig = {
 export type Family<Config extends ModelConfig = ModelConfig> = {
   /** As `model.type` of a job and `model_type` of a Hugging Face config have it. */
   readonly type: string;
+  /** Reads both ways and learns by predicting hidden tokens; false: learns by predicting the next one. */
+  readonly masked: boolean;
   /** The config of a job's model over a vocabulary of so many tokens. */
   configOf(spec: ModelSpec, vocabulary: number): Config;
   /** Names, shapes and initial distributions, as transformers has them. */

@@ -5,6 +5,7 @@ import { jsonText, size, wrongModel } from "./config.ts";
 import type { Family } from "./family.ts";
 import {
   type Gpt2,
+  gpt2Dropout,
   gpt2Logits,
   gpt2Loss,
   gpt2LossAndGradient,
@@ -30,11 +31,12 @@ const configSchema = z.object({
 
 export const gpt2Family: Family<Gpt2> = {
   type: "gpt2",
+  masked: false,
 
   configOf(spec, vocabulary) {
     if (spec.type !== "gpt2") return wrongModel("gpt2", spec);
-    const { layers, heads, width, context } = spec;
-    return { layers, heads, width, context, vocabulary };
+    const { layers, heads, width, context, dropout } = spec;
+    return { layers, heads, width, context, vocabulary, dropout };
   },
 
   fromHuggingFace(configJson, what) {
@@ -53,14 +55,15 @@ export const gpt2Family: Family<Gpt2> = {
 
   parameters: gpt2Parameters,
   files: gpt2Files,
-  lossAndGradient: (kit, config, theta, { tokens, targets }) =>
-    gpt2LossAndGradient(kit, config, theta, tokens, targets),
+  dropout: gpt2Dropout,
+  lossAndGradient: (kit, config, theta, { tokens, targets, dropout }) =>
+    gpt2LossAndGradient(kit, config, theta, tokens, targets, dropout),
   loss: (kit, config, theta, { tokens, targets }) => gpt2Loss(kit, config, theta, tokens, targets),
   logits: gpt2Logits,
 };
 
 /** `config.json` and `generation_config.json` of a checkpoint. The char tokenizer has no special tokens. */
-function gpt2Files({ layers, heads, width, context, vocabulary }: Gpt2): Record<string, string> {
+function gpt2Files({ layers, heads, width, context, vocabulary, dropout = 0 }: Gpt2): Record<string, string> {
   const config = {
     architectures: ["GPT2LMHeadModel"],
     model_type: "gpt2",
@@ -73,9 +76,9 @@ function gpt2Files({ layers, heads, width, context, vocabulary }: Gpt2): Record<
     activation_function: "gelu_new",
     layer_norm_epsilon: LAYER_NORM_EPSILON,
     initializer_range: 0.02,
-    resid_pdrop: 0,
-    embd_pdrop: 0,
-    attn_pdrop: 0,
+    resid_pdrop: dropout,
+    embd_pdrop: dropout,
+    attn_pdrop: dropout,
     scale_attn_weights: true,
     tie_word_embeddings: true,
     bos_token_id: null,

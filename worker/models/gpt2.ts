@@ -1,7 +1,15 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { causalMask } from "./attention.ts";
-import { type BlockPlace, type BlockShape, block, blockBackward, type SavedBlock } from "./block.ts";
+import {
+  type BlockPlace,
+  type BlockShape,
+  block,
+  blockBackward,
+  blockDropout,
+  type SavedBlock,
+} from "./block.ts";
+import { type Dropout, type DropoutPlaces, drop } from "./dropout.ts";
 import {
   type Init,
   type LossAndGradient,
@@ -24,12 +32,17 @@ import {
  * GPT-2 (Radford et al. 2019) as `GPT2LMHeadModel` of Hugging Face's transformers has it: the same names, layouts
  * and initial distributions. The output projection is the token embedding and is not stored twice.
  */
-export type Gpt2 = Omit<Extract<ModelSpec, { type: "gpt2" }>, "type"> & { readonly vocabulary: number };
+export type Gpt2 = Omit<Extract<ModelSpec, { type: "gpt2" }>, "type" | "dropout"> & {
+  readonly vocabulary: number;
+  /** Share of elements left out in training; left out: 0. */
+  readonly dropout?: number;
+};
 
 export const LAYER_NORM_EPSILON = 1e-5;
 const DEVIATION = 0.02;
 
 const TOKENS = "transformer.wte.weight";
+const EMBEDDINGS = "transformer.drop";
 const POSITIONS = "transformer.wpe.weight";
 const FINAL_NORM = "transformer.ln_f";
 const blockName = (layer: number): string => `transformer.h.${layer}`;
@@ -70,11 +83,24 @@ const shapeOf = ({ heads }: Gpt2, { sequences, length }: Tokens): BlockShape => 
   epsilon: LAYER_NORM_EPSILON,
 });
 
-const placeOf = (kit: Kit, theta: Tensors, layer: number): BlockPlace => ({
+const placeOf = (kit: Kit, theta: Tensors, layer: number, dropout?: Dropout): BlockPlace => ({
   kit,
   theta,
   prefix: blockName(layer),
+  dropout,
 });
+
+/** Where GPT-2 drops what, for B sequences of T tokens. */
+export function gpt2Dropout(
+  { layers, heads, width }: Gpt2,
+  sequences: number,
+  length: number,
+): DropoutPlaces {
+  const blocks = Array.from({ length: layers }, (_, layer) =>
+    blockDropout(blockName(layer), { sequences, length, heads }, width),
+  );
+  return Object.assign({ [EMBEDDINGS]: [sequences * length, width] }, ...blocks);
+}
 
 /** Token and position embeddings added, [B T, C]. */
 function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens): Tensor {
@@ -121,14 +147,17 @@ export function gpt2LossAndGradient(
   theta: Tensors,
   tokens: Tokens,
   targets: Tensor1D,
+  dropout?: Dropout,
 ): LossAndGradient {
   return kit.tf.tidy(() => {
     const shape = shapeOf(model, tokens);
-    const { x, saved } = forwardBlocks(kit, model, theta, embed(kit, theta, tokens), shape);
+    const places = Array.from({ length: model.layers }, (_, layer) => placeOf(kit, theta, layer, dropout));
+    const embedded = drop(kit, embed(kit, theta, tokens), EMBEDDINGS, dropout);
+    const { x, saved } = forwardBlocks(kit, places, embedded, shape);
     const head = headBackward(kit, theta, x, targets);
     x.dispose();
-    const blocks = backwardBlocks(kit, theta, head.dx, saved, shape);
-    const embedding = embedBackward(kit, model, blocks.dx, tokens);
+    const blocks = backwardBlocks(kit, places, head.dx, saved, shape);
+    const embedding = embedBackward(kit, model, drop(kit, blocks.dx, EMBEDDINGS, dropout), tokens);
     const dTokens = kit.tf.add(head.dTokens, embedding.dTokens);
     const own = { [TOKENS]: dTokens, [POSITIONS]: embedding.dPositions };
     return { loss: head.loss, gradient: { ...own, ...blocks.gradient, ...head.gradient } };
@@ -136,13 +165,13 @@ export function gpt2LossAndGradient(
 }
 
 /** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
-function forwardBlocks(kit: Kit, model: Gpt2, theta: Tensors, x: Tensor, shape: BlockShape) {
+function forwardBlocks(kit: Kit, places: readonly BlockPlace[], x: Tensor, shape: BlockShape) {
   const mask = causalMask(kit, shape.length);
   const saved: SavedBlock[] = [];
   let output = x;
-  for (let layer = 0; layer < model.layers; layer++) {
+  for (const place of places) {
     const input = output;
-    const result = block(placeOf(kit, theta, layer), input, mask, shape);
+    const result = block(place, input, mask, shape);
     input.dispose();
     output = result.y;
     saved.push(result.saved);
@@ -168,15 +197,17 @@ function headBackward(kit: Kit, theta: Tensors, x: Tensor, targets: Tensor1D) {
 /** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
 function backwardBlocks(
   kit: Kit,
-  theta: Tensors,
+  places: readonly BlockPlace[],
   dy: Tensor,
   saved: readonly SavedBlock[],
   shape: BlockShape,
 ) {
   let dx = dy;
   let gradient: Tensors = {};
-  for (const [layer, kept] of [...saved.entries()].toReversed()) {
-    const result = blockBackward(placeOf(kit, theta, layer), dx, kept, shape);
+  for (const [layer, place] of [...places.entries()].toReversed()) {
+    const kept = saved[layer];
+    if (!kept) throw new Error(`block ${layer} has saved nothing`);
+    const result = blockBackward(place, dx, kept, shape);
     kit.tf.dispose([dx, kept]);
     dx = result.dx;
     gradient = { ...gradient, ...result.gradient };

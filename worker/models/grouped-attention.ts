@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
+import { type DropWeights, keepWeights } from "./attention.ts";
 import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
@@ -24,11 +25,6 @@ export type GroupedAttention = {
   readonly weights: Tensor;
 };
 
-/** Leaves out some of the weights, [B, H, T, T]. */
-export type DropWeights = (weights: Tensor) => Tensor;
-
-const keepAll: DropWeights = (weights) => weights;
-
 /** [B T, H D] -> [B, H, T, D] */
 export function splitHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups, heads: number): Tensor {
   return tf.tidy(() => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]));
@@ -49,7 +45,7 @@ export function groupedAttention(
   { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
   mask: Tensor | null,
   shape: Groups,
-  drop: DropWeights = keepAll,
+  drop: DropWeights = keepWeights,
 ): GroupedAttention {
   const { tf } = kit;
   return tf.tidy(() => {
@@ -81,7 +77,7 @@ export function groupedAttentionBackward(
   dy: Tensor,
   saved: GroupedSaved,
   shape: Groups,
-  drop: DropWeights = keepAll,
+  drop: DropWeights = keepWeights,
 ) {
   const { tf } = kit;
   return tf.tidy(() => {

@@ -50,6 +50,7 @@ type Config = z.infer<typeof configSchema>;
 
 export const llamaFamily: Family<Llama> = {
   type: "llama",
+  masked: false,
 
   configOf(spec, vocabulary) {
     if (spec.type !== "llama") return wrongModel("llama", spec);
