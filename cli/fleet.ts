@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { threadEnvironment } from "../worker/backend/tensorflow.ts";
-import { logDirectory, program } from "./paths.ts";
+import { cacheOf, logDirectory, program } from "./paths.ts";
 import { type ProcessEvent, Supervised } from "./supervised.ts";
 import type { Target } from "./target.ts";
 
@@ -24,7 +24,11 @@ export class Fleet {
 
   constructor(target: Target, plan: FleetPlan, tell: (event: ProcessEvent) => void) {
     const logs = logDirectory(target.dataDir, plan.job);
-    const shared = { ...withoutAws(process.env), ...target.environment };
+    const shared = {
+      ...withoutAws(process.env),
+      ...target.environment,
+      PS_CACHE_DIR: cacheOf(target.dataDir),
+    };
     const start = (name: string, script: string, extra: Readonly<Record<string, string>>) =>
       new Supervised(
         { name, script, environment: { ...shared, ...extra }, log: join(logs, `${name}.log`) },

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { type JobSpec, jobName, parseJob } from "../protocol/job.ts";
+import { isPattern } from "../worker/data/sources.ts";
 import { applyOverrides } from "./overrides.ts";
 
 /** A job file, read and validated. */
@@ -9,7 +10,15 @@ export type Draft = {
   readonly spec: JobSpec;
   /** The file of `data.path`; null for generated data. */
   readonly textFile: string | null;
+  /** Relative paths of the job start here. */
+  readonly folder: string;
 };
+
+/** The tokenizer that a job names, its path made whole. */
+export function tokenizerOf({ spec: { tokenizer }, folder }: Draft): JobSpec["tokenizer"] {
+  if (typeof tokenizer === "string" || !("file" in tokenizer)) return tokenizer;
+  return { file: resolve(folder, tokenizer.file) };
+}
 
 /**
  * Reads a job file and applies `--set`.
@@ -20,7 +29,8 @@ export function readJobFile(file: string, assignments: readonly string[]): Draft
   const written = parseJson(file, readText(file));
   const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
   const spec = validate(named, file, written.name === undefined);
-  return { spec, textFile: spec.data.type === "text" ? resolve(dirname(file), spec.data.path) : null };
+  const folder = dirname(file);
+  return { spec, textFile: spec.data.type === "text" ? resolve(folder, spec.data.path) : null, folder };
 }
 
 function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {
@@ -41,14 +51,13 @@ function validate(job: Record<string, unknown>, file: string, nameIsFiles: boole
   throw new InvalidInput(missing);
 }
 
-/** The problem of a `data.path` that names no file, whatever else is wrong. */
+/** The problem of a `data.path` that names no text, whatever else is wrong. */
 function missingData(job: Record<string, unknown>, file: string): string | null {
   const path = (job.data as { path?: unknown } | null | undefined)?.path;
   if (typeof path !== "string" || path === "") return null;
   const text = resolve(dirname(file), path);
-  if (statSync(text, { throwIfNoEntry: false })?.isFile()) return null;
-  const rule = existsSync(text) ? "must be a text file" : "must name a file that exists";
-  return `${file}: data.path ${rule}, got "${path}" (that is ${text})`;
+  if (existsSync(text) || isPattern(path)) return null;
+  return `${file}: data.path must name a file that exists, got "${path}" (that is ${text})`;
 }
 
 function readText(file: string): string {

@@ -41,9 +41,52 @@ const pretrained = z.strictObject({
 
 const textData = z.strictObject({
   type: z.literal("text"),
-  path: z.string().min(1).describe("A UTF-8 text file; a relative path starts at the job file's folder"),
+  path: z
+    .string()
+    .min(1)
+    .describe(
+      "What to train on: a UTF-8 text file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT makes it, a " +
+        "directory of such files, or a glob; a relative path starts at the job file's folder",
+    ),
+  field: z
+    .string()
+    .min(1)
+    .default("text")
+    .describe("Where a document stands in a line of .jsonl or a row of .parquet"),
+  vocabulary: z
+    .int()
+    .min(1)
+    .max(0x7fffffff)
+    .optional()
+    .describe("Distinct tokens of a .bin; default: those of the tokenizer"),
   heldOut: fraction.default(0.1).describe("Share of the text's end kept out of training, for evaluation"),
 });
+
+const tokenizer = z
+  .union(
+    [
+      z.enum(["char", "byte"]),
+      z.strictObject({
+        file: z
+          .string()
+          .min(1)
+          .describe(
+            "A tokenizer.json, or a directory with one; a relative path starts at the job file's folder",
+          ),
+      }),
+      z.strictObject({
+        train: z.strictObject({
+          vocab: z.int().min(300).max(1_000_000).describe("Tokens of the tokenizer that is made"),
+        }),
+      }),
+    ],
+    { error: 'must be "char", "byte", { "file": PATH } or { "train": { "vocab": 300 or more } }' },
+  )
+  .optional()
+  .describe(
+    "char: one token per distinct character of the text; byte: one per byte; file: a Hugging Face tokenizer; " +
+      "train: byte-level BPE, learned from the text. Default: what is beside model.from, else char",
+  );
 
 const linearData = z.strictObject({
   type: z.literal("linear"),
@@ -97,7 +140,7 @@ const fields = z.strictObject({
   name: jobName.describe("Names the job; default: the job file's name"),
   model: z.discriminatedUnion("type", [...sizedModels, pretrained]),
   data: z.discriminatedUnion("type", [textData, linearData]),
-  tokenizer: z.enum(["char"]).default("char").describe("char: one token per distinct character of the text"),
+  tokenizer,
   optimizer,
   freeze: z
     .array(z.string().min(1))
@@ -150,11 +193,16 @@ export const jobFileSchema = fields.partial({ name: true });
 const jobSchema = fields.transform(({ $schema: _, workers, ...job }) => ({
   ...job,
   workers: workers ?? job.ranks,
+  tokenizer: job.tokenizer ?? defaultTokenizer(job.model),
   optimizer: {
     ...job.optimizer,
     schedule: { ...job.optimizer.schedule, decaySteps: job.optimizer.schedule.decaySteps ?? job.steps },
   },
 }));
+
+function defaultTokenizer(model: z.infer<typeof fields.shape.model>): NonNullable<z.infer<typeof tokenizer>> {
+  return model.type === "pretrained" ? { file: model.from } : "char";
+}
 
 /** A validated job with every default filled in. */
 export type JobSpec = z.infer<typeof jobSchema>;
@@ -210,7 +258,10 @@ function problemsOf(issue: Issue): string[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => `${[field, key].filter(Boolean).join(".")} is not a known field`);
   }
-  const input = issue.code === "invalid_union" ? get(issue.input, issue.path.at(-1)) : issue.input;
+  const input =
+    issue.code === "invalid_union" && "discriminator" in issue
+      ? get(issue.input, issue.path.at(-1))
+      : issue.input;
   if (input === undefined) return [`${field} is required${expectation(issue)}`];
   return [`${field || "the job"} ${rule(issue)}, got ${show(input)}`];
 }
@@ -234,7 +285,7 @@ function rule(issue: Issue): string {
     case "invalid_value":
       return `must be ${quoted(issue.values)}`;
     case "invalid_union":
-      return `must be ${"options" in issue ? quoted(issue.options ?? []) : "of one kind"}`;
+      return "options" in issue ? `must be ${quoted(issue.options ?? [])}` : issue.message;
     default:
       return issue.message;
   }

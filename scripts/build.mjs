@@ -20,6 +20,7 @@ const entries = {
   functions: "local/functions/main.ts",
   worker: "worker/main.ts",
   "lease-thread": "worker/lease-thread.ts",
+  "tokenize-thread": "worker/data/tokenize-thread.ts",
 };
 
 /** Some libraries call `require` for Node's own modules, which ES modules do not have. */

@@ -1,24 +1,57 @@
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Cloud } from "../cloud/connect.ts";
+import type { Store } from "../cloud/store.ts";
 import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
-import { DATASET_FILES, type Dataset, openDataset } from "./data/text.ts";
+import { parseAs } from "../protocol/parse.ts";
+import { findCached, makeCached } from "./data/cache.ts";
+import { bytesPerToken, type Dataset, META_FILE, TOKENS_FILE, textMetaSchema } from "./data/text.ts";
+import { TOKENIZER_FILES } from "./data/tokenizer.ts";
+
+/** What of tokens.bin is in memory while it is fetched. */
+const PART_BYTES = 8 << 20;
 
 /**
- * Fetches a dataset and checks that it is the one its name promises.
+ * Fetches a dataset into the cache of this machine, unless it is there, and checks that it is the one its name promises.
  *
  * @throws CorruptData when a file is missing or was changed
  */
-export async function fetchDataset({ store }: Cloud, digest: string): Promise<Dataset> {
-  const files = await Promise.all(
-    DATASET_FILES.map(async (file): Promise<[string, Uint8Array]> => {
-      const key = keys.dataset(digest, file);
-      const stored = await store.get(key);
-      if (!stored) throw new CorruptData(`${key} is missing; submit the job again to upload it`);
-      return [file, stored.body];
-    }),
-  );
-  const dataset = openDataset(Object.fromEntries(files));
-  if (dataset.digest !== digest)
-    throw new CorruptData(`datasets/${digest} is corrupt; remove it and submit again`);
-  return dataset;
+export async function fetchDataset({ store }: Cloud, digest: string, cache: string): Promise<Dataset> {
+  const known = await findCached(cache, digest);
+  if (known) return known;
+  const dataset = await makeCached(cache, (directory) => download(store, digest, directory));
+  if (dataset.digest === digest) return dataset;
+  dataset.tokens.close();
+  throw new CorruptData(`datasets/${digest} is corrupt; remove it and submit again`);
+}
+
+async function download(store: Store, digest: string, directory: string): Promise<void> {
+  const metaBytes = await required(store, digest, META_FILE);
+  const meta = parseAs(textMetaSchema, metaBytes, keys.dataset(digest, META_FILE));
+  await writeFile(join(directory, META_FILE), metaBytes);
+  for (const name of meta.tokenizer === "none" ? [] : TOKENIZER_FILES) {
+    await writeFile(join(directory, name), await required(store, digest, name));
+  }
+  const file = await open(join(directory, TOKENS_FILE), "wx");
+  const size = bytesPerToken(meta) * meta.tokens;
+  try {
+    for (let at = 0; at < size; at += PART_BYTES) {
+      const part = new Uint8Array(Math.min(PART_BYTES, size - at));
+      const key = keys.dataset(digest, TOKENS_FILE);
+      if (!(await store.getInto(key, at, part))) missing(key);
+      await file.writeFile(part);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function required(store: Store, digest: string, name: string): Promise<Uint8Array> {
+  const key = keys.dataset(digest, name);
+  return (await store.get(key))?.body ?? missing(key);
+}
+
+function missing(key: string): never {
+  throw new CorruptData(`${key} is missing; submit the job again to upload it`);
 }

@@ -6,6 +6,7 @@ import { log } from "../cloud/log.ts";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { isEnded } from "../protocol/records.ts";
 import { loadBackend } from "./backend/load.ts";
+import { cacheDirectory } from "./data/cache.ts";
 import { fetchDataset } from "./dataset.ts";
 import { Leases } from "./lease.ts";
 import { work } from "./loop.ts";
@@ -30,7 +31,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
 
   const [backend, dataset] = await Promise.all([
     loadBackend(record.provenance.backend),
-    record.dataset === null ? null : fetchDataset(cloud, record.dataset),
+    record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
   ]);
   const { name: library, version, device } = backend;
   log("worker started", { job, worker: name, backend: library, version, device });

@@ -6,13 +6,15 @@ import type { Dataset } from "../../worker/data/text.ts";
 import { probeBackend } from "../backend.ts";
 import { createRecord, requireSame } from "../create.ts";
 import { prepareDataset, uploadDataset } from "../dataset.ts";
+import { codeOfSignal } from "../exit.ts";
 import { count } from "../format.ts";
 import { type Draft, readJobFile } from "../job-file.ts";
-import { dataDirectory } from "../paths.ts";
+import { cacheOf, dataDirectory } from "../paths.ts";
 import { makeProvenance } from "../provenance.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
 import { openTarget, type Target } from "../target.ts";
+import { tokenizing } from "../tokenizing.ts";
 import { inBackground } from "./background.ts";
 
 export type SubmitOptions = {
@@ -25,8 +27,12 @@ export type SubmitOptions = {
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
-  const dataset = prepareDataset(draft);
   const dataDir = dataDirectory();
+  const prepared = await tokenizing((watching) =>
+    prepareDataset(draft, { ...watching, cache: cacheOf(dataDir) }),
+  );
+  if ("signal" in prepared) return codeOfSignal(prepared.signal);
+  const dataset = prepared.done;
   if (options.detach) return inBackground(dataDir, draft.spec.name, args);
   say(introduction(draft, dataset));
   const target = await openTarget(dataDir);

@@ -27,9 +27,24 @@ const cases: readonly Case[] = [
     says: /job\.json: data\.path must name a file that exists, got "nowhere\.txt"/,
   },
   {
-    what: "a data path that is a folder",
+    what: "a folder of data with a file that is not UTF-8",
     job: { ...tinyJob, data: { type: "text", path: "." } },
-    says: /job\.json: data\.path must be a text file, got "\."/,
+    says: /latin1\.txt is not UTF-8 text/,
+  },
+  {
+    what: "a glob that matches nothing",
+    job: { ...tinyJob, data: { type: "text", path: "*.parquet" } },
+    says: /data\.path \*\.parquet must match files that exist, it matches none/,
+  },
+  {
+    what: "a tokenizer of no known kind",
+    job: { ...tinyJob, tokenizer: { fil: "x" } },
+    says: /job\.json: tokenizer must be "char", "byte", \{ "file": PATH \} or .*, got \{"fil":"x"\}/,
+  },
+  {
+    what: "a tokenizer file that is not there",
+    job: { ...tinyJob, tokenizer: { file: "none.json" } },
+    says: /tokenizer\.file must name a tokenizer\.json or a directory with one, got .*none\.json/,
   },
   {
     what: "empty data",

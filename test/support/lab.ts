@@ -45,7 +45,15 @@ export async function openLab(): Promise<Lab> {
     mkdirSync(join(folder, "logs"), { recursive: true });
     const log = openSync(join(folder, "logs", `${name}.log`), "a");
     const child = spawn(process.execPath, ["--enable-source-maps", join("dist", `${role}.js`)], {
-      env: { ...process.env, ...target.environment, ...QUICK, PS_WORKER: name, PS_JOB: job ?? "", ...env },
+      env: {
+        ...process.env,
+        ...target.environment,
+        ...QUICK,
+        PS_WORKER: name,
+        PS_JOB: job ?? "",
+        PS_CACHE_DIR: join(folder, "cache"),
+        ...env,
+      },
       stdio: ["ignore", log, log, "ipc"],
     });
     closeSync(log);

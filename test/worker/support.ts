@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
 import { bytesOf } from "../../protocol/digest.ts";
@@ -7,7 +8,8 @@ import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { planLayout } from "../../protocol/layout.ts";
 import { encodeHeader } from "../../protocol/safetensors.ts";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
-import { prepareText } from "../../worker/data/text.ts";
+import { type PrepareOptions, prepareText } from "../../worker/data/prepare.ts";
+import type { Dataset } from "../../worker/data/text.ts";
 import type { ModelParameter, Tensors } from "../../worker/models/model.ts";
 import { fillNormal, indicesOfName } from "../../worker/random/streams.ts";
 import { describeModel } from "../../worker/trainer.ts";
@@ -72,9 +74,30 @@ export function tinyJob(changes: Record<string, unknown> = {}): JobSpec {
   return parseJob(job, "test");
 }
 
+const scratch = mkdtempSync(join(tmpdir(), "ps-data-"));
+process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
+let texts = 0;
+
+/** Tokenizes a text: by characters, unless told otherwise. */
+export function datasetOf(
+  text: string | Uint8Array,
+  options: Partial<PrepareOptions> = {},
+): Promise<Dataset> {
+  const path = join(scratch, `${texts++}.txt`);
+  writeFileSync(path, text);
+  return prepareText({ path, tokenizer: "char", cache: join(scratch, "cache"), ...options });
+}
+
+/** All tokens of a dataset. */
+export function tokensOf({ tokens }: Dataset): number[] {
+  const all = new Int32Array(tokens.length);
+  tokens.read(0, all);
+  return [...all];
+}
+
 /** Writes a checkpoint directory with random parameters, the way a checkpointer does. */
-export function writeCheckpoint(directory: string, text: string): void {
-  const description = describeModel(tinyJob(), prepareText(Buffer.from(text)));
+export async function writeCheckpoint(directory: string, text: string): Promise<void> {
+  const description = describeModel(tinyJob(), await datasetOf(text));
   const layout = planLayout(description.parameters, 1, 1);
   const theta = normals("theta", layout.parameters, 0.3);
   for (const [name, content] of Object.entries(description.files))

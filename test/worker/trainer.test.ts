@@ -4,13 +4,12 @@ import { type Layout, planLayout } from "../../protocol/layout.ts";
 import { loadBackend } from "../../worker/backend/load.ts";
 import { rowsOf } from "../../worker/data/batches.ts";
 import { examplesOf, solutionOf } from "../../worker/data/linear.ts";
-import { prepareText } from "../../worker/data/text.ts";
 import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
-import { assertClose, normals, TEXT, tinyJob } from "./support.ts";
+import { assertClose, datasetOf, normals, TEXT, tinyJob } from "./support.ts";
 
 const backend = await loadBackend("auto", { threads: 1 });
 const { tf } = backend;
-const dataset = prepareText(Buffer.from(TEXT.repeat(3)));
+const dataset = await datasetOf(TEXT.repeat(3));
 
 function setUp(changes: Record<string, unknown> = {}, shards = 1) {
   const spec = tinyJob(changes);

@@ -2,6 +2,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
 import { uniformBelow } from "../random/streams.ts";
+import type { Tokens } from "./text.ts";
 
 /** Which data a batch is made of: a pure function of the job, the step, the rank and the micro-batch. */
 export type Place = { readonly step: number; readonly rank: number; readonly micro: number };
@@ -78,12 +79,18 @@ export type TokenBatch = {
 };
 
 /** Copies the windows that begin at `starts` out of a text. */
-export function gatherWindows(tokens: Uint16Array, starts: readonly number[], context: number): TokenBatch {
+export function gatherWindows(
+  tokens: Pick<Tokens, "read">,
+  starts: readonly number[],
+  context: number,
+): TokenBatch {
   const inputs = new Int32Array(starts.length * context);
   const targets = new Int32Array(starts.length * context);
+  const window = new Int32Array(context + 1);
   for (const [row, start] of starts.entries()) {
-    inputs.set(tokens.subarray(start, start + context), row * context);
-    targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
+    tokens.read(start, window);
+    inputs.set(window.subarray(0, context), row * context);
+    targets.set(window.subarray(1), row * context);
   }
   return { inputs, targets };
 }

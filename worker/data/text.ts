@@ -1,181 +1,160 @@
-import { readFileSync } from "node:fs";
-import { TextDecoder } from "node:util";
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
-import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
+import { CorruptData, Unrecoverable } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { encodeRecord } from "../../protocol/records.ts";
-import { charTokenizerFiles, MAX_CHARACTERS as MAX_VOCABULARY } from "../tokenizers/char.ts";
+import { SPECIAL_NAMES, type SpecialIds, type SpecialName } from "../tokenizers/special.ts";
+import { TOKENIZER_FILES, type TokenizerFiles } from "./tokenizer.ts";
+
+const id = z.int().min(0);
 
 /**
- * A text as tokens: what stands under `datasets/<digest>/`. One token per distinct Unicode code point, numbered in
- * the order of the code points; `tokens.bin` holds them as unsigned 16-bit little-endian numbers.
+ * A text as tokens: what stands under `datasets/<digest>/`. `tokens.bin` holds the ids of all documents one after
+ * the other, as little-endian numbers of 16 bits, or of 32 where the vocabulary needs them.
  */
 export const textMetaSchema = z.strictObject({
   kind: z.literal("text"),
-  tokenizer: z.literal("char"),
-  /** Number of distinct tokens. */
-  vocabulary: z.int().min(1).max(MAX_VOCABULARY),
+  /** `file`: someone else's `tokenizer.json`; `trained`: one made from this text; `none`: the ids are all there is. */
+  tokenizer: z.enum(["char", "byte", "trained", "file", "none"]),
+  /** Every token is below it. */
+  vocabulary: z.int().min(1).max(0x7fffffff),
   /** Length of the text in tokens. */
   tokens: z.int().min(1),
-  /** Length of the text file in bytes. */
-  bytes: z.int().min(1),
+  /** Length of the text in bytes; unknown when it came as tokens. */
+  bytes: z.int().min(1).optional(),
+  /** Default: 1. */
+  documents: z.int().min(1).optional(),
+  /** Of a token in tokens.bin; default: uint16. */
+  type: z.literal("uint32").optional(),
+  /** Ids of the special tokens that the tokenizer has. */
+  special: z.partialRecord(z.enum(SPECIAL_NAMES), id).optional(),
 });
 export type TextMeta = z.infer<typeof textMetaSchema>;
-
-/** The files of a dataset by name. */
-export type DatasetFiles = Readonly<Record<string, Uint8Array>>;
 
 export type Dataset = {
   /** Names the dataset: SHA-256 over the names and contents of its files. */
   readonly digest: string;
-  readonly files: DatasetFiles;
+  /** Where its files are on this machine. */
+  readonly directory: string;
   readonly meta: TextMeta;
-  readonly tokens: Uint16Array;
+  readonly special: SpecialIds;
+  /** `tokenizer.json` and `tokenizer_config.json`; none where only ids are known. */
+  readonly files: TokenizerFiles;
+  readonly tokens: Tokens;
 };
 
-export const DATASET_FILES = ["meta.json", "tokenizer.json", "tokenizer_config.json", "tokens.bin"] as const;
+export const TOKENS_FILE = "tokens.bin";
+export const META_FILE = "meta.json";
 
-const CHUNK_BYTES = 1 << 20;
-const CODE_POINTS = 0x110000;
+/** In the order in which the digest takes them. */
+export const DATASET_FILES = [META_FILE, ...TOKENIZER_FILES, TOKENS_FILE] as const;
+
+/** Tokens as training reads them: window by window, from any place. */
+export type Tokens = {
+  readonly length: number;
+  /**
+   * The tokens from `start` on, as many as `into` holds.
+   *
+   * @throws CorruptData when there are none, or one is outside the vocabulary
+   */
+  read(start: number, into: Int32Array): void;
+  close(): void;
+};
+
+export const bytesPerToken = ({ type }: Pick<TextMeta, "type">): 2 | 4 => (type === "uint32" ? 4 : 2);
 
 /**
- * Tokenizes a text. The same text gives the same files, byte for byte.
+ * Opens a dataset's directory; its tokens stay on disk.
  *
- * @param source the text, or the path of the file that holds it
- * @param name what to call the text in messages
- * @throws InvalidInput when the file can't be read, is empty, or is not UTF-8
+ * @throws CorruptData when a file is missing, truncated, or does not fit the others
  */
-export function prepareText(
-  source: Uint8Array | string,
-  name = typeof source === "string" ? source : "the text",
-): Dataset {
-  const bytes = typeof source === "string" ? readBytes(source) : source;
-  if (bytes.length === 0) throw new InvalidInput(`${name} is empty; give a text to train on`);
-  const { vocabulary, length } = survey(bytes, name);
-  if (vocabulary.length > MAX_VOCABULARY) {
-    throw new InvalidInput(
-      `${name} has ${vocabulary.length} distinct characters; the char tokenizer allows ${MAX_VOCABULARY}`,
-    );
+export async function openDataset(directory: string): Promise<Dataset> {
+  const small = new Map<string, Uint8Array>();
+  for (const name of [META_FILE, ...TOKENIZER_FILES]) {
+    const bytes = await readFile(join(directory, name)).catch(() => null);
+    if (bytes) small.set(name, bytes);
   }
-  const meta = {
-    kind: "text",
-    tokenizer: "char",
-    vocabulary: vocabulary.length,
-    tokens: length,
-    bytes: bytes.length,
-  };
-  return openDataset({
-    "meta.json": encodeRecord(meta),
-    ...charTokenizerFiles(vocabulary.map((code) => String.fromCodePoint(code))),
-    "tokens.bin": encode(bytes, name, vocabulary, length),
-  });
-}
-
-/**
- * Reads the files of a dataset and checks that they fit together.
- *
- * @throws CorruptData when a file is missing, truncated, or holds a token outside the vocabulary
- */
-export function openDataset(files: DatasetFiles): Dataset {
-  const missing = DATASET_FILES.find((name) => files[name] === undefined);
+  const metaBytes = small.get(META_FILE);
+  if (!metaBytes) throw new CorruptData(`the dataset has no ${META_FILE}`);
+  const meta = parseAs(textMetaSchema, metaBytes, "the dataset's meta.json");
+  small.delete(META_FILE);
+  const missing = TOKENIZER_FILES.find((name) => meta.tokenizer !== "none" && !small.has(name));
   if (missing) throw new CorruptData(`the dataset has no ${missing}`);
-  const meta = parseAs(textMetaSchema, files["meta.json"] ?? new Uint8Array(), "the dataset's meta.json");
-  const data = files["tokens.bin"] ?? new Uint8Array();
-  if (data.length !== 2 * meta.tokens) {
-    throw new CorruptData(
-      `the dataset's tokens.bin must be ${2 * meta.tokens} bytes for ${meta.tokens} tokens, got ${data.length}`,
-    );
-  }
-  const aligned = data.byteOffset % 2 === 0 ? data : data.slice();
-  const tokens = new Uint16Array(aligned.buffer, aligned.byteOffset, meta.tokens);
-  const outside = tokens.findIndex((token) => token >= meta.vocabulary);
-  if (outside !== -1) {
-    throw new CorruptData(
-      `the dataset's token ${outside} must be below its vocabulary ${meta.vocabulary}, got ${tokens[outside]}`,
-    );
-  }
-  return { digest: digestOf(files), files, meta, tokens };
-}
-
-function digestOf(files: DatasetFiles): string {
-  return sha256(DATASET_FILES.map((name) => `${sha256(files[name] ?? "")}  ${name}\n`).join(""));
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new InvalidInput(`${path} can't be read as a text file: ${describe(cause)}`, { cause });
-  }
-}
-
-/** The distinct code points of a text in order, and how many code points it has in all. */
-function survey(bytes: Uint8Array, name: string): { vocabulary: number[]; length: number } {
-  const seen = new Uint8Array(CODE_POINTS);
-  let length = 0;
-  forEachCodePoint(bytes, name, (code) => {
-    seen[code] = 1;
-    length++;
+  const path = join(directory, TOKENS_FILE);
+  await checkSize(path, meta);
+  const digest = digestOf({
+    [META_FILE]: sha256(metaBytes),
+    ...digests(small),
+    [TOKENS_FILE]: await sha256Of(path),
   });
-  const vocabulary: number[] = [];
-  for (const [code, present] of seen.entries()) if (present) vocabulary.push(code);
-  return { vocabulary, length };
+  const files = Object.fromEntries(small);
+  return { digest, directory, meta, special: specialOf(meta), files, tokens: openTokens(path, meta) };
 }
 
-function encode(bytes: Uint8Array, name: string, vocabulary: readonly number[], length: number): Uint8Array {
-  const ids = new Uint16Array(CODE_POINTS);
-  for (const [id, code] of vocabulary.entries()) ids[code] = id;
-  const tokens = new Uint16Array(length);
-  let i = 0;
-  forEachCodePoint(bytes, name, (code) => {
-    tokens[i++] = ids[code] ?? 0;
-  });
-  return new Uint8Array(tokens.buffer);
-}
-
-/** Decodes in chunks, so that a text may be longer than the longest string. A byte order mark is text too. */
-function forEachCodePoint(bytes: Uint8Array, name: string, visit: (code: number) => void): void {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
-    const chunk = bytes.subarray(start, start + CHUNK_BYTES);
-    const stream = start + CHUNK_BYTES < bytes.length;
-    for (const character of decodeChunk(decoder, chunk, stream, name, start)) {
-      visit(character.codePointAt(0) ?? 0);
-    }
-  }
-}
-
-function decodeChunk(decoder: TextDecoder, chunk: Uint8Array, stream: boolean, name: string, start: number) {
-  try {
-    return decoder.decode(chunk, { stream });
-  } catch (cause) {
-    throw new InvalidInput(
-      `${name} is not UTF-8 text (near byte ${start + firstInvalid(chunk)}); convert it, ` +
-        "for example with: iconv -f ISO-8859-1 -t UTF-8",
-      { cause },
+async function checkSize(path: string, meta: TextMeta): Promise<void> {
+  const info = await stat(path).catch(() => null);
+  if (!info) throw new CorruptData(`the dataset has no ${TOKENS_FILE}`);
+  const wanted = bytesPerToken(meta) * meta.tokens;
+  if (info.size !== wanted) {
+    throw new CorruptData(
+      `the dataset's tokens.bin must be ${wanted} bytes for ${meta.tokens} tokens, got ${info.size}`,
     );
   }
 }
 
-/** A place in an invalid chunk such that all before it is valid, found by halving. */
-function firstInvalid(chunk: Uint8Array): number {
-  let valid = 0;
-  let end = chunk.length;
-  while (end - valid > 1) {
-    const middle = (valid + end) >>> 1;
-    if (isPrefixValid(chunk.subarray(0, middle))) valid = middle;
-    else end = middle;
-  }
-  return valid;
+const digests = (files: ReadonlyMap<string, Uint8Array>): Record<string, string> =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)]));
+
+/** @param hashes SHA-256 of each file */
+function digestOf(hashes: Readonly<Record<string, string>>): string {
+  const there = DATASET_FILES.filter((name) => hashes[name] !== undefined);
+  return sha256(there.map((name) => `${hashes[name]}  ${name}\n`).join(""));
 }
 
-function isPrefixValid(bytes: Uint8Array): boolean {
-  try {
-    // As a stream: a character cut by the end is not an error.
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
-    return true;
-  } catch {
-    return false;
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
+}
+
+function specialOf({ special = {} }: TextMeta): SpecialIds {
+  const ids = SPECIAL_NAMES.map((name) => [name, special[name] ?? null]);
+  return Object.fromEntries(ids) as Record<SpecialName, number | null>;
+}
+
+function openTokens(path: string, meta: TextMeta): Tokens {
+  const file = openSync(path, "r");
+  const { vocabulary, tokens: length } = meta;
+  const width = bytesPerToken(meta);
+  return {
+    length,
+    read(start, into) {
+      if (!(start >= 0 && start + into.length <= length)) {
+        throw new CorruptData(`tokens ${start} to ${start + into.length} are wanted of ${length}`);
+      }
+      const bytes = new Uint8Array(width * into.length);
+      readAll(file, bytes, width * start, path);
+      into.set(width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
+      // A 32-bit id past 2^31 has become negative.
+      const outside = into.findIndex((token) => token < 0 || token >= vocabulary);
+      if (outside === -1) return;
+      throw new CorruptData(
+        `the dataset's token ${start + outside} must be below its vocabulary ${vocabulary}, got ${into[outside]}`,
+      );
+    },
+    close: () => closeSync(file),
+  };
+}
+
+function readAll(file: number, into: Uint8Array, position: number, path: string): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(file, into, done, into.length - done, position + done);
+    if (read === 0)
+      throw new Unrecoverable(`${path} was cut short at byte ${position + done} while it was in use`);
+    done += read;
   }
 }

@@ -19,10 +19,7 @@ export function describeModel(spec: JobSpec, dataset: Dataset | null): ModelDesc
   }
   const { family, config, dataset: text } = languageModelOf(spec, dataset);
   const decoder = new TextDecoder();
-  const tokenizer = ["tokenizer.json", "tokenizer_config.json"].map((name) => [
-    name,
-    decoder.decode(text.files[name]),
-  ]);
+  const tokenizer = Object.entries(text.files).map(([name, bytes]) => [name, decoder.decode(bytes)]);
   return {
     parameters: family.parameters(config),
     files: { ...family.files(config), ...Object.fromEntries(tokenizer) },

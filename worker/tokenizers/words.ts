@@ -27,6 +27,12 @@ function classify(code: number): number {
 
 export const isSpace = (code: number): boolean => classOf(code) === SPACE;
 
+/** A letter or a number. */
+export const isWordCharacter = (code: number): boolean => {
+  const kind = classOf(code);
+  return kind === LETTER || kind === NUMBER;
+};
+
 /** Calls `visit` with each word in order. */
 export function forEachWord(text: string, visit: (word: string) => void): void {
   for (let start = 0; start < text.length; ) {

@@ -1,0 +1,99 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { CorruptData } from "../../protocol/errors.ts";
+import { type Dataset, openDataset } from "./text.ts";
+
+/**
+ * Datasets on this machine: `datasets/<digest>/` holds whole ones, whose content was checked when they are opened;
+ * `drafts/` what is being made. Anything in it may be deleted while nothing runs.
+ */
+export function cacheDirectory(env: Readonly<Record<string, string | undefined>>): string {
+  return env.PS_CACHE_DIR || join(tmpdir(), `serverless-ps-${userInfo().username}`);
+}
+
+const datasetDirectory = (cache: string, digest: string): string => join(cache, "datasets", digest);
+
+/** The dataset of that digest, or null when it is not there whole. */
+export async function findCached(cache: string, digest: string): Promise<Dataset | null> {
+  const directory = datasetDirectory(cache, digest);
+  try {
+    const dataset = await openDataset(directory);
+    if (dataset.digest === digest) return dataset;
+    dataset.tokens.close();
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+  }
+  await rm(directory, { recursive: true, force: true });
+  return null;
+}
+
+/**
+ * Makes a dataset in a draft, and moves it to its place once it is whole. When that fails, nothing stays behind.
+ *
+ * @param write fills the directory that it is given
+ * @param check throws when the dataset is not to be kept
+ */
+export async function makeCached(
+  cache: string,
+  write: (directory: string) => Promise<void>,
+  check: (dataset: Dataset) => void = () => {},
+): Promise<Dataset> {
+  const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
+  await sweepDrafts(cache);
+  const created = await mkdir(draft, { recursive: true, mode: 0o700 });
+  try {
+    await write(draft);
+    const made = await openDataset(draft);
+    made.tokens.close();
+    check(made);
+    return await publish(cache, draft, made.digest);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    if (created !== undefined) await removeEmpty(dirname(draft), created);
+    throw error;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** Removes a directory and those above it up to `last`, as far as they are empty. */
+async function removeEmpty(directory: string, last: string): Promise<void> {
+  if (!directory.startsWith(last)) return;
+  try {
+    await rmdir(directory);
+  } catch {
+    return;
+  }
+  await removeEmpty(dirname(directory), last);
+}
+
+async function publish(cache: string, draft: string, digest: string): Promise<Dataset> {
+  const known = await findCached(cache, digest);
+  if (known) return known;
+  await mkdir(join(cache, "datasets"), { recursive: true, mode: 0o700 });
+  await rename(draft, datasetDirectory(cache, digest)).catch((error: NodeJS.ErrnoException) => {
+    // Another process was faster; its content is the same.
+    if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+  });
+  return openDataset(datasetDirectory(cache, digest));
+}
+
+/** Removes the drafts of processes that were killed. */
+async function sweepDrafts(cache: string): Promise<void> {
+  const drafts = await readdir(join(cache, "drafts")).catch(() => []);
+  for (const draft of drafts) {
+    if (isAlive(Number.parseInt(draft, 10))) continue;
+    await rm(join(cache, "drafts", draft), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
