@@ -1,0 +1,3 @@
+import { testFamilies } from "./families-on.ts";
+
+await testFamilies("wasm");
