@@ -1,0 +1,94 @@
+import { InvalidInput } from "../../protocol/errors.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import { gatherWindows, heldOutStarts, type Place, splitText, trainingStarts } from "../data/batches.ts";
+import { type MaskRule, maskTokens } from "../data/masking.ts";
+import type { Dataset } from "../data/text.ts";
+import type { Stream } from "../random/streams.ts";
+import { type LanguageModel, languageModelOf } from "./describe.ts";
+import { type Dropout, drawDropout } from "./dropout.ts";
+import type { Batch, Objective } from "./model.ts";
+import type { Kit } from "./ops.ts";
+import { recorded } from "./recorded.ts";
+
+/** The random numbers of a batch's row. */
+type StreamOf = (row: number) => Stream;
+
+/** A language model on its text: predicts what comes next, or what is hidden. */
+export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective {
+  const model = languageModelOf(spec, data);
+  const { family, config, context, dataset } = model;
+  const split = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
+  const batchOf = batchMaker(kit, spec, model);
+  const lossAndGradient = recorded(kit, (theta, batch) => family.lossAndGradient(kit, config, theta, batch));
+  const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
+
+  return {
+    tokensPerBatch: spec.batch * context,
+    lossAndGradient(theta, place) {
+      const starts = trainingStarts(spec, split.training, context, place);
+      const batch = batchOf(starts, trainingStream(spec, place));
+      const dropout = dropoutOf(kit, spec, model, place);
+      return using(kit, dropout ? { ...batch, dropout } : batch, (made) => lossAndGradient(theta, made));
+    },
+    heldOutLoss(theta, index) {
+      const starts = evaluated().slice(index * spec.batch, (index + 1) * spec.batch);
+      const batch = batchOf(starts, heldOutStream(spec, index));
+      return using(kit, batch, (made) => family.loss(kit, config, theta, made));
+    },
+  };
+}
+
+/** Disposes the batch after its use. */
+function using<T>({ tf }: Kit, batch: Batch, compute: (batch: Batch) => T): T {
+  try {
+    return compute(batch);
+  } finally {
+    tf.dispose(batch);
+  }
+}
+
+const trainingStream =
+  ({ seed, batch }: JobSpec, { step, rank, micro }: Place): StreamOf =>
+  (row) => ({ seed, purpose: "mask", indices: [step, rank, micro * batch + row] });
+
+const heldOutStream =
+  ({ seed, batch }: JobSpec, index: number): StreamOf =>
+  (row) => ({ seed, purpose: "heldOutMask", indices: [index * batch + row] });
+
+/** Makes the windows at `starts` a batch of tensors. */
+function batchMaker(kit: Kit, spec: JobSpec, model: LanguageModel) {
+  const { context, dataset } = model;
+  const rule = model.family.masked ? maskRuleOf(spec, model) : null;
+  const int32 = (values: Int32Array) => kit.tf.tensor1d(values, "int32");
+  return (starts: readonly number[], streamOf: StreamOf): Batch => {
+    const { inputs, targets } = gatherWindows(dataset.tokens, starts, context);
+    const masked = rule ? maskTokens(inputs, context, rule, streamOf) : null;
+    const tokens = { ids: int32(inputs), sequences: starts.length, length: context };
+    if (!masked) return { tokens, targets: int32(targets) };
+    return { tokens, targets: int32(masked.targets), places: int32(masked.places) };
+  };
+}
+
+/** @throws InvalidInput when the tokenizer has no token that stands for a hidden one */
+function maskRuleOf({ model }: JobSpec, { dataset, family }: LanguageModel): MaskRule {
+  const { mask, ...others } = dataset.special;
+  if (mask === null) {
+    throw new InvalidInput(`tokenizer must have a mask token to train a ${family.type} model, it has none`);
+  }
+  const special = new Set([mask, ...Object.values(others).filter((id) => id !== null)]);
+  const probability = model.type === "bert" ? model.maskProbability : MASK_PROBABILITY;
+  return { probability, mask, special, vocabulary: dataset.meta.vocabulary };
+}
+
+/** BERT's own. */
+const MASK_PROBABILITY = 0.15;
+
+function dropoutOf(
+  kit: Kit,
+  { seed, batch }: JobSpec,
+  { family, config, context }: LanguageModel,
+  place: Place,
+): Dropout | undefined {
+  if (!config.dropout || !family.dropout) return undefined;
+  return drawDropout(kit, config.dropout, family.dropout(config, batch, context), { seed, ...place });
+}
