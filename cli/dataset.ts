@@ -7,6 +7,7 @@ import { keys } from "../protocol/keys.ts";
 import { checkText } from "../worker/data/batches.ts";
 import { type PrepareOptions, prepareText } from "../worker/data/prepare.ts";
 import { DATASET_FILES, type Dataset } from "../worker/data/text.ts";
+import { isMasked } from "../worker/models/describe.ts";
 import { type Draft, tokenizerOf } from "./job-file.ts";
 
 /** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
@@ -32,7 +33,7 @@ export async function prepareDataset(
       tokenizer: tokenizerOf(draft),
       field: data.field,
       vocabulary: data.vocabulary,
-      masks: spec.model.type === "bert",
+      masks: isMasked(spec),
       check: (dataset) => checkText(spec, dataset.meta.tokens),
     });
   } catch (error) {

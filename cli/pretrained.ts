@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import type { Store } from "../cloud/store.ts";
 import { InvalidInput, PsError } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
@@ -10,20 +11,20 @@ import {
   type PretrainedFile,
   partsOf,
 } from "../worker/huggingface/inspect.ts";
+import type { Draft } from "./job-file.ts";
 
 /** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
 const PART_BYTES = 8 * 1024 * 1024;
 
 /**
- * Checks the Hugging Face directory that a job starts from.
+ * Checks the Hugging Face directory that a job starts from; null when it starts from nothing.
  *
- * @param directory null when the job starts from nothing
  * @throws InvalidInput with every problem found
  */
-export async function preparePretrained(spec: JobSpec, directory: string | null): Promise<Pretrained | null> {
-  if (directory === null) return null;
+export async function preparePretrained({ spec, folder }: Draft): Promise<Pretrained | null> {
+  if (spec.model.type !== "pretrained") return null;
   try {
-    return await inspectDirectory(directory);
+    return await inspectDirectory(resolve(folder, spec.model.from));
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
     const problems = error.message.split("\n").map((line) => `${spec.name}: model.from: ${line}`);

@@ -2,14 +2,13 @@ import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { JobRecord, Provenance } from "../../protocol/records.ts";
-import type { Dataset } from "../../worker/data/text.ts";
 import { probeBackend } from "../backend.ts";
 import { createRecord, requireSame } from "../create.ts";
-import { prepareDataset, uploadDataset } from "../dataset.ts";
 import { codeOfSignal } from "../exit.ts";
 import { count } from "../format.ts";
-import { type Draft, readJobFile } from "../job-file.ts";
+import { readJobFile } from "../job-file.ts";
 import { cacheOf, dataDirectory } from "../paths.ts";
+import { type Prepared, prepareJob, uploadPrepared } from "../prepare.ts";
 import { makeProvenance } from "../provenance.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
@@ -29,22 +28,23 @@ export async function submit(file: string, options: SubmitOptions, args: readonl
   const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
   const dataDir = dataDirectory();
   const prepared = await tokenizing((watching) =>
-    prepareDataset(draft, { ...watching, cache: cacheOf(dataDir) }),
+    prepareJob(draft, { ...watching, cache: cacheOf(dataDir) }),
   );
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
-  const dataset = prepared.done;
+  const job = prepared.done;
   if (options.detach) return inBackground(dataDir, draft.spec.name, args);
-  say(introduction(draft, dataset));
+  say(introduction(job));
   const target = await openTarget(dataDir);
   try {
-    return await submitTo(target, draft, dataset);
+    return await submitTo(target, job);
   } finally {
     target.close();
   }
 }
 
-async function submitTo(target: Target, { spec }: Draft, dataset: Dataset | null): Promise<number> {
-  const given = { spec, dataset: dataset?.digest ?? null };
+async function submitTo(target: Target, job: Prepared): Promise<number> {
+  const { spec } = job;
+  const given = givenOf(job);
   const hold = await target.claim(spec.name);
   if (hold === null) {
     const record = await target.cloud.jobs.find(spec.name);
@@ -55,23 +55,25 @@ async function submitTo(target: Target, { spec }: Draft, dataset: Dataset | null
     return watchAlong(target, record);
   }
   try {
-    const record = await findOrCreate(target.cloud, given, dataset);
+    const record = await findOrCreate(target.cloud, job);
     return await takeUp({ target, record, hold, workers: spec.workers });
   } finally {
     hold.release();
   }
 }
 
-async function findOrCreate(
-  cloud: Cloud,
-  given: Pick<JobRecord, "spec" | "dataset">,
-  dataset: Dataset | null,
-): Promise<JobRecord> {
+const givenOf = ({ spec, dataset }: Prepared): Pick<JobRecord, "spec" | "dataset"> => ({
+  spec,
+  dataset: dataset?.digest ?? null,
+});
+
+async function findOrCreate(cloud: Cloud, job: Prepared): Promise<JobRecord> {
+  const given = givenOf(job);
   const known = await cloud.jobs.find(given.spec.name);
   if (known) requireSame(known, given);
   // A job that another submission left half-made keeps its record; the text may still be missing.
   const record = known ?? { ...given, provenance: await probeProvenance(given.spec) };
-  if (dataset) await uploadDataset(cloud.store, dataset);
+  await uploadPrepared(cloud, job);
   return known ?? createRecord(cloud, record);
 }
 
@@ -81,8 +83,10 @@ async function probeProvenance({ backend }: JobSpec): Promise<Provenance> {
   return makeProvenance(probed);
 }
 
-function introduction({ spec }: Draft, dataset: Dataset | null): string[] {
-  if (dataset === null || spec.data.type !== "text") return [`submitting ${spec.name}`];
+function introduction({ spec, dataset, notes }: Prepared): string[] {
+  const remarks = notes.map((note) => `note: ${note}`);
+  if (dataset === null || spec.data.type !== "text") return [`submitting ${spec.name}`, ...remarks];
   const { tokens, vocabulary } = dataset.meta;
-  return [`submitting ${spec.name}: ${spec.data.path}, ${count(tokens)} tokens, ${vocabulary} distinct`];
+  const text = `${spec.data.path}, ${count(tokens)} tokens, ${vocabulary} distinct`;
+  return [`submitting ${spec.name}: ${text}`, ...remarks];
 }

@@ -3,7 +3,7 @@ import type { JobSpec } from "../../protocol/job.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/text.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
-import { type Family, familyOf, type ModelConfig } from "./family.ts";
+import { type Family, familyOf, isFamily, type ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
 import type { ModelDescription } from "./model.ts";
 
@@ -58,4 +58,10 @@ function sizedModelOf({ model }: JobSpec, vocabulary: number) {
   }
   const family = familyOf(model.type);
   return { family, config: family.configOf(model, vocabulary), context: undefined };
+}
+
+/** True for a job whose model learns to predict what is hidden from it. */
+export function isMasked({ model }: JobSpec): boolean {
+  const type = model.type === "pretrained" ? String(model.config?.model_type) : model.type;
+  return isFamily(type) && familyOf(type).masked;
 }

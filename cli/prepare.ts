@@ -1,0 +1,64 @@
+import type { Cloud } from "../cloud/connect.ts";
+import { InvalidInput, PsError } from "../protocol/errors.ts";
+import { divide } from "../protocol/freeze.ts";
+import type { JobSpec } from "../protocol/job.ts";
+import { elements } from "../protocol/safetensors.ts";
+import type { PrepareOptions } from "../worker/data/prepare.ts";
+import type { Dataset } from "../worker/data/text.ts";
+import type { Pretrained } from "../worker/huggingface/inspect.ts";
+import { describeModel } from "../worker/models/describe.ts";
+import type { ModelParameter } from "../worker/models/model.ts";
+import { prepareDataset, uploadDataset } from "./dataset.ts";
+import { count } from "./format.ts";
+import type { Draft } from "./job-file.ts";
+import { preparePretrained, uploadPretrained, withPretrained } from "./pretrained.ts";
+
+/** A job with all that it starts from, checked against each other and ready to be stored. */
+export type Prepared = {
+  /** With what was found in the files that the job names. */
+  readonly spec: JobSpec;
+  /** Null for generated data. */
+  readonly dataset: Dataset | null;
+  readonly pretrained: Pretrained | null;
+  /** What a person should know before it starts. */
+  readonly notes: readonly string[];
+};
+
+/**
+ * Reads what a job names: the model that it starts from, and its text.
+ *
+ * @throws InvalidInput with every problem found
+ */
+export async function prepareJob(
+  draft: Draft,
+  options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
+): Promise<Prepared> {
+  const pretrained = await preparePretrained(draft);
+  const spec = withPretrained(draft.spec, pretrained);
+  const dataset = await prepareDataset({ ...draft, spec }, options);
+  const notes = [...(pretrained?.notes ?? []), ...checkModel(spec, dataset)];
+  return { spec, dataset, pretrained, notes };
+}
+
+/** @returns what is to be said of the model */
+function checkModel(spec: JobSpec, dataset: Dataset | null): string[] {
+  try {
+    const { trained, frozen } = divide(describeModel(spec, dataset).parameters, spec.freeze);
+    if (frozen.length === 0) return [];
+    const [some, all] = [sizeOf(frozen), sizeOf(frozen) + sizeOf(trained)];
+    return [`${count(some)} of ${count(all)} parameters are frozen, ${frozen.length} tensors`];
+  } catch (error) {
+    if (!(error instanceof PsError)) throw error;
+    const problems = error.message.split("\n").map((problem) => `${spec.name}: ${problem}`);
+    throw new InvalidInput(problems, { cause: error });
+  }
+}
+
+const sizeOf = (parameters: readonly ModelParameter[]): number =>
+  parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
+
+/** Stores what a job starts from, as far as it is not there yet. */
+export async function uploadPrepared({ store }: Cloud, { dataset, pretrained }: Prepared): Promise<void> {
+  if (pretrained) await uploadPretrained(store, pretrained);
+  if (dataset) await uploadDataset(store, dataset);
+}
