@@ -147,6 +147,35 @@ function defineUse(program: Command, end: Result): void {
     .action(async (model, flags) =>
       end(await (await import("./commands/generate.ts")).generate(model, flags)),
     );
+  program
+    .command("fill-mask")
+    .description("guess the hidden tokens of a text, with a model such as BERT")
+    .argument("<model>", SOURCE)
+    .argument("<text>", "with [MASK] where a token is hidden")
+    .addOption(version())
+    .option("--top-k <n>", "guesses for each mask", wholeNumber(1), 5)
+    .option("--json", "print one JSON array: for each mask its guesses")
+    .addHelpText("after", examples('fill-mask my-bert/ "Paris is the [MASK] of France."'))
+    .action(async (model, text, flags) =>
+      end(await (await import("./commands/fill-mask.ts")).fillMask(model, text, flags)),
+    );
+  program
+    .command("evaluate")
+    .description("how well a model predicts a text: loss, perplexity, bits per byte")
+    .argument("<model>", SOURCE)
+    .argument("<file>", "a UTF-8 text, of any size")
+    .addOption(version())
+    .option("--json", "print one JSON object: loss, perplexity, bitsPerByte, tokens, predicted, bytes")
+    .addHelpText(
+      "after",
+      `
+The text is cut into windows of the model's context, end to end. Every token but the first is predicted once, from
+those before it in its window. A BERT predicts 15 % of the tokens of each window, the same ones every time.
+${examples("evaluate shakespeare held-out.txt", "evaluate my-model/ held-out.txt --json | jq .perplexity")}`,
+    )
+    .action(async (model, file, flags) =>
+      end(await (await import("./commands/evaluate.ts")).evaluate(model, file, flags)),
+    );
 }
 
 const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];

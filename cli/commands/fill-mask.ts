@@ -1,0 +1,22 @@
+import { fillMask as guess } from "../../worker/fill-mask.ts";
+import { exitCodes } from "../exit.ts";
+import { type SourceFlags, withModel } from "../model-source.ts";
+import { say } from "../say.ts";
+
+export type FillMaskFlags = SourceFlags & { readonly topK: number; readonly json?: boolean | undefined };
+
+/** `ps-submit fill-mask JOB_OR_DIRECTORY TEXT`: what a masked language model puts at each mask. */
+export async function fillMask(source: string, text: string, flags: FillMaskFlags): Promise<number> {
+  return withModel(source, flags, async ({ model }) => {
+    const guesses = guess(model, text, flags.topK);
+    if (flags.json) say([JSON.stringify(guesses)]);
+    else {
+      for (const [mask, likeliest] of guesses.entries()) {
+        if (guesses.length > 1) say([`mask ${mask + 1}`]);
+        const width = Math.max(...likeliest.map(({ text }) => text.length));
+        say(likeliest.map(({ text, probability }) => `${text.padEnd(width)}  ${probability.toFixed(4)}`));
+      }
+    }
+    return exitCodes.succeeded;
+  });
+}
