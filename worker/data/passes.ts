@@ -1,3 +1,4 @@
+import { Ids } from "../tokenizers/ids.ts";
 import { forEachWord } from "../tokenizers/words.ts";
 import { partsOf } from "./documents.ts";
 import type { Piece } from "./pieces.ts";
@@ -35,21 +36,16 @@ export function stepOf(pass: Pass): (piece: Piece) => Results[Pass["kind"]] {
   if (pass.kind === "words") return words;
   const tokenizer = openTokenizer(pass.files, "tokenizer.json");
   const TypedArray = pass.type === "uint16" ? Uint16Array : Uint32Array;
+  const ids = new Ids();
   return (piece) => {
-    const ids: number[][] = [];
+    ids.clear();
     const found = eachPart(piece, (text, ends) => {
-      ids.push(tokenizer.encode(text));
+      tokenizer.encodeTo(text, ids);
       if (!ends) return;
-      if (typeof pass.separator === "number") ids.push([pass.separator]);
-      else if (needsBreak(text, pass.separator)) ids.push(tokenizer.encode("\n"));
+      if (typeof pass.separator === "number") ids.push(pass.separator);
+      else if (needsBreak(text, pass.separator)) tokenizer.encodeTo("\n", ids);
     });
-    const out = new TypedArray(ids.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of ids) {
-      out.set(part, at);
-      at += part.length;
-    }
-    return { ...found, ids: out };
+    return { ...found, ids: new TypedArray(ids.view()) };
   };
 }
 

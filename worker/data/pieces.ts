@@ -16,7 +16,7 @@ export type Piece =
   /** Whole documents. */
   | { kind: "documents"; texts: string[] };
 
-export const PIECE_BYTES = 1 << 20;
+export const PIECE_BYTES = 1 << 18;
 const LONGEST_LINE = 64 << 20;
 const NEWLINE = 10;
 

@@ -4,6 +4,7 @@ import { parseAs } from "../../protocol/parse.ts";
 import { type BpeModel, bpeTokenizer } from "../tokenizers/bpe.ts";
 import { CHAR_PRE_TOKENIZER, charTokenizer } from "../tokenizers/char.ts";
 import { huggingFaceTokenizer } from "../tokenizers/huggingface.ts";
+import type { Ids } from "../tokenizers/ids.ts";
 import {
   type AddedToken,
   addedTokenSchema,
@@ -29,6 +30,8 @@ export type Tokenizer = {
    * @throws InvalidInput naming the first character that the vocabulary lacks, for a char tokenizer
    */
   encode(text: string, options?: { readonly special?: boolean }): number[];
+  /** Adds the ids of a text, as `encode` gives them, to a list: for texts of many megabytes. */
+  encodeTo(text: string, ids: Ids): void;
   /**
    * The text of ids. A character cut in the middle reads as U+FFFD.
    *

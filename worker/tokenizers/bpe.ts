@@ -3,6 +3,7 @@ import type { Tokenizer, TokenizerFiles } from "../data/tokenizer.ts";
 import { BYTE_CHARACTERS, BYTE_OF } from "./byte-level.ts";
 import { outside } from "./char.ts";
 import { Heap } from "./heap.ts";
+import { type Ids, withEncode } from "./ids.ts";
 import { type AddedToken, type SpecialIds, withAddedTokens } from "./special.ts";
 import { forEachWord } from "./words.ts";
 
@@ -27,26 +28,28 @@ export type BpeModel = {
  */
 export function bpeTokenizer(model: BpeModel, files: TokenizerFiles, what: string): Tokenizer {
   const { vocab, added, special, words } = model;
-  const encodeWord = cached(wordEncoder(model, what));
-  const push = (word: string, ids: number[]) => {
+  const byteIds = byteIdsOf(vocab, what);
+  const encodeWord = cached(wordEncoder(model, byteIds, what));
+  const push = (word: string, ids: Ids) => {
     for (const id of encodeWord(word)) ids.push(id);
   };
   const bytes = bytesOfTokens(vocab, added);
   const specialTokens = new Set(added.filter((token) => token.special).map(({ id }) => id));
-  return {
+  return withEncode({
     files,
     vocabulary: 1 + Math.max(...bytes.keys()),
     special,
-    encode: withAddedTokens(added, (text, ids) => {
+    encodeTo: withAddedTokens(added, (text, ids) => {
       if (words) forEachWord(text, (word) => push(word, ids));
-      else push(text, ids);
+      else if (model.merges.length > 0) push(text, ids);
+      else for (const byte of Buffer.from(text)) ids.push(byteIds[byte] ?? 0);
     }),
     decode(ids, { skipSpecial = false } = {}) {
       const kept = skipSpecial ? ids.filter((id) => !specialTokens.has(id)) : ids;
       const parts = kept.map((id) => bytes.get(id) ?? outside(id, bytes.size));
       return Buffer.concat(parts).toString("utf8");
     },
-  };
+  });
 }
 
 function bytesOfTokens(vocab: BpeModel["vocab"], added: readonly AddedToken[]): Map<number, Uint8Array> {
@@ -75,15 +78,20 @@ function cached(encode: (word: string) => readonly number[]): (word: string) => 
   };
 }
 
+function byteIdsOf(vocab: BpeModel["vocab"], what: string): Int32Array {
+  return Int32Array.from(BYTE_CHARACTERS, (character) => vocab.get(character) ?? noToken(character, what));
+}
+
 /** Ids are below 2^20 by far; two of them and a place fit exactly into a number each. */
 const PAIR = 2 ** 26;
 const PLACES = 2 ** 26;
 
 /** Merges by rank, leftmost first among equals, in n log n steps, so that a word may be very long. */
-function wordEncoder({ vocab, merges }: BpeModel, what: string): (word: string) => number[] {
-  const byteIds = Int32Array.from(BYTE_CHARACTERS, (character) => {
-    return vocab.get(character) ?? noToken(character, what);
-  });
+function wordEncoder(
+  { vocab, merges }: BpeModel,
+  byteIds: Int32Array,
+  what: string,
+): (word: string) => number[] {
   const ranks = new Map<number, number>();
   const results = merges.map(([left, right], rank) => {
     const [a, b, joined] = [left, right, left + right].map(
@@ -95,7 +103,7 @@ function wordEncoder({ vocab, merges }: BpeModel, what: string): (word: string) 
   return (word) => {
     const bytes = Buffer.from(word);
     const symbols = Array.from(bytes, (byte) => byteIds[byte] ?? 0);
-    return ranks.size === 0 || symbols.length < 2 ? symbols : merge(symbols, ranks, results);
+    return symbols.length < 2 ? symbols : merge(symbols, ranks, results);
   };
 }
 

@@ -1,6 +1,7 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { encodeRecord } from "../../protocol/records.ts";
 import type { Tokenizer, TokenizerFiles } from "../data/tokenizer.ts";
+import { withEncode } from "./ids.ts";
 import { type AddedToken, addedToken, configFor, type SpecialIds, withAddedTokens } from "./special.ts";
 
 /**
@@ -63,11 +64,11 @@ export function charTokenizer(
     if (!tokens.has(id)) throw new CorruptData(`${what} has ${vocab.size} tokens, but none with id ${id}`);
   }
   const addedIds = new Set(added.map(({ id }) => id));
-  return {
+  return withEncode({
     files,
     vocabulary: vocab.size,
     special,
-    encode: withAddedTokens(added, (text, ids) => {
+    encodeTo: withAddedTokens(added, (text, ids) => {
       for (const character of text) ids.push(vocab.get(character) ?? unknown(character));
     }),
     decode: (ids, { skipSpecial = false } = {}) =>
@@ -75,7 +76,7 @@ export function charTokenizer(
         .filter((id) => !(skipSpecial && addedIds.has(id)))
         .map((id) => tokens.get(id) ?? outside(id, vocab.size))
         .join(""),
-  };
+  });
 }
 
 function unknown(character: string): never {

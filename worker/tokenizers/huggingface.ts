@@ -26,12 +26,16 @@ export function huggingFaceTokenizer(
     vocabulary = Math.max(vocabulary, id + 1);
   }
   if (vocabulary === 0) throw new CorruptData(`${what} has no tokens`);
+  const encode: Tokenizer["encode"] = (text, { special = false } = {}) =>
+    text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids;
   return {
     files,
     vocabulary,
     special: specialIds(config, (token) => vocab.get(token)),
-    encode: (text, { special = false } = {}) =>
-      text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids,
+    encode,
+    encodeTo(text, ids) {
+      for (const id of encode(text)) ids.push(id);
+    },
     decode(ids, { skipSpecial = false } = {}) {
       for (const id of ids) if (!(id >= 0 && id < vocabulary)) outside(id, vocabulary);
       return ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: skipSpecial });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Ids } from "./ids.ts";
 
 /** The tokens with a meaning of their own, as ids; null where a tokenizer has none. */
 export type SpecialIds = Readonly<Record<SpecialName, number | null>>;
@@ -82,20 +83,16 @@ const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]
  */
 export function withAddedTokens(
   added: readonly AddedToken[],
-  encode: (text: string, ids: number[]) => void,
-): (text: string) => number[] {
+  encode: (text: string, ids: Ids) => void,
+): (text: string, ids: Ids) => void {
   const ids = new Map(added.map(({ content, id }) => [content, id]));
   const longestFirst = [...ids.keys()].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(`(${longestFirst.map(escapePattern).join("|")})`);
-  return (text) => {
-    const out: number[] = [];
-    if (ids.size === 0) encode(text, out);
-    else {
-      for (const [i, part] of text.split(pattern).entries()) {
-        if (i % 2 === 0) encode(part, out);
-        else out.push(ids.get(part) ?? 0);
-      }
+  if (ids.size === 0) return encode;
+  return (text, out) => {
+    for (const [i, part] of text.split(pattern).entries()) {
+      if (i % 2 === 0) encode(part, out);
+      else out.push(ids.get(part) ?? 0);
     }
-    return out;
   };
 }
