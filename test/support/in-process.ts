@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
 import { clientConfig } from "../../cloud/connect.ts";
@@ -6,6 +7,8 @@ import { poll } from "../../local/functions/poller.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { State } from "../../protocol/records.ts";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
+import type { Dataset } from "../../worker/data/text.ts";
+import { fetchDataset } from "../../worker/dataset.ts";
 import { Leases } from "../../worker/lease.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
@@ -16,7 +19,7 @@ export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
 /** A lab whose functions and workers run in the test's own process: quick to start, and open to meddling. */
 export type InProcess = Lab & {
   /** Runs a job to its end with two workers. */
-  run(spec: JobSpec, deadlineMs?: number): Promise<State>;
+  run(spec: JobSpec, deadlineMs?: number, dataset?: Dataset): Promise<State>;
   /** Adds a worker to a job; `signal` takes it away after the task in hand. */
   addWorker(job: string, name: string, signal?: AbortSignal): Promise<void>;
 };
@@ -37,8 +40,8 @@ export async function openInProcess(
   return {
     ...lab,
     addWorker,
-    async run(spec, deadlineMs) {
-      await lab.submit(spec);
+    async run(spec, deadlineMs, dataset) {
+      await lab.submit(spec, dataset);
       const workers = [addWorker(spec.name, "a"), addWorker(spec.name, "b")];
       const state = await lab.ended(spec.name, deadlineMs);
       await Promise.all(workers);
@@ -67,7 +70,10 @@ async function runWorker(
   const url = await cloud.queues.findTasks(job, state.attempt);
   if (url === null) return;
   const leases = await Leases.open(cloud.queues, url, { ...target.environment });
-  const tasks = new Tasks({ name, cloud, record, dataset: null, backend });
+  const cache = join(target.dataDir, "cache");
+  const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
+  const tasks = new Tasks({ name, cloud, record, dataset, backend });
   await work({ cloud, job, leases, tasks, idleMs: 60_000 }, signal);
   await leases.close();
+  dataset?.tokens.close();
 }
