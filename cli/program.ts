@@ -39,6 +39,7 @@ export function defineProgram(version: string, args: readonly string[], end: Res
   defineViews(program, end);
   defineControl(program, args, end);
   defineResults(program, end);
+  defineData(program, end);
   program
     .command("doctor")
     .description("show what jobs find on this machine, and how to fix what they miss")
@@ -176,6 +177,26 @@ ${examples("evaluate shakespeare held-out.txt", "evaluate my-model/ held-out.txt
     .action(async (model, file, flags) =>
       end(await (await import("./commands/evaluate.ts")).evaluate(model, file, flags)),
     );
+}
+
+function defineData(program: Command, end: Result): void {
+  program
+    .command("data")
+    .description("tokenize texts as a job would, and show what comes of it")
+    .argument("<files...>", "text, .jsonl, .parquet or .bin files, directories, globs")
+    .option("--tokenizer <kind>", "char, byte, train, or the path of a tokenizer.json; default: char")
+    .option("--vocab <n>", "tokens of the tokenizer to train, or distinct tokens of a .bin", wholeNumber(1))
+    .option("--field <name>", "where a document stands in a line of .jsonl or a row of .parquet")
+    .option("--out <directory>", "also write tokens.bin and the tokenizer there")
+    .addHelpText(
+      "after",
+      examples(
+        "data corpus.txt",
+        "data corpus/ --vocab 8192 --out tokenized/",
+        "data pages.jsonl --field content --tokenizer model/",
+      ),
+    )
+    .action(async (files, flags) => end(await (await import("./commands/data.ts")).data(files, flags)));
 }
 
 const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];

@@ -5,7 +5,7 @@ import { encodeRecord } from "../../protocol/records.ts";
 import { byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { readTokenizer } from "./choose-tokenizer.ts";
 import { PIECE_BYTES, readBlock, withHandle } from "./pieces.ts";
-import { knownIds, type PrepareOptions } from "./prepare.ts";
+import { knownIds, nameOf, type PrepareOptions } from "./prepare.ts";
 import type { SourceFile } from "./sources.ts";
 import { META_FILE, type TextMeta, TOKENS_FILE } from "./text.ts";
 import { openTokenizer, type Tokenizer } from "./tokenizer.ts";
@@ -21,7 +21,7 @@ export async function copyTokens(
   files: readonly SourceFile[],
   directory: string,
 ): Promise<void> {
-  const { name = options.path } = options;
+  const name = nameOf(options);
   const tokenizer = tokenizerOf(options, name);
   const vocabulary = options.vocabulary ?? tokenizer?.vocabulary ?? 0;
   if (tokenizer && vocabulary < tokenizer.vocabulary) {

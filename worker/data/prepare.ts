@@ -22,9 +22,9 @@ export type Progress = {
 };
 
 export type PrepareOptions = {
-  /** A file, a directory, or a glob. */
-  readonly path: string;
-  /** What to call it in messages; default: the path. */
+  /** A file, a directory, or a glob; or several, one after the other. */
+  readonly path: string | readonly string[];
+  /** What to call it in messages; default: its path. */
   readonly name?: string;
   readonly tokenizer: TokenizerChoice;
   /** Where a document stands in JSON lines and parquet rows; default: text. */
@@ -62,8 +62,8 @@ export type Reader = {
  * @throws InvalidInput when a text can't be read, is empty, or is not UTF-8, and the signal's reason when aborted
  */
 export async function prepareText(options: PrepareOptions): Promise<Dataset> {
-  const { path, name = path, cache, check = () => {} } = options;
-  const files = findSources(path, name);
+  const { path, cache, check = () => {} } = options;
+  const files = findSources([path].flat(), nameOf(options));
   const fingerprint = await fingerprintOf(options, files);
   const known = await recall(cache, fingerprint);
   if (known) {
@@ -80,8 +80,11 @@ export async function prepareText(options: PrepareOptions): Promise<Dataset> {
   return dataset;
 }
 
+export const nameOf = ({ path, name = [path].flat().join(", ") }: PrepareOptions): string => name;
+
 async function tokenize(options: PrepareOptions, files: SourceFile[], directory: string): Promise<void> {
-  const { tokenizer: choice, name = options.path, masks = false } = options;
+  const { tokenizer: choice, masks = false } = options;
+  const name = nameOf(options);
   const reader = readerOf(options, files);
   const tokenizer = await chooseTokenizer(choice, reader, masks, name);
   for (const [file, bytes] of Object.entries(tokenizer.files)) await writeFile(join(directory, file), bytes);

@@ -24,15 +24,17 @@ const KINDS: Readonly<Record<string, SourceKind>> = {
 };
 
 /**
- * The files of a path, in the order in which they are read: the file itself; all files below a directory, by name,
+ * The files of paths, in the order in which they are read: the file itself; all files below a directory, by name,
  * but none that begins with a dot; or what a glob such as `corpus/*.jsonl` matches, by name.
  *
- * @param name what to call the path in messages
+ * @param name what to call the paths in messages
  * @throws InvalidInput when there is none, one can't be read, or tokens and texts are mixed
  */
-export function findSources(path: string, name = path): SourceFile[] {
-  const paths = pathsOf(path, name);
-  const files = paths.map((file) => describeFile(file, paths.length === 1 && file === path ? name : file));
+export function findSources(paths: readonly string[], name: string): SourceFile[] {
+  const found = paths.flatMap((path) => pathsOf(path, paths.length === 1 ? name : path));
+  const files = found.map((file) =>
+    describeFile(file, found.length === 1 && file === paths[0] ? name : file),
+  );
   if (files.every(({ bytes }) => bytes === 0)) {
     throw new InvalidInput(`${name} is empty; give a text to train on`);
   }

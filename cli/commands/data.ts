@@ -1,0 +1,92 @@
+import { cp, mkdir, readdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { InvalidInput } from "../../protocol/errors.ts";
+import { splitText } from "../../worker/data/batches.ts";
+import type { TokenizerChoice } from "../../worker/data/choose-tokenizer.ts";
+import { prepareText } from "../../worker/data/prepare.ts";
+import { DATASET_FILES, type Dataset } from "../../worker/data/text.ts";
+import { codeOfSignal, exitCodes } from "../exit.ts";
+import { count } from "../format.ts";
+import { cacheOf, dataDirectory } from "../paths.ts";
+import { say } from "../say.ts";
+import { tokenizing } from "../tokenizing.ts";
+
+export type DataOptions = {
+  readonly tokenizer?: string | undefined;
+  readonly vocab?: number | undefined;
+  readonly field?: string | undefined;
+  readonly out?: string | undefined;
+};
+
+/** What a job holds out when it does not say. */
+const HELD_OUT = 0.1;
+const VOCABULARY = 4096;
+
+/** `ps-submit data FILE...`: tokenizes as a job would, and says what came of it. */
+export async function data(files: readonly string[], options: DataOptions): Promise<number> {
+  const { field, out, vocab } = options;
+  if (out !== undefined) await requireEmpty(out);
+  const tokenizer = chosen(options);
+  const trains = typeof tokenizer === "object" && "train" in tokenizer;
+  const prepared = await tokenizing((watching) =>
+    prepareText({
+      ...watching,
+      path: files,
+      name: files.join(", "),
+      tokenizer,
+      cache: cacheOf(dataDirectory()),
+      ...(field === undefined ? {} : { field }),
+      ...(trains ? {} : { vocabulary: vocab }),
+    }),
+  );
+  if ("signal" in prepared) return codeOfSignal(prepared.signal);
+  const dataset = prepared.done;
+  if (out !== undefined) await copyTo(out, dataset);
+  say(report(dataset, out));
+  return exitCodes.succeeded;
+}
+
+/** `--vocab` without a tokenizer asks for one to be trained. */
+function chosen({ tokenizer, vocab }: DataOptions): TokenizerChoice {
+  if (tokenizer === "char" || tokenizer === "byte") return tokenizer;
+  if (tokenizer === "train" || (tokenizer === undefined && vocab !== undefined)) {
+    return { train: { vocab: vocab ?? VOCABULARY } };
+  }
+  return tokenizer === undefined ? "char" : { file: resolve(tokenizer) };
+}
+
+function report({ digest, meta, tokens: { length: tokens } }: Dataset, out: string | undefined): string[] {
+  const { bytes, documents = 1, vocabulary, tokenizer } = meta;
+  const { training, heldOut } = splitText(tokens, HELD_OUT);
+  const rows: (readonly [string, string])[] = [
+    ["tokenizer", tokenizer],
+    ["vocabulary", count(vocabulary)],
+    ["tokens", count(tokens)],
+  ];
+  if (bytes !== undefined) {
+    rows.push(["documents", count(documents)], ["bytes", count(bytes)]);
+    rows.push(["bytes per token", (bytes / tokens).toFixed(2)]);
+  }
+  rows.push(["for training", `${count(training.end)} tokens`]);
+  rows.push(["held out", `${count(heldOut.end - heldOut.start)} tokens, with data.heldOut ${HELD_OUT}`]);
+  rows.push(["dataset", digest]);
+  if (out !== undefined) rows.push(["written to", out]);
+  return rows.map(([name, value]) => `${name.padEnd(16)} ${value}`);
+}
+
+async function requireEmpty(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw new InvalidInput(`--out must name a directory, got ${directory}`, { cause: error });
+  });
+  if (names.length > 0) {
+    throw new InvalidInput(`--out must be empty or not there, ${directory} has ${names.length} files`);
+  }
+}
+
+async function copyTo(out: string, { directory }: Dataset): Promise<void> {
+  await mkdir(out, { recursive: true });
+  for (const name of DATASET_FILES) {
+    if (await stat(join(directory, name)).catch(() => null)) await cp(join(directory, name), join(out, name));
+  }
+}
