@@ -204,7 +204,7 @@ test("what is stored of a directory is stored once, and the job says which it wa
 test("a directory that changes between its check and its upload is refused", async () => {
   writeDirectory(join(folder, "changing"), "gpt2", { config: { note: "one of its kind" } });
   const job = await prepared("changing", { model: { from: "changing" } });
-  writeDirectory(join(folder, "changing"), "gpt2", { dtype: "BF16" });
+  writeDirectory(join(folder, "changing"), "gpt2", { dtype: "BF16", config: { note: "one of its kind" } });
   await assert.rejects(uploadPrepared(lab.cloud, job), {
     message: /model\.safetensors was changed while it was read/,
   });
