@@ -1,4 +1,5 @@
 import { InvalidInput } from "../../protocol/errors.ts";
+import { divide } from "../../protocol/freeze.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { gatherWindows, heldOutStarts, type Place, splitText, trainingStarts } from "../data/batches.ts";
 import { type MaskRule, maskTokens } from "../data/masking.ts";
@@ -6,7 +7,7 @@ import type { Dataset } from "../data/text.ts";
 import type { Stream } from "../random/streams.ts";
 import { type LanguageModel, languageModelOf } from "./describe.ts";
 import { type Dropout, drawDropout } from "./dropout.ts";
-import type { Batch, Objective } from "./model.ts";
+import type { Batch, LossAndGradient, Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
 import { recorded } from "./recorded.ts";
 
@@ -19,7 +20,10 @@ export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Ob
   const { family, config, context, dataset } = model;
   const split = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
   const batchOf = batchMaker(kit, spec, model);
-  const lossAndGradient = recorded(kit, (theta, batch) => family.lossAndGradient(kit, config, theta, batch));
+  const frozen = divide(family.parameters(config), spec.freeze).frozen.map(({ name }) => name);
+  const lossAndGradient = recorded(kit, (theta, batch) =>
+    without(kit, frozen, family.lossAndGradient(kit, config, theta, batch)),
+  );
   const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
 
   return {
@@ -36,6 +40,18 @@ export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Ob
       return using(kit, batch, (made) => family.loss(kit, config, theta, made));
     },
   };
+}
+
+/** Drops the gradients of frozen parameters. A recorded program leaves out what only they need. */
+function without(
+  { tf }: Kit,
+  frozen: readonly string[],
+  { loss, gradient }: LossAndGradient,
+): LossAndGradient {
+  const dropped = new Set(frozen);
+  tf.dispose(Object.entries(gradient).flatMap(([name, tensor]) => (dropped.has(name) ? [tensor] : [])));
+  const kept = Object.entries(gradient).filter(([name]) => !dropped.has(name));
+  return { loss, gradient: Object.fromEntries(kept) };
 }
 
 /** Disposes the batch after its use. */
