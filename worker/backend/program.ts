@@ -2,10 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
-import { GRAPH_TAG, savedModel } from "./graph-def.ts";
+import { GRAPH_TAG, type Node, savedModel } from "./graph-def.ts";
 import type { Tf } from "./load.ts";
 import { recordGraph } from "./recording.ts";
 import { nativeKernels } from "./tensorflow.ts";
+
+/** Operations that may run at a time; more made no model faster. */
+const SIDE_BY_SIDE = 8;
 
 /**
  * A computation as one TensorFlow graph: TensorFlow runs its kernels one after the other without coming back to
@@ -37,7 +40,7 @@ export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => 
   // TensorFlow loads graphs from a directory only.
   const directory = mkdtempSync(join(tmpdir(), "ps-graph-"));
   try {
-    writeFileSync(join(directory, "saved_model.pb"), savedModel(nodes));
+    writeFileSync(join(directory, "saved_model.pb"), savedModel(nearlyInOrder(nodes)));
     const id = kernels.loadSavedModelMetaGraph(directory, GRAPH_TAG);
     return {
       run: (values) => kernels.runSavedModel(id, [...values], placeholders, [...outputs]),
@@ -46,4 +49,19 @@ export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => 
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * Lets every operation wait for the one a few places before, so that TensorFlow keeps near the order in which the
+ * computation was written: what frees memory first and computes cheap things again in place of keeping them.
+ * Without it TensorFlow merges equal operations and runs ahead: measured, a quarter more memory.
+ */
+function nearlyInOrder(nodes: readonly Node[]): Node[] {
+  const names: string[] = [];
+  return nodes.map((node) => {
+    if (node.op === "Placeholder" || node.op === "Const") return node;
+    const before = names.at(-SIDE_BY_SIDE);
+    names.push(node.name);
+    return before === undefined ? node : { ...node, inputs: [...node.inputs, `^${before}`] };
+  });
 }

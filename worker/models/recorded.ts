@@ -20,6 +20,8 @@ export function recorded(kit: Kit, compute: Compute): Compute {
   if (!canRecord(kit.tf)) return compute;
   const programs = new Map<string, Recorded>();
   return (theta, batch) => {
+    // How many places there are differs from batch to batch, and so would the programs.
+    if (batch.places) return compute(theta, batch);
     const inputs: Tensor[] = [];
     const signature = JSON.stringify(signatureOf(kit, [theta, batch], inputs));
     const found = programs.get(signature) ?? record(kit, inputs, () => compute(theta, batch));
@@ -33,11 +35,12 @@ export function recorded(kit: Kit, compute: Compute): Compute {
 
 function record({ tf }: Kit, inputs: readonly Tensor[], compute: () => LossAndGradient): Recorded {
   let parameters: string[] = [];
-  const program = recordProgram(tf, inputs, () => {
+  const outputs = () => {
     const { loss, gradient } = compute();
     parameters = Object.keys(gradient);
     return [loss, ...Object.values(gradient)];
-  });
+  };
+  const program = recordProgram(tf, inputs, outputs);
   return { program, parameters };
 }
 
