@@ -43,7 +43,8 @@ export type Tokenizer = {
 
 const fileSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: z.looseObject({ type: z.string().optional() }),
+  // Files of the first versions do not say.
+  model: z.looseObject({ type: z.enum(["BPE", "WordPiece", "Unigram", "WordLevel"]).optional() }),
 });
 type File = z.infer<typeof fileSchema>;
 
