@@ -5,7 +5,7 @@ import { z } from "zod";
 const count = z.int().min(1);
 const layers = count.describe("Transformer blocks");
 const context = count.describe("Longest sequence in tokens");
-const dropout = z
+export const dropout = z
   .number()
   .min(0)
   .lt(1)
@@ -21,6 +21,10 @@ const gpt2 = z.strictObject({
   width: count.describe("Embedding width (n_embd)"),
   context: count.describe("Longest sequence in tokens (n_positions)"),
   dropout,
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe("Keep only the blocks' inputs for the backward pass: less memory, more time, the same result"),
 });
 
 /** LLaMA's rule for its gated layer: as many parameters as a layer of 4 times the width without a gate. */

@@ -108,7 +108,7 @@ class Recorder {
 
   /** Whole numbers may be read: tfjs looks whether indices are in range, which the graph's kernels do too. */
   #tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array {
-    const values = this.#binding.tensorDataSync(id);
+    const values = this.#results.has(id) ? undefined : this.#binding.tensorDataSync(id);
     if (values instanceof Int32Array) return values;
     throw new Unrecoverable("a recorded computation must not read the values of a tensor");
   }

@@ -35,8 +35,8 @@ export const gpt2Family: Family<Gpt2> = {
 
   configOf(spec, vocabulary) {
     if (spec.type !== "gpt2") return wrongModel("gpt2", spec);
-    const { layers, heads, width, context, dropout } = spec;
-    return { layers, heads, width, context, vocabulary, dropout };
+    const { layers, heads, width, context, dropout, recompute } = spec;
+    return { layers, heads, width, context, vocabulary, dropout, recompute };
   },
 
   fromHuggingFace(configJson, what) {

@@ -32,8 +32,10 @@ import {
  * GPT-2 (Radford et al. 2019) as `GPT2LMHeadModel` of Hugging Face's transformers has it: the same names, layouts
  * and initial distributions. The output projection is the token embedding and is not stored twice.
  */
-export type Gpt2 = Omit<Extract<ModelSpec, { type: "gpt2" }>, "type" | "dropout"> & {
+export type Gpt2 = Omit<Extract<ModelSpec, { type: "gpt2" }>, "type" | "dropout" | "recompute"> & {
   readonly vocabulary: number;
+  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
+  readonly recompute?: boolean;
   /** Share of elements left out in training; left out: 0. */
   readonly dropout?: number;
 };
@@ -153,7 +155,7 @@ export function gpt2LossAndGradient(
     const shape = shapeOf(model, tokens);
     const places = Array.from({ length: model.layers }, (_, layer) => placeOf(kit, theta, layer, dropout));
     const embedded = drop(kit, embed(kit, theta, tokens), EMBEDDINGS, dropout);
-    const { x, saved } = forwardBlocks(kit, places, embedded, shape);
+    const { x, saved } = forwardBlocks(kit, places, embedded, shape, model.recompute);
     const head = headBackward(kit, theta, x, targets);
     x.dispose();
     const blocks = backwardBlocks(kit, places, head.dx, saved, shape);
@@ -164,19 +166,37 @@ export function gpt2LossAndGradient(
   });
 }
 
-/** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
-function forwardBlocks(kit: Kit, places: readonly BlockPlace[], x: Tensor, shape: BlockShape) {
+/** Runs the blocks on `x`, which it disposes. For each block, the result has what gives its backward pass its needs. */
+function forwardBlocks(
+  kit: Kit,
+  places: readonly BlockPlace[],
+  x: Tensor,
+  shape: BlockShape,
+  recompute = false,
+) {
   const mask = causalMask(kit, shape.length);
-  const saved: SavedBlock[] = [];
+  const saved: (() => SavedBlock)[] = [];
   let output = x;
   for (const place of places) {
     const input = output;
     const result = block(place, input, mask, shape);
-    input.dispose();
     output = result.y;
-    saved.push(result.saved);
+    if (recompute) {
+      kit.tf.dispose(result.saved);
+      saved.push(() => savedOnce(kit, input, () => block(place, input, mask, shape).saved));
+    } else {
+      input.dispose();
+      saved.push(() => result.saved);
+    }
   }
   return { x: output, saved };
+}
+
+/** Computes what a block has to save from its input, which it disposes. */
+function savedOnce({ tf }: Kit, input: Tensor, compute: () => SavedBlock): SavedBlock {
+  const saved = tf.tidy(compute);
+  input.dispose();
+  return saved;
 }
 
 /** From the last block's output to the loss, and back. */
@@ -199,13 +219,13 @@ function backwardBlocks(
   kit: Kit,
   places: readonly BlockPlace[],
   dy: Tensor,
-  saved: readonly SavedBlock[],
+  saved: readonly (() => SavedBlock)[],
   shape: BlockShape,
 ) {
   let dx = dy;
   let gradient: Tensors = {};
   for (const [layer, place] of [...places.entries()].toReversed()) {
-    const kept = saved[layer];
+    const kept = saved[layer]?.();
     if (!kept) throw new Error(`block ${layer} has saved nothing`);
     const result = blockBackward(place, dx, kept, shape);
     kit.tf.dispose([dx, kept]);

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Unrecoverable } from "../../protocol/errors.ts";
+import { recordProgram } from "../../worker/backend/program.ts";
+import { threadEnvironment } from "../../worker/backend/tensorflow.ts";
+import { drawDropout } from "../../worker/models/dropout.ts";
+import { type Gpt2, gpt2Dropout, gpt2LossAndGradient, gpt2Parameters } from "../../worker/models/gpt2.ts";
+import type { Batch, LossAndGradient, Tensors } from "../../worker/models/model.ts";
+import { type Kit, kitOf } from "../../worker/models/ops.ts";
+import { recorded } from "../../worker/models/recorded.ts";
+import { assertClose, backendOrSkip, randomParameters } from "./support.ts";
+
+const backend = await backendOrSkip("tensorflow");
+const skip = backend ? false : "the tensorflow backend is not installed: npm run setup";
+
+const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 17, dropout: 0.2 };
+
+const plain =
+  (kit: Kit, model = MODEL) =>
+  (theta: Tensors, { tokens, targets, dropout }: Batch): LossAndGradient =>
+    gpt2LossAndGradient(kit, model, theta, tokens, targets, dropout);
+
+/** A batch of its own for each number. */
+function batchOf(kit: Kit, number: number, sequences = 4, length = 11): Batch {
+  const ids = (shift: number) =>
+    kit.tf.tensor1d(
+      Int32Array.from({ length: sequences * length }, (_, i) => (i * i + number * 5 + shift) % 17),
+      "int32",
+    );
+  const places = gpt2Dropout(MODEL, sequences, length);
+  const dropout = drawDropout(kit, 0.2, places, { seed: 1, step: number, rank: 0, micro: 0 });
+  return { tokens: { ids: ids(0), sequences, length }, targets: ids(3), dropout };
+}
+
+/** Calls `check` within a tidy and asserts that no tensor of TensorFlow's or tfjs's is left. */
+function within(check: (kit: Kit, theta: Tensors) => void): void {
+  if (!backend) return;
+  const { tf } = backend;
+  const before = tf.memory().numTensors;
+  tf.tidy(() => check(kitOf(tf), randomParameters(backend, gpt2Parameters(MODEL))));
+  assert.equal(tf.memory().numTensors, before);
+}
+
+function assertSame(actual: LossAndGradient, expected: LossAndGradient, tolerance: number): void {
+  assertClose(actual.loss, expected.loss, tolerance, "loss");
+  assert.deepEqual(Object.keys(actual.gradient).sort(), Object.keys(expected.gradient).sort());
+  for (const [name, tensor] of Object.entries(expected.gradient)) {
+    const ours = actual.gradient[name];
+    assert.ok(ours, name);
+    assert.deepEqual(ours.shape, tensor.shape, name);
+    if (tolerance === 0) assert.deepEqual(ours.dataSync(), tensor.dataSync(), name);
+    else assertClose(ours, tensor, tolerance, name);
+  }
+}
+
+test("a recorded gradient is the plain one, for every batch, dropout and shape", { skip }, () => {
+  within((kit, theta) => {
+    const program = recorded(kit, plain(kit));
+    for (const [number, sequences, length] of [
+      [0, 4, 11],
+      [1, 4, 11],
+      [2, 2, 7],
+      [3, 1, 1],
+      [4, 4, 11],
+    ] as const) {
+      const batch = batchOf(kit, number, sequences, length);
+      assertSame(program(theta, batch), plain(kit)(theta, batch), 1e-4);
+    }
+  });
+});
+
+test("a recorded gradient follows the parameters", { skip }, () => {
+  within((kit, theta) => {
+    const program = recorded(kit, plain(kit));
+    const batch = batchOf(kit, 1);
+    program(theta, batch);
+    const moved = Object.fromEntries(Object.entries(theta).map(([name, x]) => [name, kit.tf.mul(x, 0.9)]));
+    assertSame(program(moved, batch), plain(kit)(moved, batch), 1e-4);
+  });
+});
+
+test("computing blocks again gives the same bits, recorded and not", { skip }, () => {
+  within((kit, theta) => {
+    const batch = batchOf(kit, 1);
+    const again = plain(kit, { ...MODEL, recompute: true });
+    assertSame(again(theta, batch), plain(kit)(theta, batch), 0);
+    assertSame(recorded(kit, again)(theta, batch), recorded(kit, plain(kit))(theta, batch), 0);
+  });
+});
+
+test("recording refuses what a graph can't know: values read, and tensors that are not inputs", {
+  skip,
+}, () => {
+  if (!backend) return;
+  const { tf } = backend;
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const [x, other] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])];
+    other.square().dispose();
+    const reading = () => [tf.scalar(tf.square(x).dataSync()[0] ?? 0)];
+    assert.throws(() => recordProgram(tf, [x], reading), Unrecoverable);
+    assert.throws(() => recordProgram(tf, [x], () => [tf.add(x, other)]), /not among its inputs/);
+    assert.deepEqual([...tf.add(x, other).dataSync()], [4, 6], "the backend still works");
+  });
+  assert.equal(tf.memory().numTensors, before);
+});
+
+test("a program's gradient has the same bits in every process, on one thread and on two", {
+  skip,
+}, async () => {
+  const script = fileURLToPath(new URL("recorded-digest.ts", import.meta.url));
+  const digests = await Promise.all(
+    [1, 2, 2].map(async (threads) => {
+      const env = { ...process.env, ...threadEnvironment(threads) };
+      return (await promisify(execFile)(process.execPath, [script], { env })).stdout;
+    }),
+  );
+  assert.match(digests[0] ?? "", /^[0-9a-f]{64}$/);
+  assert.equal(new Set(digests).size, 1);
+});
