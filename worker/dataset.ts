@@ -20,10 +20,11 @@ const PART_BYTES = 8 << 20;
 export async function fetchDataset({ store }: Cloud, digest: string, cache: string): Promise<Dataset> {
   const known = await findCached(cache, digest);
   if (known) return known;
-  const dataset = await makeCached(cache, (directory) => download(store, digest, directory));
-  if (dataset.digest === digest) return dataset;
-  dataset.tokens.close();
-  throw new CorruptData(`datasets/${digest} is corrupt; remove it and submit again`);
+  const write = (directory: string) => download(store, digest, directory);
+  return makeCached(cache, write, (dataset) => {
+    if (dataset.digest === digest) return;
+    throw new CorruptData(`datasets/${digest} is corrupt; remove it and submit again`);
+  });
 }
 
 async function download(store: Store, digest: string, directory: string): Promise<void> {

@@ -16,7 +16,11 @@ export function huggingFaceTokenizer(
   what: string,
 ): Tokenizer {
   // With it, decoding would eat the spaces before punctuation.
-  const library = open(tokenizer, { ...config, clean_up_tokenization_spaces: false }, what);
+  const library = open(
+    { ...LEFT_OUT, ...tokenizer },
+    { ...config, clean_up_tokenization_spaces: false },
+    what,
+  );
   const vocab = library.get_vocab(true);
   let vocabulary = 0;
   for (const id of vocab.values()) {
@@ -42,6 +46,9 @@ export function huggingFaceTokenizer(
     },
   };
 }
+
+/** What a file may leave out and the library asks for. */
+const LEFT_OUT = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
 
 function open(tokenizer: object, config: object, what: string): Library {
   try {
