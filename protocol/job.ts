@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { InvalidInput } from "./errors.ts";
-import { modelContradictions, sizedModels } from "./model-spec.ts";
+import { dropout, modelContradictions, sizedModels } from "./model-spec.ts";
 
 /** The job file: what a person writes, and what every part of the system reads. */
 
@@ -28,6 +28,7 @@ const pretrained = z.strictObject({
   context: count
     .optional()
     .describe("Tokens of a training sequence; default: the longest that the model takes"),
+  dropout,
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)

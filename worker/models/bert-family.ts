@@ -2,7 +2,16 @@ import { z } from "zod";
 import { CorruptData } from "../../protocol/errors.ts";
 import { valueAs } from "../../protocol/parse.ts";
 import { type Bert, bertDropout, bertLogits, bertLoss, bertLossAndGradient, bertParameters } from "./bert.ts";
-import { jsonText, size, tokenId, wrongModel } from "./config.ts";
+import {
+  fieldsOfTokenIds,
+  jsonText,
+  NO_TOKEN_IDS,
+  paddingOf,
+  size,
+  tokenIdFields,
+  tokenIdsOf,
+  wrongModel,
+} from "./config.ts";
 import type { Family } from "./family.ts";
 
 /** What of a BERT config changes the computation; fields that only other tools read are let through. */
@@ -22,18 +31,18 @@ const configSchema = z.object({
   is_decoder: z.literal(false).optional(),
   add_cross_attention: z.literal(false).optional(),
   tie_word_embeddings: z.literal(true).optional(),
-  pad_token_id: tokenId,
+  ...tokenIdFields,
 });
 
 export const bertFamily: Family<Bert> = {
   type: "bert",
   masked: true,
 
-  configOf(spec, vocabulary) {
+  configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
     if (spec.type !== "bert") return wrongModel("bert", spec);
     const { layers, heads, width, hidden, context, dropout } = spec;
     const sizes = { layers, heads, width, hidden, context, vocabulary, types: 2 };
-    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: null, dropout };
+    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: special.pad, special, dropout };
   },
 
   fromHuggingFace(configJson, what) {
@@ -44,10 +53,8 @@ export const bertFamily: Family<Bert> = {
     }
     const vocabulary = config.vocab_size;
     // transformers takes a missing padding token for token 0.
-    const padding = config.pad_token_id === undefined ? 0 : config.pad_token_id;
-    if (padding !== null && padding >= vocabulary) {
-      throw new CorruptData(`${what}: pad_token_id must be below vocab_size ${vocabulary}, got ${padding}`);
-    }
+    const pad = config.pad_token_id === undefined ? 0 : config.pad_token_id;
+    const padding = paddingOf(pad, vocabulary, what);
     return {
       layers: config.num_hidden_layers,
       heads,
@@ -59,6 +66,7 @@ export const bertFamily: Family<Bert> = {
       epsilon: config.layer_norm_eps,
       deviation: config.initializer_range,
       padding,
+      special: tokenIdsOf(config),
       dropout: 0,
     };
   },
@@ -88,7 +96,7 @@ function bertFiles(model: Bert): Record<string, string> {
     layer_norm_eps: model.epsilon,
     initializer_range: model.deviation,
     tie_word_embeddings: true,
-    pad_token_id: model.padding,
+    ...fieldsOfTokenIds({ ...(model.special ?? NO_TOKEN_IDS), pad: model.padding }),
     torch_dtype: "float32",
   };
   return { "config.json": jsonText(config) };

@@ -12,6 +12,7 @@ import {
   projectBackward,
   type SavedBertBlock,
 } from "./bert-block.ts";
+import type { TokenIds } from "./config.ts";
 import { biasedBackward, dense } from "./dense.ts";
 import { type DropoutPlaces, drop } from "./dropout.ts";
 import { geluErf, geluErfBackward } from "./gelu-erf.ts";
@@ -45,6 +46,7 @@ export type Bert = {
   readonly deviation: number;
   /** The token whose embedding is not trained by being read; null: none. */
   readonly padding: number | null;
+  readonly special?: TokenIds;
   /** Share of elements left out in training. */
   readonly dropout: number;
 };

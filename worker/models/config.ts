@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidInput } from "../../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/job.ts";
 
 /** What the families' readers and writers of configs share. */
@@ -17,5 +17,48 @@ export function wrongModel(type: string, spec: ModelSpec): never {
 /** A JSON file as people read it. */
 export const jsonText = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** What Hugging Face's configs say of a token's id, where a tokenizer has such a token. */
-export const tokenId = z.int().min(0).max(MAX_SIZE).nullable().optional();
+const tokenId = z.int().min(0).max(MAX_SIZE);
+
+/** Ids of the tokens that begin and end a text and fill up a batch, for the readers of a checkpoint. */
+export type TokenIds = {
+  readonly bos: number | null;
+  /** Several may end a text. */
+  readonly eos: number | readonly number[] | null;
+  readonly pad: number | null;
+};
+
+export const NO_TOKEN_IDS: TokenIds = { bos: null, eos: null, pad: null };
+
+/** Where Hugging Face's configs have them. */
+export const tokenIdFields = {
+  bos_token_id: tokenId.nullable().optional(),
+  eos_token_id: z
+    .union([tokenId, z.array(tokenId)])
+    .nullable()
+    .optional(),
+  pad_token_id: tokenId.nullable().optional(),
+};
+
+type TokenIdFields = z.infer<z.ZodObject<typeof tokenIdFields>>;
+
+export const tokenIdsOf = (fields: TokenIdFields): TokenIds => ({
+  bos: fields.bos_token_id ?? null,
+  eos: fields.eos_token_id ?? null,
+  pad: fields.pad_token_id ?? null,
+});
+
+/**
+ * The padding token, which has a row in the table of embeddings.
+ *
+ * @throws CorruptData when it has none
+ */
+export function paddingOf(pad: number | null, vocabulary: number, what: string): number | null {
+  if (pad === null || pad < vocabulary) return pad;
+  throw new CorruptData(`${what}: pad_token_id must be below vocab_size ${vocabulary}, got ${pad}`);
+}
+
+export const fieldsOfTokenIds = ({ bos, eos, pad }: TokenIds) => ({
+  bos_token_id: bos,
+  eos_token_id: eos,
+  pad_token_id: pad,
+});

@@ -38,7 +38,7 @@ export type LanguageModel = {
 export function languageModelOf(spec: JobSpec, dataset: Dataset | null): LanguageModel {
   if (dataset === null) throw new InvalidInput(`model.type ${spec.model.type} needs the dataset of a text`);
   const { vocabulary, tokens } = dataset.meta;
-  const { family, config, context = config.context } = sizedModelOf(spec, vocabulary);
+  const { family, config, context = config.context } = sizedModelOf(spec, dataset);
   if (context > config.context) {
     throw new InvalidInput(
       `model.context must be at most the ${config.context} of config.json, got ${context}`,
@@ -52,12 +52,17 @@ export function languageModelOf(spec: JobSpec, dataset: Dataset | null): Languag
   return { family, config, context, dataset };
 }
 
-function sizedModelOf({ model }: JobSpec, vocabulary: number) {
+function sizedModelOf({ model }: JobSpec, { meta, special }: Dataset) {
   if (model.type === "pretrained") {
-    return { ...modelOfConfig(model.config ?? {}, `config.json of ${model.from}`), context: model.context };
+    const { family, config } = modelOfConfig(model.config ?? {}, `config.json of ${model.from}`);
+    const { context, dropout } = model;
+    if (dropout > 0 && !family.dropout) {
+      throw new InvalidInput(`model.dropout must be 0 for a ${family.type} model, got ${dropout}`);
+    }
+    return { family, config: { ...config, dropout }, context };
   }
   const family = familyOf(model.type);
-  return { family, config: family.configOf(model, vocabulary), context: undefined };
+  return { family, config: family.configOf(model, meta.vocabulary, special), context: undefined };
 }
 
 /** True for a job whose model learns to predict what is hidden from it. */

@@ -2,6 +2,7 @@ import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { bertFamily } from "./bert-family.ts";
+import type { TokenIds } from "./config.ts";
 import type { DropoutPlaces } from "./dropout.ts";
 import { gpt2Family } from "./gpt2-family.ts";
 import { llamaFamily } from "./llama-family.ts";
@@ -14,6 +15,7 @@ export type ModelConfig = {
   /** Longest sequence in tokens. */
   readonly context: number;
   readonly vocabulary: number;
+  readonly special?: TokenIds;
   /** Share of elements left out in training, where the family has dropout. */
   readonly dropout?: number;
 };
@@ -24,8 +26,8 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   readonly type: string;
   /** Reads both ways and learns by predicting hidden tokens; false: learns by predicting the next one. */
   readonly masked: boolean;
-  /** The config of a job's model over a vocabulary of so many tokens. */
-  configOf(spec: ModelSpec, vocabulary: number): Config;
+  /** The config of a job's model over a vocabulary of so many tokens, some of them special. */
+  configOf(spec: ModelSpec, vocabulary: number, special?: TokenIds): Config;
   /** Names, shapes and initial distributions, as transformers has them. */
   parameters(config: Config): ModelParameter[];
   /** `config.json` and `generation_config.json` of a checkpoint. */

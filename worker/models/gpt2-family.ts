@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { CorruptData } from "../../protocol/errors.ts";
 import { valueAs } from "../../protocol/parse.ts";
-import { jsonText, size, wrongModel } from "./config.ts";
+import {
+  fieldsOfTokenIds,
+  jsonText,
+  NO_TOKEN_IDS,
+  size,
+  type TokenIds,
+  tokenIdFields,
+  tokenIdsOf,
+  wrongModel,
+} from "./config.ts";
 import type { Family } from "./family.ts";
 import {
   type Gpt2,
@@ -27,16 +36,19 @@ const configSchema = z.object({
   scale_attn_weights: z.literal(true).optional(),
   scale_attn_by_inverse_layer_idx: z.literal(false).optional(),
   tie_word_embeddings: z.literal(true).optional(),
+  ...tokenIdFields,
 });
 
-export const gpt2Family: Family<Gpt2> = {
+type Config = Gpt2 & { readonly special?: TokenIds };
+
+export const gpt2Family: Family<Config> = {
   type: "gpt2",
   masked: false,
 
-  configOf(spec, vocabulary) {
+  configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
     if (spec.type !== "gpt2") return wrongModel("gpt2", spec);
     const { layers, heads, width, context, dropout, recompute } = spec;
-    return { layers, heads, width, context, vocabulary, dropout, recompute };
+    return { layers, heads, width, context, vocabulary, dropout, recompute, special };
   },
 
   fromHuggingFace(configJson, what) {
@@ -50,6 +62,7 @@ export const gpt2Family: Family<Gpt2> = {
       width: config.n_embd,
       context: config.n_positions,
       vocabulary: config.vocab_size,
+      special: tokenIdsOf(config),
     };
   },
 
@@ -62,8 +75,9 @@ export const gpt2Family: Family<Gpt2> = {
   logits: gpt2Logits,
 };
 
-/** `config.json` and `generation_config.json` of a checkpoint. The char tokenizer has no special tokens. */
-function gpt2Files({ layers, heads, width, context, vocabulary, dropout = 0 }: Gpt2): Record<string, string> {
+function gpt2Files(model: Config): Record<string, string> {
+  const { layers, heads, width, context, vocabulary, dropout = 0 } = model;
+  const special = fieldsOfTokenIds(model.special ?? NO_TOKEN_IDS);
   const config = {
     architectures: ["GPT2LMHeadModel"],
     model_type: "gpt2",
@@ -81,11 +95,11 @@ function gpt2Files({ layers, heads, width, context, vocabulary, dropout = 0 }: G
     attn_pdrop: dropout,
     scale_attn_weights: true,
     tie_word_embeddings: true,
-    bos_token_id: null,
-    eos_token_id: null,
-    pad_token_id: null,
+    ...special,
     torch_dtype: "float32",
   };
-  const generation = { bos_token_id: null, eos_token_id: null, pad_token_id: null, do_sample: true };
-  return { "config.json": jsonText(config), "generation_config.json": jsonText(generation) };
+  return {
+    "config.json": jsonText(config),
+    "generation_config.json": jsonText({ ...special, do_sample: true }),
+  };
 }

@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { CorruptData } from "../../protocol/errors.ts";
 import { valueAs } from "../../protocol/parse.ts";
-import { jsonText, size, tokenId, wrongModel } from "./config.ts";
+import {
+  fieldsOfTokenIds,
+  jsonText,
+  NO_TOKEN_IDS,
+  paddingOf,
+  size,
+  tokenIdFields,
+  tokenIdsOf,
+  wrongModel,
+} from "./config.ts";
 import type { Family } from "./family.ts";
 import { type Llama, llamaLogits, llamaLoss, llamaLossAndGradient, llamaParameters } from "./llama.ts";
 import type { Llama3Scaling } from "./rotary.ts";
@@ -43,7 +52,7 @@ const configSchema = z.object({
   attention_bias: z.literal(false).optional(),
   mlp_bias: z.literal(false).optional(),
   pretraining_tp: z.literal(1).optional(),
-  pad_token_id: tokenId,
+  ...tokenIdFields,
 });
 
 type Config = z.infer<typeof configSchema>;
@@ -52,7 +61,7 @@ export const llamaFamily: Family<Llama> = {
   type: "llama",
   masked: false,
 
-  configOf(spec, vocabulary) {
+  configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
     if (spec.type !== "llama") return wrongModel("llama", spec);
     const { type: _, ...sizes } = spec;
     return {
@@ -62,7 +71,8 @@ export const llamaFamily: Family<Llama> = {
       ropeScaling: null,
       epsilon: 1e-6,
       deviation: 0.02,
-      padding: null,
+      padding: special.pad,
+      special,
     };
   },
 
@@ -77,7 +87,8 @@ export const llamaFamily: Family<Llama> = {
       tied: config.tie_word_embeddings,
       epsilon: config.rms_norm_eps,
       deviation: config.initializer_range,
-      padding: config.pad_token_id ?? null,
+      padding: paddingOf(config.pad_token_id ?? null, config.vocab_size, what),
+      special: tokenIdsOf(config),
     };
   },
 
@@ -123,7 +134,7 @@ function scalingOf(rope: Extract<z.infer<typeof scalingSchema>, { rope_type: "ll
 }
 
 function llamaFiles(model: Llama): Record<string, string> {
-  const special = { bos_token_id: null, eos_token_id: null, pad_token_id: model.padding };
+  const special = fieldsOfTokenIds({ ...(model.special ?? NO_TOKEN_IDS), pad: model.padding });
   const config = {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",

@@ -1,5 +1,6 @@
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { causalMask } from "./attention.ts";
+import type { TokenIds } from "./config.ts";
 import { dense, denseBackward } from "./dense.ts";
 import { type LlamaPlace, llamaBlock, llamaBlockBackward, type SavedLlamaBlock } from "./llama-block.ts";
 import {
@@ -40,6 +41,7 @@ export type Llama = {
   readonly deviation: number;
   /** The token whose embedding is not trained by being read; null: none. */
   readonly padding: number | null;
+  readonly special?: TokenIds;
 };
 
 const TOKENS = "model.embed_tokens.weight";
