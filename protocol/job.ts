@@ -40,6 +40,24 @@ const pretrained = z.strictObject({
     .describe("Set by ps-submit: the directory's config.json"),
 });
 
+/** A user writes `{"module": FILE}` and options of the model's own. */
+const userModule = z.strictObject({
+  type: z.literal("module").describe("May be left out beside `module`"),
+  module: z
+    .string()
+    .min(1)
+    .describe(
+      "A TypeScript file with a model of your own (docs/your-own-model.md); relative to the job file",
+    ),
+  options: z.record(z.string(), z.unknown()).default({}).describe("What the model is told, as it likes"),
+  context: count.optional().describe("Tokens of a training sequence, for a model that trains on text"),
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe("Set by ps-submit: SHA-256 of the file, under which it is stored"),
+});
+
 const textData = z.strictObject({
   type: z.literal("text"),
   path: z
@@ -63,6 +81,9 @@ const textData = z.strictObject({
   heldOut: fraction.default(0.1).describe("Share of the text's end kept out of training, for evaluation"),
 });
 
+/** 256 bytes, special tokens, and some merges. */
+export const LEAST_VOCABULARY = 300;
+
 const tokenizer = z
   .union(
     [
@@ -77,7 +98,11 @@ const tokenizer = z
       }),
       z.strictObject({
         train: z.strictObject({
-          vocab: z.int().min(300).max(1_000_000).describe("Tokens of the tokenizer that is made"),
+          vocab: z
+            .int()
+            .min(LEAST_VOCABULARY)
+            .max(1_000_000)
+            .describe("Tokens of the tokenizer that is made"),
         }),
       }),
     ],
@@ -92,6 +117,10 @@ const tokenizer = z
 const linearData = z.strictObject({
   type: z.literal("linear"),
   examples: count.default(4096).describe("Examples x, drawn from a normal distribution by seed; y = x w*"),
+});
+
+const moduleData = z.strictObject({
+  type: z.literal("module").describe("The batch function of model.module makes the data"),
 });
 
 const schedule = z.strictObject({
@@ -139,8 +168,8 @@ const optimizer = z.discriminatedUnion("type", [
 const fields = z.strictObject({
   $schema: z.string().optional().describe("For editors; ignored"),
   name: jobName.describe("Names the job; default: the job file's name"),
-  model: z.discriminatedUnion("type", [...sizedModels, pretrained]),
-  data: z.discriminatedUnion("type", [textData, linearData]),
+  model: z.discriminatedUnion("type", [...sizedModels, pretrained, userModule]),
+  data: z.discriminatedUnion("type", [textData, linearData, moduleData]),
   tokenizer,
   optimizer,
   freeze: z
@@ -224,11 +253,12 @@ export function parseJob(given: unknown, source: string): JobSpec {
   throw new InvalidInput(problems.map((problem) => `${source}: ${problem}`));
 }
 
-/** A model that says where it comes from need not say its type. */
+/** A model that says where it comes from, or which file it is, need not say its type. */
 function withModelType(job: unknown): unknown {
   const model = isObject(job) ? job.model : undefined;
-  if (!isObject(job) || !isObject(model) || model.type !== undefined || model.from === undefined) return job;
-  return { ...job, model: { type: "pretrained", ...model } };
+  if (!isObject(job) || !isObject(model) || model.type !== undefined) return job;
+  if (model.from !== undefined) return { ...job, model: { type: "pretrained", ...model } };
+  return model.module === undefined ? job : { ...job, model: { type: "module", ...model } };
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -240,16 +270,24 @@ function* contradictions(value: unknown): Generator<string> {
   const model = fields.shape.model.safeParse(job.model).data;
   const data = fields.shape.data.safeParse(job.data).data;
   const optimizer = fields.shape.optimizer.safeParse(job.optimizer).data;
-  if (model && model.type !== "pretrained") yield* modelContradictions(model);
-  const wanted = model?.type === "linear" ? "linear" : "text";
-  if (model && data && data.type !== wanted) {
-    yield `data.type must be "${wanted}" for a ${model.type} model, got "${data.type}"`;
+  if (model && model.type !== "pretrained" && model.type !== "module") yield* modelContradictions(model);
+  const wanted = model ? dataFor(model) : [];
+  if (model && data && !wanted.includes(data.type)) {
+    yield `data.type must be ${quoted(wanted)} for a ${model.type} model, got "${data.type}"`;
+  }
+  if (model?.type === "module" && data?.type === "text" && model.context === undefined) {
+    yield "model.context is required for a model that trains on text";
   }
   const lowest = optimizer?.schedule.minLearningRate ?? 0;
   if (optimizer && lowest > optimizer.learningRate) {
     const rule = `must be at most optimizer.learningRate ${optimizer.learningRate}`;
     yield `optimizer.schedule.minLearningRate ${rule}, got ${lowest}`;
   }
+}
+
+function dataFor({ type }: z.infer<typeof fields.shape.model>): string[] {
+  if (type === "linear") return ["linear"];
+  return type === "module" ? ["module", "text"] : ["text"];
 }
 
 type Issue = z.core.$ZodIssue;

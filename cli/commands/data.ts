@@ -1,6 +1,7 @@
 import { cp, mkdir, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { LEAST_VOCABULARY } from "../../protocol/job.ts";
 import { splitText } from "../../worker/data/batches.ts";
 import type { TokenizerChoice } from "../../worker/data/choose-tokenizer.ts";
 import { prepareText } from "../../worker/data/prepare.ts";
@@ -50,6 +51,11 @@ export async function data(files: readonly string[], options: DataOptions): Prom
 function chosen({ tokenizer, vocab }: DataOptions): TokenizerChoice {
   if (tokenizer === "char" || tokenizer === "byte") return tokenizer;
   if (tokenizer === "train" || (tokenizer === undefined && vocab !== undefined)) {
+    if (vocab !== undefined && vocab < LEAST_VOCABULARY) {
+      throw new InvalidInput(
+        `--vocab must be at least ${LEAST_VOCABULARY} to train a tokenizer, got ${vocab}`,
+      );
+    }
     return { train: { vocab: vocab ?? VOCABULARY } };
   }
   return tokenizer === undefined ? "char" : { file: resolve(tokenizer) };
