@@ -11,6 +11,7 @@ import type { ModelParameter } from "../worker/models/model.ts";
 import { prepareDataset, uploadDataset } from "./dataset.ts";
 import { count } from "./format.ts";
 import type { Draft } from "./job-file.ts";
+import { type OwnModule, prepareModule, uploadModule, withModule } from "./module.ts";
 import { preparePretrained, uploadPretrained, withPretrained } from "./pretrained.ts";
 
 /** A job with all that it starts from, checked against each other and ready to be stored. */
@@ -20,6 +21,7 @@ export type Prepared = {
   /** Null for generated data. */
   readonly dataset: Dataset | null;
   readonly pretrained: Pretrained | null;
+  readonly module: OwnModule | null;
   /** What a person should know before it starts. */
   readonly notes: readonly string[];
 };
@@ -34,16 +36,17 @@ export async function prepareJob(
   options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
 ): Promise<Prepared> {
   const pretrained = await preparePretrained(draft);
-  const spec = withPretrained(draft.spec, pretrained);
+  const module = await prepareModule(draft);
+  const spec = withModule(withPretrained(draft.spec, pretrained), module);
   const dataset = await prepareDataset({ ...draft, spec }, options);
-  const notes = [...(pretrained?.notes ?? []), ...checkModel(spec, dataset)];
-  return { spec, dataset, pretrained, notes };
+  const notes = [...(pretrained?.notes ?? []), ...checkModel(spec, dataset, module)];
+  return { spec, dataset, pretrained, module, notes };
 }
 
 /** @returns what is to be said of the model */
-function checkModel(spec: JobSpec, dataset: Dataset | null): string[] {
+function checkModel(spec: JobSpec, dataset: Dataset | null, module: OwnModule | null): string[] {
   try {
-    const { trained, frozen } = divide(describeModel(spec, dataset).parameters, spec.freeze);
+    const { trained, frozen } = divide(describeModel(spec, dataset, module?.model).parameters, spec.freeze);
     if (frozen.length === 0) return [];
     const [some, all] = [sizeOf(frozen), sizeOf(frozen) + sizeOf(trained)];
     return [`${count(some)} of ${count(all)} parameters are frozen, ${frozen.length} tensors`];
@@ -58,7 +61,11 @@ const sizeOf = (parameters: readonly ModelParameter[]): number =>
   parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
 
 /** Stores what a job starts from, as far as it is not there yet. */
-export async function uploadPrepared({ store }: Cloud, { dataset, pretrained }: Prepared): Promise<void> {
+export async function uploadPrepared(
+  { store }: Cloud,
+  { dataset, pretrained, module }: Prepared,
+): Promise<void> {
+  if (module) await uploadModule(store, module);
   if (pretrained) await uploadPretrained(store, pretrained);
   if (dataset) await uploadDataset(store, dataset);
 }

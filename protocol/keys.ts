@@ -43,6 +43,9 @@ export const keys = {
   /** A file of a Hugging Face directory that jobs start from; the directory's digest names it. */
   pretrained: (digest: string, file: string) => `pretrained/${digest}/${file}`,
 
+  /** A user's own model, one file; its SHA-256 names it. */
+  module: (digest: string) => `modules/${digest}.mts`,
+
   dataset: (digest: string, file: string) => `datasets/${digest}/${file}`,
 } as const;
 

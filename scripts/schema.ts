@@ -11,6 +11,7 @@ export function schemaText(): string {
     override: ({ jsonSchema }) => {
       // `parseJob` supplies the type of such a model.
       if (jsonSchema.properties?.from) jsonSchema.required = ["from"];
+      if (jsonSchema.properties?.module) jsonSchema.required = ["module"];
     },
   });
   return `${JSON.stringify({ title: "Job file of ps-submit", ...schema }, null, 2)}\n`;

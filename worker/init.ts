@@ -16,6 +16,7 @@ import { openWeights } from "./huggingface/reader.ts";
 import { storedFolder } from "./huggingface/stored-folder.ts";
 import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
 import type { ModelDescription } from "./models/model.ts";
+import type { UserModel } from "./models/user-model.ts";
 import { describeModel } from "./trainer.ts";
 
 /**
@@ -27,8 +28,9 @@ export async function initialize(
   { store }: Cloud,
   { spec }: JobRecord,
   dataset: Dataset | null,
+  user: UserModel | null = null,
 ): Promise<void> {
-  const description = describeModel(spec, dataset);
+  const description = describeModel(spec, dataset, user);
   const start = await startOf(store, spec, description);
   for (const [file, bytes] of Object.entries(start.files)) {
     await store.create(`${keys.modelFiles(spec.name)}${file}`, bytes);

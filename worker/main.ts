@@ -11,6 +11,7 @@ import { fetchDataset } from "./dataset.ts";
 import { Leases } from "./lease.ts";
 import { work } from "./loop.ts";
 import { Tasks } from "./tasks.ts";
+import { fetchModule } from "./user-module.ts";
 
 /**
  * A worker process: one per GPU on AWS Batch, a child process on a laptop. Its environment says which job
@@ -29,13 +30,14 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const leases = await Leases.open(cloud.queues, url, env);
   const signal = stopOnSignal(leases);
 
-  const [backend, dataset] = await Promise.all([
+  const [backend, dataset, user] = await Promise.all([
     loadBackend(record.provenance.backend),
     record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
+    fetchModule(cloud.store, record.spec),
   ]);
   const { name: library, version, device } = backend;
   log("worker started", { job, worker: name, backend: library, version, device });
-  const tasks = new Tasks({ name, cloud, record, dataset, backend });
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
   await work({ cloud, job, leases, tasks, idleMs }, signal);
   log("worker done", { job, worker: name });
 }

@@ -9,6 +9,7 @@ import type { Backend } from "./backend/load.ts";
 import type { Dataset } from "./data/text.ts";
 import { pullFrozen } from "./frozen.ts";
 import { initialize } from "./init.ts";
+import type { UserModel } from "./models/user-model.ts";
 import { pull } from "./pull.ts";
 import { type GradientTask, push } from "./push.ts";
 import { createTrainer, type Trainer } from "./trainer.ts";
@@ -22,6 +23,8 @@ export type TasksOptions = {
   readonly record: JobRecord;
   readonly dataset: Dataset | null;
   readonly backend: Backend;
+  /** The model of the job's own module; null when it has none. */
+  readonly user?: UserModel | null;
 };
 
 /** What a worker keeps from task to task, once the job has a layout. */
@@ -49,8 +52,8 @@ export class Tasks {
   }
 
   async #initialize(handout: string): Promise<void> {
-    const { cloud, record, dataset } = this.#options;
-    await initialize(cloud, record, dataset);
+    const { cloud, record, dataset, user } = this.#options;
+    await initialize(cloud, record, dataset, user);
     await wakeCoordinator(cloud, record.spec.name, `init-${handout}`);
   }
 
@@ -90,11 +93,18 @@ export class Tasks {
 
   async #setUp(): Promise<Bench> {
     if (this.#bench) return this.#bench;
-    const { cloud, record, dataset, backend } = this.#options;
+    const { cloud, record, dataset, backend, user } = this.#options;
     const layout = await cloud.jobs.layout(record.spec.name);
     if (!layout) throw new TryAgain(`${keys.layout(record.spec.name)} is not there`);
     const frozen = await pullFrozen(cloud, record.spec.name, layout);
-    const trainer = createTrainer({ backend, spec: record.spec, layout, dataset, frozen });
+    const trainer = createTrainer({
+      backend,
+      spec: record.spec,
+      layout,
+      dataset,
+      frozen,
+      user: user ?? null,
+    });
     this.#bench = { layout, trainer, theta: new Float32Array(layout.parameters) };
     return this.#bench;
   }

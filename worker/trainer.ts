@@ -9,6 +9,7 @@ import type { Dataset } from "./data/text.ts";
 import { type Tensors, tensorOf } from "./models/model.ts";
 import { objectiveOf } from "./models/objective.ts";
 import { kitOf } from "./models/ops.ts";
+import type { UserModel } from "./models/user-model.ts";
 
 export { initialParameters } from "./initial.ts";
 export { describeModel } from "./models/describe.ts";
@@ -44,15 +45,17 @@ export type TrainerOptions = {
   readonly dataset: Dataset | null;
   /** Values of the layout's frozen tensors; null when it has none. */
   readonly frozen?: Float32Array | null;
+  /** The model of the job's own module; null when it has none. */
+  readonly user?: UserModel | null;
 };
 
 const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
   vector.subarray(offset, offset + elements(shape));
 
-export function createTrainer({ backend, spec, layout, dataset, frozen }: TrainerOptions): Trainer {
+export function createTrainer({ backend, spec, layout, dataset, frozen, user }: TrainerOptions): Trainer {
   const { tf } = backend;
   const { accumulation, evaluateBatches, batch, optimizer } = spec;
-  const objective = objectiveOf(kitOf(tf), spec, dataset);
+  const objective = objectiveOf(kitOf(tf), spec, dataset, user ?? null);
   const rounds = roundsOf(tf, layout, uploadFrozen(tf, layout, frozen ?? null));
 
   return {

@@ -14,6 +14,7 @@ export function describeModel({ spec }: JobRecord): string {
   const { model } = spec;
   if (model.type === "linear") return `linear ${model.inputs}x${model.outputs}`;
   if (model.type === "pretrained") return `${String(model.config?.model_type)} from ${model.from}`;
+  if (model.type === "module") return `model of ${model.module}`;
   return `${model.type} ${model.layers}x${model.width}, context ${model.context}`;
 }
 
@@ -65,7 +66,7 @@ function stepLines(progress: Progress, style: Style): string[] {
   ];
 }
 
-const isText = ({ spec }: JobRecord): boolean => spec.model.type !== "linear";
+const isText = ({ spec }: JobRecord): boolean => spec.data.type === "text";
 
 /** What passes through the model, for a rate. */
 export const unitOf = (record: JobRecord): string => (isText(record) ? "tokens" : "examples");

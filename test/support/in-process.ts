@@ -12,6 +12,7 @@ import { fetchDataset } from "../../worker/dataset.ts";
 import { Leases } from "../../worker/lease.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
+import { fetchModule } from "../../worker/user-module.ts";
 import { type Lab, openLab } from "./lab.ts";
 
 export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
@@ -72,7 +73,8 @@ async function runWorker(
   const leases = await Leases.open(cloud.queues, url, { ...target.environment });
   const cache = join(target.dataDir, "cache");
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
-  const tasks = new Tasks({ name, cloud, record, dataset, backend });
+  const user = await fetchModule(cloud.store, record.spec);
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
   await work({ cloud, job, leases, tasks, idleMs: 60_000 }, signal);
   await leases.close();
   dataset?.tokens.close();

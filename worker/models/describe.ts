@@ -6,14 +6,21 @@ import { modelOfConfig } from "../huggingface/config.ts";
 import { type Family, familyOf, isFamily, type ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
 import type { ModelDescription } from "./model.ts";
+import { describeUserModel, type ModuleSpec, sizesOf, type UserModel } from "./user-model.ts";
 
 /**
  * A job's model: its parameters and the files of its open format. Loads no tfjs.
  *
  * @param dataset the job's text; null for generated data
+ * @param user the model of the job's own module; null when it has none
  * @throws InvalidInput when the text is too short for the model's context
  */
-export function describeModel(spec: JobSpec, dataset: Dataset | null): ModelDescription {
+export function describeModel(
+  spec: JobSpec,
+  dataset: Dataset | null,
+  user: UserModel | null = null,
+): ModelDescription {
+  if (spec.model.type === "module") return describeModule(spec.model, dataset, user);
   if (spec.model.type === "linear") {
     return { parameters: linearParameters(spec.model), files: linearFiles(spec.model) };
   }
@@ -24,6 +31,22 @@ export function describeModel(spec: JobSpec, dataset: Dataset | null): ModelDesc
     parameters: family.parameters(config),
     files: { ...family.files(config), ...Object.fromEntries(tokenizer) },
   };
+}
+
+function describeModule(
+  model: ModuleSpec,
+  dataset: Dataset | null,
+  user: UserModel | null,
+): ModelDescription {
+  const name = `model.module ${model.module}`;
+  if (user === null) throw new InvalidInput(`${name} must be loaded before it is described`);
+  const { parameters, files } = describeUserModel(name, user, sizesOf(model, dataset));
+  return { parameters, files: { ...textsOf(dataset?.files ?? {}), ...files } };
+}
+
+function textsOf(files: Readonly<Record<string, Uint8Array>>): Record<string, string> {
+  const decoder = new TextDecoder();
+  return Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, decoder.decode(bytes)]));
 }
 
 export type LanguageModel = {

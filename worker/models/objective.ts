@@ -7,9 +7,17 @@ import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
 import { textObjective } from "./text-objective.ts";
+import type { UserModel } from "./user-model.ts";
+import { userObjective } from "./user-objective.ts";
 
 /** The objective of a job: its model on its data. */
-export function objectiveOf(kit: Kit, spec: JobSpec, dataset: Dataset | null): Objective {
+export function objectiveOf(
+  kit: Kit,
+  spec: JobSpec,
+  dataset: Dataset | null,
+  user: UserModel | null = null,
+): Objective {
+  if (user !== null) return userObjective(kit, spec, dataset, user);
   return spec.model.type === "linear" ? linearObjective(kit, spec) : textObjective(kit, spec, dataset);
 }
 

@@ -22,6 +22,8 @@ const purposes = {
   mask: 7,
   /** The same on held-out data; indices: the window. */
   heldOutMask: 8,
+  /** What a user's own model draws; indices: a name that it gives. */
+  module: 9,
 } as const;
 
 export type Stream = {
@@ -70,6 +72,16 @@ export function fillNormal(out: Float32Array, deviation: number, stream: Stream)
       out[i + pair] = radius * Math.cos(angle);
       out[i + pair + 1] = radius * Math.sin(angle);
     }
+  }
+}
+
+/** Fills `out` with uniform numbers in [0, 1) of 24 random bits. */
+export function fillUniform(out: Float32Array, stream: Stream): void {
+  const key = keyOf(stream);
+  const words = new Uint32Array(4);
+  for (let i = 0; i < out.length; i += 4) {
+    philox(counterOf(stream, i / 4), key, words);
+    for (let j = 0; j < 4; j++) out[i + j] = ((words[j] ?? 0) >>> 8) / 2 ** 24;
   }
 }
 

@@ -1,0 +1,130 @@
+import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
+import { divide } from "../../protocol/freeze.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import {
+  checkText,
+  gatherWindows,
+  heldOutStarts,
+  type Place,
+  splitText,
+  trainingStarts,
+} from "../data/batches.ts";
+import type { Dataset } from "../data/text.ts";
+import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
+import { type Objective, type Tensors, tensorOf } from "./model.ts";
+import type { Kit } from "./ops.ts";
+import {
+  callUser,
+  checkBatch,
+  describeUserModel,
+  sizesOf,
+  type UserArray,
+  type UserModel,
+  type UserPlace,
+  type UserSizes,
+} from "./user-model.ts";
+
+type Arrays = Readonly<Record<string, UserArray>>;
+
+/** Where the arrays of a job's batches come from. */
+type Source = {
+  training(place: Place): Arrays;
+  heldOut(index: number): Arrays;
+  readonly tokensPerBatch: number;
+};
+
+/** A user's model on its data. The gradient is that of tfjs's tape; only of parameters that train. */
+export function userObjective(kit: Kit, spec: JobSpec, dataset: Dataset | null, user: UserModel): Objective {
+  const { model } = spec;
+  if (model.type !== "module") throw new InvalidInput(`model.type must be "module", got "${model.type}"`);
+  const { tf } = kit;
+  const name = `model.module ${model.module}`;
+  const sizes = sizesOf(model, dataset);
+  const { trained } = divide(describeUserModel(name, user, sizes).parameters, spec.freeze);
+  const source = dataset ? textSource(spec, dataset, sizes) : ownSource(spec, name, user, sizes);
+
+  const lossOf = (theta: Tensors, arrays: Arrays): Scalar =>
+    checkLoss(
+      name,
+      callUser(name, "loss", () => user.loss(tf, theta, tensorsOf(kit, arrays), sizes)),
+    );
+
+  return {
+    tokensPerBatch: source.tokensPerBatch,
+    heldOutLoss: (theta, index) => tf.tidy(() => lossOf(theta, source.heldOut(index))),
+    lossAndGradient: (theta, place) =>
+      tf.tidy(() => {
+        const arrays = source.training(place);
+        const at = trained.map((parameter) => tensorOf(theta, parameter.name));
+        const compute = (...tensors: Tensor[]) => {
+          const changed = trained.map((parameter, i) => [parameter.name, tensors[i]]);
+          return lossOf({ ...theta, ...Object.fromEntries(changed) }, arrays);
+        };
+        const { value, grads } = callUser(name, "the gradient of loss", () => tf.valueAndGrads(compute)(at));
+        const gradient = trained.map((parameter, i) => [parameter.name, grads[i]]);
+        return { loss: value as Scalar, gradient: Object.fromEntries(gradient) as Tensors };
+      }),
+  };
+}
+
+const tensorsOf = ({ tf }: Kit, arrays: Arrays): Tensors =>
+  Object.fromEntries(
+    Object.entries(arrays).map(([key, { shape, values }]) => [
+      key,
+      tf.tensor(values, [...shape], values instanceof Int32Array ? "int32" : "float32"),
+    ]),
+  );
+
+function checkLoss(name: string, loss: Scalar): Scalar {
+  const shape: unknown = (loss as Partial<Scalar> | null | undefined)?.shape;
+  if (Array.isArray(shape) && shape.length === 0) return loss;
+  const got = Array.isArray(shape) ? `shape [${shape}]` : String(loss);
+  throw new Unrecoverable(`${name}: loss must return a scalar tensor, got ${got}; take tf.mean of it`);
+}
+
+/** Windows of a text: `inputs` and the tokens that follow them, `targets`, both [rows, context]. */
+function textSource(spec: JobSpec, { meta, tokens }: Dataset, { context }: UserSizes): Source {
+  if (context === null) throw new InvalidInput("model.context must be set for a module that trains on text");
+  checkText(spec, meta.tokens, context);
+  const split = splitText(tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
+  const windows = (starts: readonly number[]): Arrays => {
+    const { inputs, targets } = gatherWindows(tokens, starts, context);
+    const shape = [starts.length, context];
+    return { inputs: { shape, values: inputs }, targets: { shape, values: targets } };
+  };
+  const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
+  return {
+    training: (place) => windows(trainingStarts(spec, split.training, context, place)),
+    heldOut: (index) => windows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch)),
+    tokensPerBatch: spec.batch * context,
+  };
+}
+
+function ownSource({ seed, batch: rows }: JobSpec, name: string, user: UserModel, sizes: UserSizes): Source {
+  const make = (place: Pick<UserPlace, "part" | "step" | "rank" | "micro">): Arrays => {
+    const given = callUser(name, "batch", () => user.batch?.({ ...sizes, ...place, ...draws(seed), rows }));
+    return checkBatch(name, given);
+  };
+  return {
+    training: (place) => make({ part: "training", ...place }),
+    heldOut: (index) => make({ part: "heldOut", step: index, rank: 0, micro: 0 }),
+    tokensPerBatch: rows,
+  };
+}
+
+function draws(seed: number): Pick<UserPlace, "normal" | "uniform"> {
+  const stream = (name: string) => ({ seed, purpose: "module" as const, indices: indicesOfName(name) });
+  return {
+    normal(name, length) {
+      const values = new Float32Array(length);
+      fillNormal(values, 1, stream(name));
+      return values;
+    },
+    uniform(name, length) {
+      const values = new Float32Array(length);
+      fillUniform(values, stream(name));
+      return values;
+    },
+  };
+}
