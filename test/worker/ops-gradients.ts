@@ -75,11 +75,8 @@ const cases: Record<string, (kit: ops.Kit) => Case> = {
 
   "causal attention": (kit) => ({
     shapes: [[N, 3 * 4]],
-    forward: (qkv) => attention(kit, arg(qkv), causalMask(kit, 3), HEADS).y,
-    backward: (dy, qkv) => {
-      const { weights } = attention(kit, arg(qkv), causalMask(kit, 3), HEADS);
-      return [attentionBackward(kit, dy, arg(qkv), weights, HEADS)];
-    },
+    forward: (qkv) => attention(kit, arg(qkv), causalMask(kit, 3), HEADS),
+    backward: (dy, qkv) => [attentionBackward(kit, dy, arg(qkv), causalMask(kit, 3), HEADS)],
     plain: (qkv) => plainAttention(kit, arg(qkv)),
   }),
 

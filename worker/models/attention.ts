@@ -7,13 +7,6 @@ import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
  */
 export type Heads = { readonly sequences: number; readonly length: number; readonly heads: number };
 
-export type Attention = {
-  /** [B T, C] */
-  readonly y: Tensor;
-  /** How much each token looks at each other, [B, H, T, T]. */
-  readonly weights: Tensor;
-};
-
 /** [T, T]: 0 where a token may look, on and below the diagonal, and a huge negative number elsewhere. */
 export function causalMask({ tf }: Kit, length: number): Tensor {
   const mask = new Float32Array(length * length);
@@ -33,27 +26,33 @@ export function attention(
   mask: Tensor,
   shape: Heads,
   drop: DropWeights = keepWeights,
-): Attention {
+): Tensor {
   const { tf } = kit;
   return tf.tidy(() => {
     const [q, k, v] = splitHeads(kit, qkv, shape);
-    const scores = tf.mul(timesTransposed(kit, q, k), scaleOf(q));
-    const weights = tf.softmax(tf.add(scores, mask));
-    const y = tf.transpose(tf.matMul(drop(weights), v), [0, 2, 1, 3]);
-    return { y: tf.reshape(y, [shape.sequences * shape.length, -1]), weights };
+    const y = tf.transpose(tf.matMul(drop(weightsOf(kit, q, k, mask)), v), [0, 2, 1, 3]);
+    return tf.reshape(y, [shape.sequences * shape.length, -1]);
   });
 }
 
+/** How much each token looks at each other, [B, H, T, T]. */
+function weightsOf(kit: Kit, q: Tensor, k: Tensor, mask: Tensor): Tensor {
+  const { tf } = kit;
+  return tf.tidy(() => tf.softmax(tf.add(tf.mul(timesTransposed(kit, q, k), scaleOf(q)), mask)));
+}
+
 /**
- * The gradient for the joint queries, keys and values.
+ * The gradient for the joint queries, keys and values. The weights, the largest tensor of a block, are computed once
+ * more: a fiftieth of a step's time against a quarter of what a block would keep.
  *
+ * @param mask the same as in the forward pass
  * @param drop the same as in the forward pass
  */
 export function attentionBackward(
   kit: Kit,
   dy: Tensor,
   qkv: Tensor,
-  weights: Tensor,
+  mask: Tensor,
   shape: Heads,
   drop: DropWeights = keepWeights,
 ): Tensor {
@@ -62,6 +61,7 @@ export function attentionBackward(
   return tf.tidy(() => {
     const [q, k, v] = splitHeads(kit, qkv, shape);
     const d = tf.transpose(tf.reshape(dy, [sequences, length, heads, -1]), [0, 2, 1, 3]);
+    const weights = weightsOf(kit, q, k, mask);
     const kept = drop(weights);
     const weighted = tf.mul(timesTransposed(kit, d, v), kept);
     // The softmax's gradient: a score also lowers the weights of all others in its row.

@@ -37,7 +37,7 @@ const drop = (
 ): Tensor => dropAt(kit, x, `${prefix}.${name}`, dropout);
 
 type Normalized = { normalized: Tensor; inverse: Tensor };
-type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor; weights: Tensor };
+type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor };
 type SavedMlp = { norm: Normalized; hidden: Tensor };
 export type SavedBlock = { attention: SavedAttention; mlp: SavedMlp };
 
@@ -52,10 +52,16 @@ export function block(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockSh
   });
 }
 
-export function blockBackward(place: BlockPlace, dy: Tensor, saved: SavedBlock, shape: BlockShape): Backward {
+export function blockBackward(
+  place: BlockPlace,
+  dy: Tensor,
+  saved: SavedBlock,
+  mask: Tensor,
+  shape: BlockShape,
+): Backward {
   return place.kit.tf.tidy(() => {
     const second = mlpLayerBackward(place, dy, saved.mlp);
-    const first = attentionLayerBackward(place, second.dx, saved.attention, shape);
+    const first = attentionLayerBackward(place, second.dx, saved.attention, mask, shape);
     return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
   });
 }
@@ -65,9 +71,9 @@ function attentionLayer(place: BlockPlace, x: Tensor, mask: Tensor, shape: Block
   return kit.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "ln_1", x, shape.epsilon);
     const qkv = project(place, "attn.c_attn", input);
-    const { y: attended, weights } = attention(kit, qkv, mask, shape, (w) => drop(place, "weights", w));
+    const attended = attention(kit, qkv, mask, shape, (w) => drop(place, "weights", w));
     const y = kit.tf.add(x, drop(place, "attention", project(place, "attn.c_proj", attended)));
-    return { y, saved: { norm, qkv, attended, weights } };
+    return { y, saved: { norm, qkv, attended } };
   });
 }
 
@@ -75,14 +81,13 @@ function attentionLayerBackward(
   place: BlockPlace,
   dy: Tensor,
   saved: SavedAttention,
+  mask: Tensor,
   shape: BlockShape,
 ): Backward {
   const { kit } = place;
   return kit.tf.tidy(() => {
     const output = projectBackward(place, "attn.c_proj", drop(place, "attention", dy), saved.attended);
-    const dQkv = attentionBackward(kit, output.dx, saved.qkv, saved.weights, shape, (w) =>
-      drop(place, "weights", w),
-    );
+    const dQkv = attentionBackward(kit, output.dx, saved.qkv, mask, shape, (w) => drop(place, "weights", w));
     const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
     const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
     const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };

@@ -155,10 +155,11 @@ export function gpt2LossAndGradient(
     const shape = shapeOf(model, tokens);
     const places = Array.from({ length: model.layers }, (_, layer) => placeOf(kit, theta, layer, dropout));
     const embedded = drop(kit, embed(kit, theta, tokens), EMBEDDINGS, dropout);
-    const { x, saved } = forwardBlocks(kit, places, embedded, shape, model.recompute);
+    const mask = causalMask(kit, tokens.length);
+    const { x, saved } = forwardBlocks(kit, places, embedded, mask, shape, model.recompute);
     const head = headBackward(kit, theta, x, targets);
     x.dispose();
-    const blocks = backwardBlocks(kit, places, head.dx, saved, shape);
+    const blocks = backwardBlocks(kit, places, head.dx, saved, mask, shape);
     const embedding = embedBackward(kit, model, drop(kit, blocks.dx, EMBEDDINGS, dropout), tokens);
     const dTokens = kit.tf.add(head.dTokens, embedding.dTokens);
     const own = { [TOKENS]: dTokens, [POSITIONS]: embedding.dPositions };
@@ -166,15 +167,15 @@ export function gpt2LossAndGradient(
   });
 }
 
-/** Runs the blocks on `x`, which it disposes. For each block, the result has what gives its backward pass its needs. */
+/** Runs the blocks on `x`, which it disposes. `saved` gives what each block's backward pass needs. */
 function forwardBlocks(
   kit: Kit,
   places: readonly BlockPlace[],
   x: Tensor,
+  mask: Tensor,
   shape: BlockShape,
   recompute = false,
 ) {
-  const mask = causalMask(kit, shape.length);
   const saved: (() => SavedBlock)[] = [];
   let output = x;
   for (const place of places) {
@@ -220,6 +221,7 @@ function backwardBlocks(
   places: readonly BlockPlace[],
   dy: Tensor,
   saved: readonly (() => SavedBlock)[],
+  mask: Tensor,
   shape: BlockShape,
 ) {
   let dx = dy;
@@ -227,7 +229,7 @@ function backwardBlocks(
   for (const [layer, place] of [...places.entries()].toReversed()) {
     const kept = saved[layer]?.();
     if (!kept) throw new Error(`block ${layer} has saved nothing`);
-    const result = blockBackward(place, dx, kept, shape);
+    const result = blockBackward(place, dx, kept, mask, shape);
     kit.tf.dispose([dx, kept]);
     dx = result.dx;
     gradient = { ...gradient, ...result.gradient };
