@@ -23,6 +23,20 @@ TEXTS = [
     "Thou art a villain, and thy mother's son; speak, speak.",
 ]
 
+def few_letters(words):
+    """Words of two letters, in which a token comes about in several ways, and pairs are merged again."""
+    state, out = 1, []
+    for _ in range(words):
+        word = ""
+        while len(word) < 3 or state % 11:
+            state = (state * 1103515245 + 12345) % 2**31
+            word += "ab"[state >> 20 & 1]
+        out.append(word)
+    return " ".join(out)
+
+
+FEW_LETTERS = few_letters(600)
+
 GPT2 = lambda: pre_tokenizers.ByteLevel(add_prefix_space=False)
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -84,9 +98,9 @@ def case(tokenizer):
     }
 
 
-def trained(vocab):
-    """What the BPE trainer learned from TEXT, as a digest over its vocabulary by id and its merges."""
-    model = json.loads(bpe(vocab, ["<|endoftext|>", "[PAD]", "[MASK]"]).to_str())["model"]
+def trained(vocab, text=TEXT):
+    """What the BPE trainer learned from a text, as a digest over its vocabulary by id and its merges."""
+    model = json.loads(bpe(vocab, ["<|endoftext|>", "[PAD]", "[MASK]"], text).to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
     text = json.dumps([tokens, model["merges"]], ensure_ascii=False, separators=(",", ":"))
     return {"vocab": vocab, "tokens": len(tokens), "sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -98,6 +112,12 @@ json.dump(
         "texts": TEXTS,
         "cases": {"gpt2": case(bpe(400, ["<|endoftext|>"])), "llama3": case(llama3()), "wordpiece": case(wordpiece())},
         "trained": [trained(300), trained(1000), trained(100_000)],
+        "fewLetters": {
+            "text": FEW_LETTERS,
+            "trained": trained(100_000, FEW_LETTERS),
+            "ids": bpe(700, ["<|endoftext|>"], FEW_LETTERS).encode(few_letters(900)[-3000:]).ids,
+            "encoded": few_letters(900)[-3000:],
+        },
     },
     sys.stdout,
     ensure_ascii=True,

@@ -23,11 +23,18 @@ const caseSchema = z.object({
   withSpecial: ids,
   decoded: z.array(z.string()),
 });
+const trainedSchema = z.object({ vocab: z.number(), tokens: z.number(), sha256: z.string() });
 const referenceSchema = z.object({
   characters: z.number(),
   texts: z.array(z.string()),
   cases: z.record(z.string(), caseSchema),
-  trained: z.array(z.object({ vocab: z.number(), tokens: z.number(), sha256: z.string() })),
+  trained: z.array(trainedSchema),
+  fewLetters: z.object({
+    text: z.string(),
+    trained: trainedSchema,
+    encoded: z.string(),
+    ids: z.array(z.number()),
+  }),
 });
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const reference = referenceSchema.parse(
@@ -77,12 +84,23 @@ const wordsOf = (text: string) => {
 
 test("training learns the tokens and merges that Hugging Face tokenizers learn", async () => {
   const words = wordsOf(shakespeare.slice(0, reference.characters));
-  for (const { vocab, tokens, sha256: expected } of reference.trained) {
-    const bpe = await trainBpe(words, { vocabulary: vocab, special: [END_OF_TEXT, PAD, MASK] });
-    assert.equal(bpe.tokens.length, tokens);
-    assert.equal(sha256(JSON.stringify([bpe.tokens, bpe.merges])), expected, `vocabulary ${vocab}`);
-  }
+  for (const expected of reference.trained) await learns(words, expected);
 });
+
+test("tokens that come about in several ways are learned and used as Hugging Face tokenizers do", async () => {
+  const { text, trained, encoded, ids } = reference.fewLetters;
+  await learns(wordsOf(text), trained);
+  const bpe = await trainBpe(wordsOf(text), { vocabulary: 700, special: [END_OF_TEXT] });
+  const tokenizer = openTokenizer(byteLevelFiles(bpe), "tokenizer.json");
+  assert.deepEqual(tokenizer.encode(encoded), ids);
+});
+
+async function learns(words: ReadonlyMap<string, number>, expected: z.infer<typeof trainedSchema>) {
+  const { vocab, tokens } = expected;
+  const bpe = await trainBpe(words, { vocabulary: vocab, special: [END_OF_TEXT, PAD, MASK] });
+  assert.equal(bpe.tokens.length, tokens);
+  assert.equal(sha256(JSON.stringify([bpe.tokens, bpe.merges])), expected.sha256, `vocabulary ${vocab}`);
+}
 
 test("training stops when its signal is aborted", async () => {
   const controller = new AbortController();
