@@ -1,9 +1,8 @@
 import { setImmediate } from "node:timers/promises";
-import type { Tensor } from "@tensorflow/tfjs";
 import { InvalidInput } from "../protocol/errors.ts";
-import { type Cache, disposeCache, joinCaches, selectSequences } from "./inference/cache.ts";
-import { type Decoder, decoderOf, paddingMask, prefill } from "./inference/decoder.ts";
+import { decoderOf } from "./inference/decoder.ts";
 import type { LanguageModel } from "./inference/language-model.ts";
+import { Reader } from "./inference/reader.ts";
 import { type Sampling, sampleToken } from "./inference/sampling.ts";
 import { TextStream } from "./inference/text-stream.ts";
 
@@ -42,14 +41,15 @@ export async function generate(
   checkOptions(options);
   const { model, signal } = options;
   const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
-  const reader = new Reader(model, decoderOf(model.kit, model.family.type, model.config, model.theta));
+  const decoder = decoderOf(model.kit, model.family.type, model.config, model.theta);
+  const reader = new Reader(model.kit, decoder, model.config.context);
   try {
     for (;;) {
       const open = texts.filter(({ end }) => end === null);
       if (open.length === 0) break;
       await setImmediate();
       signal?.throwIfAborted();
-      const logits = reader.next(open);
+      const logits = reader.next(open.map(({ tokens }) => tokens));
       for (const [i, text] of open.entries()) {
         const piece = text.extend(logits[i] ?? new Float32Array());
         if (piece !== "") await onText(piece, texts.indexOf(text));
@@ -133,110 +133,4 @@ class Text {
     if (this.#stream.stopped) this.end = "stop";
     return piece;
   }
-}
-
-/** What a text's tokens are read with; keeps the cache of those texts that the context still holds whole. */
-class Reader {
-  readonly #model: LanguageModel;
-  readonly #decoder: Decoder;
-  #cache: Cache | null = null;
-  /** The texts in the cache, one a row. */
-  #rows: readonly Text[] = [];
-
-  constructor(model: LanguageModel, decoder: Decoder) {
-    this.#model = model;
-    this.#decoder = decoder;
-  }
-
-  /** The logits of what follows each text. The same texts come each time, in the same order, but for those that ended. */
-  next(texts: readonly Text[]): Float32Array[] {
-    const { context } = this.#model.config;
-    const whole = texts.filter(({ tokens }) => tokens.length <= context);
-    const cached = new Map<Text, Float32Array>();
-    for (const [i, logits] of this.#read(whole).entries()) {
-      const text = whole[i];
-      if (text) cached.set(text, logits);
-    }
-    return texts.map((text) => cached.get(text) ?? this.#window(text.tokens.slice(-context)));
-  }
-
-  close(): void {
-    this.#replace(null, []);
-  }
-
-  #read(texts: readonly Text[]): Float32Array[] {
-    if (texts.length === 0) {
-      this.#replace(null, []);
-      return [];
-    }
-    if (!this.#cache) return this.#start(texts);
-    if (texts.length < this.#rows.length) {
-      const kept = texts.map((text) => this.#rows.indexOf(text));
-      this.#replace(selectSequences(this.#model.kit, this.#cache, kept), texts);
-    }
-    return this.#step(this.#cache);
-  }
-
-  #start(texts: readonly Text[]): Float32Array[] {
-    const { kit } = this.#model;
-    const read = texts.map(({ tokens }) => {
-      const { logits, cache } = prefill(kit, this.#decoder, tokens);
-      return { logits: take(logits), cache };
-    });
-    const [only] = read;
-    if (only && read.length === 1) this.#replace(only.cache, texts);
-    else {
-      const caches = read.map(({ cache }) => cache);
-      this.#replace(joinCaches(kit, caches), texts);
-      for (const cache of caches) disposeCache(kit, cache);
-    }
-    return read.map(({ logits }) => logits);
-  }
-
-  #step(cache: Cache): Float32Array[] {
-    const { kit } = this.#model;
-    const { tf } = kit;
-    const lengths = this.#rows.map(({ tokens }) => tokens.length);
-    const { logits, cache: next } = tf.tidy(() =>
-      this.#decoder.step({
-        sequences: this.#rows.length,
-        length: 1,
-        ids: tf.tensor1d(
-          this.#rows.map(({ tokens }) => tokens.at(-1) ?? 0),
-          "int32",
-        ),
-        positions: lengths.map((length) => length - 1),
-        cache,
-        mask: paddingMask(
-          kit,
-          lengths.map((length) => cache.length + 1 - length),
-          cache.length + 1,
-        ),
-      }),
-    );
-    this.#replace(next, this.#rows);
-    const all = take(logits);
-    const size = all.length / this.#rows.length;
-    return this.#rows.map((_, row) => all.slice(row * size, (row + 1) * size));
-  }
-
-  /** Reads a full context anew: every token has moved. */
-  #window(tokens: readonly number[]): Float32Array {
-    const { logits, cache } = prefill(this.#model.kit, this.#decoder, tokens);
-    disposeCache(this.#model.kit, cache);
-    return take(logits);
-  }
-
-  #replace(cache: Cache | null, rows: readonly Text[]): void {
-    if (this.#cache) disposeCache(this.#model.kit, this.#cache);
-    this.#cache = cache;
-    this.#rows = rows;
-  }
-}
-
-/** A tensor's values; disposes it. */
-function take(tensor: Tensor): Float32Array {
-  const values = tensor.dataSync<"float32">();
-  tensor.dispose();
-  return values;
 }

@@ -2,10 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Backend } from "../../worker/backend/load.ts";
-import { type Cache, disposeCache, joinCaches, selectSequences } from "../../worker/inference/cache.ts";
-import { type Decoder, decoderOf, paddingMask, prefill } from "../../worker/inference/decoder.ts";
+import { canRecord } from "../../worker/backend/program.ts";
+import {
+  advance as advanceCache,
+  type Cache,
+  disposeCache,
+  joinCaches,
+  prefill,
+  selectSequences,
+} from "../../worker/inference/cache.ts";
+import { type Decoder, decoderOf } from "../../worker/inference/decoder.ts";
+import { RecordedSteps } from "../../worker/inference/recorded-steps.ts";
 import { type Kit, kitOf } from "../../worker/models/ops.ts";
-import { type Sample, sampleTheta } from "../worker/families.ts";
+import { type Sample, sampleRows, sampleTheta } from "../worker/families.ts";
 import { samples } from "../worker/family-samples.ts";
 import { assertClose, backendOrSkip } from "../worker/support.ts";
 
@@ -24,6 +33,47 @@ export async function testDecoders(name: Backend["name"]): Promise<void> {
       if (backend) within(backend, (kit) => batched(kit, sample));
     });
   }
+  for (const sample of long) {
+    test(`${sample.title}: recorded steps give what all at once gives`, {
+      skip: backend && canRecord(backend.tf) ? false : "this backend does not record",
+    }, () => {
+      if (backend) within(backend, (kit) => recordedSteps(kit, sample));
+    });
+  }
+}
+
+const long: readonly Sample[] = samples
+  .filter(({ title }) => /^(gpt2|llama, six heads.*)$/.test(title))
+  .map((sample) => {
+    const config = { ...sample.config, context: 150 };
+    const ids = sampleRows(2, 150, config.vocabulary, 3);
+    return { ...sample, title: `${sample.title}, 150 tokens`, config, ids, labels: ids };
+  });
+
+/** Recorded steps, which move what they keep and record anew at 64 and 128 tokens. */
+function recordedSteps(kit: Kit, sample: Sample): void {
+  withDecoder(kit, sample, (decoder, expected) => {
+    const starts = [41, 3];
+    const parts = sample.ids.map((row, i) => prefill(kit, decoder, row.slice(0, starts[i])));
+    const cache = joinCaches(
+      kit,
+      parts.map((part) => part.cache),
+    );
+    const steps = new RecordedSteps(kit, decoder, cache);
+    for (const part of [...parts.map((part) => part.cache), cache]) disposeCache(kit, part);
+    kit.tf.dispose(parts.map(({ logits }) => logits));
+    for (let step = 0; step < 150 - 41; step++) {
+      const lengths = starts.map((start) => start + step);
+      const logits = steps.step(
+        sample.ids.map((row, i) => row[lengths[i] ?? 0] ?? 0),
+        lengths,
+      );
+      const want = [0, 1].flatMap((row) => expected[150 * row + (lengths[row] ?? 0)] ?? []);
+      assertClose(logits, want, TOLERANCE, `step ${step}`);
+      logits.dispose();
+    }
+    steps.dispose();
+  });
 }
 
 function within({ tf }: Backend, run: (kit: Kit) => void): void {
@@ -65,20 +115,9 @@ function tokenByToken(kit: Kit, sample: Sample): void {
   });
 }
 
-/** The next tokens of sequences whose numbers of tokens before are given; disposes the cache. */
+/** The next token of each sequence; disposes the cache. */
 function advance(kit: Kit, decoder: Decoder, cache: Cache, tokens: number[], lengths: number[]) {
-  const { tf } = kit;
-  const padding = lengths.map((length) => cache.length - length);
-  const result = tf.tidy(() =>
-    decoder.step({
-      sequences: tokens.length,
-      length: 1,
-      ids: tf.tensor1d(tokens, "int32"),
-      positions: lengths,
-      cache,
-      mask: paddingMask(kit, padding, cache.length + 1),
-    }),
-  );
+  const result = advanceCache(kit, decoder, cache, tokens, lengths);
   disposeCache(kit, cache);
   return result;
 }
