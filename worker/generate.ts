@@ -42,7 +42,7 @@ export async function generate(
   const { model, signal } = options;
   const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
   const decoder = decoderOf(model.kit, model.family.type, model.config, model.theta);
-  const reader = new Reader(model.kit, decoder, model.config.context);
+  const reader = new Reader(model.kit, decoder, model.config.context, model.programs);
   try {
     for (;;) {
       const open = texts.filter(({ end }) => end === null);

@@ -12,7 +12,7 @@ import {
   selectSequences,
 } from "../../worker/inference/cache.ts";
 import { type Decoder, decoderOf } from "../../worker/inference/decoder.ts";
-import { RecordedSteps } from "../../worker/inference/recorded-steps.ts";
+import { type Programs, RecordedSteps } from "../../worker/inference/recorded-steps.ts";
 import { type Kit, kitOf } from "../../worker/models/ops.ts";
 import { type Sample, sampleRows, sampleTheta } from "../worker/families.ts";
 import { samples } from "../worker/family-samples.ts";
@@ -50,7 +50,7 @@ const long: readonly Sample[] = samples
     return { ...sample, title: `${sample.title}, 150 tokens`, config, ids, labels: ids };
   });
 
-/** Recorded steps, which move what they keep and record anew at 64 and 128 tokens. */
+/** Recorded steps, which move what they keep and record anew when these are too many. */
 function recordedSteps(kit: Kit, sample: Sample): void {
   withDecoder(kit, sample, (decoder, expected) => {
     const starts = [41, 3];
@@ -59,7 +59,8 @@ function recordedSteps(kit: Kit, sample: Sample): void {
       kit,
       parts.map((part) => part.cache),
     );
-    const steps = new RecordedSteps(kit, decoder, cache);
+    const programs: Programs = new Map();
+    const steps = new RecordedSteps(kit, decoder, cache, programs);
     for (const part of [...parts.map((part) => part.cache), cache]) disposeCache(kit, part);
     kit.tf.dispose(parts.map(({ logits }) => logits));
     for (let step = 0; step < 150 - 41; step++) {
@@ -73,6 +74,8 @@ function recordedSteps(kit: Kit, sample: Sample): void {
       logits.dispose();
     }
     steps.dispose();
+    assert.deepEqual([...programs.keys()], ["2 x 64", "2 x 128", "2 x 256"]);
+    for (const program of programs.values()) program.dispose();
   });
 }
 

@@ -3,7 +3,7 @@ import { canRecord } from "../backend/program.ts";
 import type { Kit } from "../models/ops.ts";
 import { advance, type Cache, disposeCache, joinCaches, prefill, selectSequences } from "./cache.ts";
 import type { Decoder } from "./decoder.ts";
-import { RecordedSteps } from "./recorded-steps.ts";
+import { type Programs, RecordedSteps } from "./recorded-steps.ts";
 
 /** The tokens of a text, which grow. */
 export type Tokens = readonly number[];
@@ -13,10 +13,13 @@ export class Reader {
   readonly #kit: Kit;
   readonly #decoder: Decoder;
   readonly #context: number;
+  readonly #programs: Programs;
   #steps: Steps | null = null;
 
-  constructor(kit: Kit, decoder: Decoder, context: number) {
+  /** @param programs what was recorded for this decoder before; it may grow */
+  constructor(kit: Kit, decoder: Decoder, context: number, programs: Programs) {
     this.#kit = kit;
+    this.#programs = programs;
     this.#decoder = decoder;
     this.#context = context;
   }
@@ -52,9 +55,16 @@ export class Reader {
     const [only] = caches;
     const joined = only && caches.length === 1 ? only : joinCaches(this.#kit, caches);
     for (const cache of caches) if (cache !== joined) disposeCache(this.#kit, cache);
-    const Kind = canRecord(this.#kit.tf) ? RecordedTexts : PlainTexts;
-    this.#steps = new Kind(this.#kit, this.#decoder, joined, texts, this.#context);
+    this.#steps = canRecord(this.#kit.tf)
+      ? new RecordedTexts(this.#recordedSteps(joined), texts, this.#context)
+      : new PlainTexts(this.#kit, this.#decoder, joined, texts);
     return read.map(({ logits }) => logits);
+  }
+
+  #recordedSteps(cache: Cache): RecordedSteps {
+    const steps = new RecordedSteps(this.#kit, this.#decoder, cache, this.#programs);
+    disposeCache(this.#kit, cache);
+    return steps;
   }
 
   /** Reads a full context anew: every token has moved. */
@@ -111,9 +121,8 @@ class RecordedTexts implements Steps {
   readonly #rows: readonly Tokens[];
   readonly #context: number;
 
-  constructor(kit: Kit, decoder: Decoder, cache: Cache, texts: readonly Tokens[], context: number) {
-    this.#steps = new RecordedSteps(kit, decoder, cache);
-    disposeCache(kit, cache);
+  constructor(steps: RecordedSteps, texts: readonly Tokens[], context: number) {
+    this.#steps = steps;
     this.#rows = texts;
     this.#context = context;
   }

@@ -18,11 +18,15 @@ export class RecordedSteps {
   #added = 0;
   #past: Pairs;
   #recent: Pairs;
-  #program: Program | null = null;
+  readonly #programs: Programs;
 
-  /** @param cache its keys and values are copied; it stays the caller's */
-  constructor(kit: Kit, decoder: Decoder, cache: Cache) {
+  /**
+   * @param cache its keys and values are copied; it stays the caller's
+   * @param programs graphs of this decoder that were recorded before; new ones are added, and are the caller's
+   */
+  constructor(kit: Kit, decoder: Decoder, cache: Cache, programs: Programs) {
     this.#kit = kit;
+    this.#programs = programs;
     this.#decoder = decoder;
     this.#taken = cache.length;
     this.#past = mapPairs(cache.layers, (tensor) => this.#padded(tensor));
@@ -50,8 +54,10 @@ export class RecordedSteps {
       pairs.flatMap(({ keys, values }) => [keys, values]),
     );
     const inputs = [...own, ...kept, ...Object.values(this.#decoder.theta)];
-    this.#program ??= recordProgram(tf, inputs, () => this.#compute(fed));
-    const [logits, ...recent] = this.#program.run(inputs);
+    const shape = `${tokens.length} x ${capacityOf(this.#past[0]?.keys)}`;
+    const program = this.#programs.get(shape) ?? recordProgram(tf, inputs, () => this.#compute(fed));
+    this.#programs.set(shape, program);
+    const [logits, ...recent] = program.run(inputs);
     tf.dispose(own);
     if (!logits) throw new Error("a step must give logits");
     this.#replaceRecent(recent);
@@ -60,7 +66,6 @@ export class RecordedSteps {
   }
 
   dispose(): void {
-    this.#program?.dispose();
     this.#kit.tf.dispose([...flat(this.#past), ...flat(this.#recent)]);
   }
 
@@ -99,7 +104,6 @@ export class RecordedSteps {
   /** Moves the recent places to the past. */
   #settle(): void {
     const { tf } = this.#kit;
-    const capacity = capacityOf(this.#past[0]?.keys);
     const next = this.#past.map((past, layer) => {
       const join = (part: keyof Pairs[number]) =>
         tf.tidy(() => {
@@ -114,9 +118,6 @@ export class RecordedSteps {
     this.#replaceRecent(flat(this.#recent).map((tensor) => tf.zerosLike(tensor)));
     this.#taken += RECENT;
     this.#added = 0;
-    if (capacityOf(this.#past[0]?.keys) === capacity) return;
-    this.#program?.dispose();
-    this.#program = null;
   }
 
   #replaceRecent(tensors: readonly Tensor[]): void {
@@ -136,6 +137,9 @@ export class RecordedSteps {
     return this.#kit.tf.pad(tensor, [none, none, [0, capacity - length], none]);
   }
 }
+
+/** By the number of sequences and the capacity of the past. */
+export type Programs = Map<string, Program>;
 
 const RECENT = 32;
 const SMALLEST_PAST = 64;

@@ -1,0 +1,170 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { writeModel } from "../test/worker/families.ts";
+import { loadBackend } from "../worker/backend/load.ts";
+import { recordProgram } from "../worker/backend/program.ts";
+import { generate } from "../worker/generate.ts";
+import { loadLanguageModel } from "../worker/inference/language-model.ts";
+import { familyOf, type ModelConfig } from "../worker/models/family.ts";
+import type { Gpt2 } from "../worker/models/gpt2.ts";
+import type { Llama } from "../worker/models/llama.ts";
+import { charTokenizerFiles } from "../worker/tokenizers/char.ts";
+import { median, report } from "./support/report.ts";
+
+/**
+ * Tokens per second of greedy generation with the KV cache, one text at a time, against `generate` of transformers on
+ * the same checkpoints and cores, taking turns. A round is 8 tokens of prompt and then the model's context less 9, or
+ * 120; a graph recorded
+ * for the first text of a model serves all others, and the first round is not counted. The limit is what reading every weight once takes: the matrix products alone, measured in the same run.
+ * PS_PYTHON names a Python that has torch and transformers. Asked: at least 2 times its tokens per second.
+ */
+
+const ROUNDS = 5;
+const MOST_TOKENS = 120;
+const PROMPT = "abcdefgh";
+const THREADS = availableParallelism();
+const python = process.env.PS_PYTHON ?? "python3";
+
+const gpt2 = (layers: number, heads: number, width: number, context: number): Gpt2 => ({
+  layers,
+  heads,
+  width,
+  context,
+  vocabulary: 65,
+});
+const llama: Llama = {
+  layers: 6,
+  heads: 6,
+  keyValueHeads: 2,
+  headWidth: 64,
+  width: 384,
+  hidden: 1024,
+  context: 256,
+  vocabulary: 65,
+  ropeTheta: 10_000,
+  ropeScaling: null,
+  tied: true,
+  epsilon: 1e-5,
+  deviation: 0.02,
+  padding: null,
+};
+const MODELS: readonly { name: string; type: string; config: ModelConfig }[] = [
+  { name: "gpt2 4 x 4 x 128, context 64", type: "gpt2", config: gpt2(4, 4, 128, 64) },
+  { name: "gpt2 6 x 6 x 384, context 256", type: "gpt2", config: gpt2(6, 6, 384, 256) },
+  { name: "llama 6 x 6 (2) x 384, context 256", type: "llama", config: llama },
+  { name: "gpt2 12 x 12 x 768, context 256", type: "gpt2", config: gpt2(12, 12, 768, 256) },
+];
+
+const backend = await loadBackend("auto", { threads: THREADS });
+const peer = startPeer();
+try {
+  for (const model of MODELS) await compare(model);
+} finally {
+  peer?.child.kill();
+}
+if (!peer)
+  console.log(`${python} has no torch and transformers, so there is nothing to compare with; set PS_PYTHON`);
+
+async function compare({ name, type, config }: (typeof MODELS)[number]): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "ps-bench-generate-"));
+  try {
+    writeCheckpoint(directory, type, config);
+    const tokens = Math.min(MOST_TOKENS, config.context - PROMPT.length - 1);
+    const model = await loadLanguageModel(directory, backend);
+    const own = async () => {
+      const start = performance.now();
+      const options = { model, prompts: [PROMPT], maxNewTokens: tokens, temperature: 0, seed: 1 };
+      const [text] = await generate(options);
+      return { text: text?.text ?? "", rate: tokens / ((performance.now() - start) / 1000) };
+    };
+    const rates: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] };
+    await own();
+    await peer?.ask(directory, tokens);
+    for (let i = 0; i < ROUNDS; i++) {
+      const [a, b] = [await own(), await peer?.ask(directory, tokens)];
+      rates.ours.push(a.rate);
+      if (!b) continue;
+      rates.theirs.push(b.rate);
+      if (a.text !== b.text) console.log(`the texts differ: ${a.text.slice(0, 40)}, ${b.text.slice(0, 40)}`);
+    }
+    const limit =
+      1000 /
+      productsMs(
+        config,
+        Object.values(model.theta).filter(({ rank }) => rank === 2),
+      );
+    show(name, median(rates.ours), peer ? median(rates.theirs) : null, limit);
+    model.dispose();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function show(name: string, ours: number, theirs: number | null, limit: number): void {
+  report(`generate, tokens/s, ${name}, ${THREADS} threads, medians of ${ROUNDS}`, {
+    ours,
+    ...(theirs === null ? {} : { transformers: theirs }),
+    "the matrix products alone": limit,
+  });
+  console.log(`${(ours / limit).toFixed(2)} of the limit; load of the machine ${loadavg()[0]?.toFixed(1)}`);
+  if (theirs !== null) console.log(`ratio ${(ours / theirs).toFixed(2)} to transformers (asked: at least 2)`);
+}
+
+/** Milliseconds for a row times each matrix of a model: what no way of generating avoids. */
+function productsMs(config: ModelConfig, matrices: readonly import("@tensorflow/tfjs").Tensor[]): number {
+  const { tf } = backend;
+  const used = matrices.filter(({ shape }) => shape[0] !== config.context);
+  const rows = used.map(({ shape }) => tf.ones([1, shape[0] ?? 1]));
+  const compute = () => used.map((matrix, i) => tf.matMul(rows[i] ?? matrix, matrix));
+  const inputs = [...rows, ...used];
+  const program = backend.name === "tensorflow" ? recordProgram(tf, inputs, compute) : { run: compute };
+  const times = Array.from({ length: 50 }, () => {
+    const start = performance.now();
+    const results = program.run(inputs);
+    results[0]?.dataSync();
+    tf.dispose(results);
+    return performance.now() - start;
+  });
+  tf.dispose(rows);
+  return median(times);
+}
+
+type Answer = { readonly text: string; readonly rate: number };
+
+/** A process with transformers that answers a line with a line; null where there is none. */
+function startPeer() {
+  if (spawnSync(python, ["-c", "import torch, transformers"]).status !== 0) return null;
+  const script = fileURLToPath(new URL("./python/generate.py", import.meta.url));
+  const env = { ...process.env, HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: String(THREADS) };
+  const child = spawn(python, [script, String(THREADS)], { stdio: ["pipe", "pipe", "pipe"], env });
+  let said = "";
+  child.stderr.on("data", (text: Buffer) => {
+    said = (said + text).slice(-2000);
+  });
+  const lines: Interface = createInterface(child.stdout);
+  return {
+    child,
+    async ask(directory: string, tokens: number): Promise<Answer> {
+      child.stdin.write(`${JSON.stringify({ directory, prompt: PROMPT, tokens })}\n`);
+      const ended = once(child, "close").then(([code]): never => {
+        throw new Error(`transformers ended with ${code}: ${said}`);
+      });
+      const [line] = await Promise.race([once(lines, "line"), ended]);
+      return JSON.parse(line);
+    },
+  };
+}
+
+function writeCheckpoint(directory: string, type: string, config: ModelConfig): void {
+  mkdirSync(directory, { recursive: true });
+  writeModel(directory, familyOf(type), config);
+  const characters = Array.from({ length: config.vocabulary }, (_, i) => String.fromCharCode(97 + i));
+  for (const [name, bytes] of Object.entries(charTokenizerFiles(characters))) {
+    writeFileSync(join(directory, name), bytes);
+  }
+}
