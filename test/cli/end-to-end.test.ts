@@ -151,6 +151,43 @@ test("generate continues a prompt, the same for the same seed, and names a chara
   assert.equal(unknown.code, 2);
 });
 
+test("generate, evaluate and fill-mask take a job, a version of it, or a directory, and say what they can't do", async () => {
+  await playground.run("pull", "straight", "pulled");
+  const flags = [
+    "--prompt",
+    "The ",
+    "--prompt",
+    "fox",
+    "--temperature",
+    "0",
+    "--max-new-tokens",
+    "5",
+    "--json",
+  ];
+  const [job, directory] = [
+    await playground.run("generate", "straight", ...flags),
+    await playground.run("generate", "pulled", ...flags),
+  ];
+  assert.equal(job.code, 0, job.stderr);
+  assert.equal(job.stdout, directory.stdout);
+  assert.equal(job.stdout.trim().split("\n").length, 2);
+  const evaluated = await playground.run("evaluate", "pulled", "text.txt", "--json");
+  assert.equal(evaluated.code, 0, evaluated.stderr);
+  const { loss, perplexity, predicted, tokens } = JSON.parse(evaluated.stdout);
+  assert.ok(loss > 0 && loss < 4 && Math.abs(Math.log(perplexity) - loss) < 1e-9);
+  assert.equal(predicted, tokens - 1);
+  for (const [args, message] of [
+    [["generate", "straight", "--version", "99999", "--prompt", "a"], /has no version 99999; it has \d/],
+    [["generate", "pulled", "--version", "1", "--prompt", "a"], /--version goes with a job/],
+    [["fill-mask", "pulled", "a [MASK]"], /gpt2 model does not fill masks/],
+    [["evaluate", "pulled", "nosuch.txt"], /nosuch\.txt/],
+  ] as const) {
+    const { code, stderr } = await playground.run(...args);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(stderr, message);
+  }
+});
+
 test("list and logs show what there is, and an unknown job or process is named", async () => {
   const { stdout } = await playground.run("list");
   assert.match(stdout, /^straight +succeeded +80\/80 /m);
