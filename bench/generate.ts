@@ -147,13 +147,15 @@ function startPeer() {
     said = (said + text).slice(-2000);
   });
   const lines: Interface = createInterface(child.stdout);
+  const ended = once(child, "close").then(([code]): never => {
+    throw new Error(`transformers ended with ${code}: ${said}`);
+  });
+  // At the end it is killed, and nobody waits.
+  ended.catch(() => {});
   return {
     child,
     async ask(directory: string, tokens: number): Promise<Answer> {
       child.stdin.write(`${JSON.stringify({ directory, prompt: PROMPT, tokens })}\n`);
-      const ended = once(child, "close").then(([code]): never => {
-        throw new Error(`transformers ended with ${code}: ${said}`);
-      });
       const [line] = await Promise.race([once(lines, "line"), ended]);
       return JSON.parse(line);
     },
