@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { quietly } from "./quietly.ts";
 
 /** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
 
@@ -38,7 +39,7 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     });
   defineViews(program, end);
   defineControl(program, args, end);
-  defineResults(program, end);
+  defineResults(program, args, end);
   defineData(program, end);
   program
     .command("doctor")
@@ -100,7 +101,7 @@ function defineControl(program: Command, args: readonly string[], end: Result): 
     });
 }
 
-function defineResults(program: Command, end: Result): void {
+function defineResults(program: Command, args: readonly string[], end: Result): void {
   program
     .command("pull")
     .description("write a job's model to a directory that Hugging Face tools load")
@@ -111,11 +112,11 @@ function defineResults(program: Command, end: Result): void {
     .action(async (job, dir, options) =>
       end(await (await import("./commands/pull.ts")).pull(job, dir, options)),
     );
-  defineUse(program, end);
+  defineUse(program, args, end);
 }
 
 /** What can be done with a model: a job's, or that of a directory. */
-function defineUse(program: Command, end: Result): void {
+function defineUse(program: Command, args: readonly string[], end: Result): void {
   const SOURCE = "a job, or a directory with config.json, model.safetensors and tokenizer.json";
   const version = () =>
     new Option("--version <n>", "this version of the job; default: the latest").argParser(wholeNumber(0));
@@ -145,9 +146,10 @@ function defineUse(program: Command, end: Result): void {
         `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
       ),
     )
-    .action(async (model, flags) =>
-      end(await (await import("./commands/generate.ts")).generate(model, flags)),
-    );
+    .action(async (model, flags) => {
+      const command = async () => (await import("./commands/generate.ts")).generate(model, flags);
+      end(await quietly(args, command));
+    });
   program
     .command("fill-mask")
     .description("guess the hidden tokens of a text, with a model such as BERT")
