@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { InvalidInput } from "./errors.ts";
 import { dropout, modelContradictions, sizedModels } from "./model-spec.ts";
+import { problemsOf, quoted } from "./problems.ts";
 
 /** The job file: what a person writes, and what every part of the system reads. */
 
@@ -289,56 +290,6 @@ function dataFor({ type }: z.infer<typeof fields.shape.model>): string[] {
   if (type === "linear") return ["linear"];
   return type === "module" ? ["module", "text"] : ["text"];
 }
-
-type Issue = z.core.$ZodIssue;
-
-function problemsOf(issue: Issue): string[] {
-  const field = issue.path.join(".");
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => `${[field, key].filter(Boolean).join(".")} is not a known field`);
-  }
-  const input =
-    issue.code === "invalid_union" && "discriminator" in issue
-      ? get(issue.input, issue.path.at(-1))
-      : issue.input;
-  if (input === undefined) return [`${field} is required${expectation(issue)}`];
-  return [`${field || "the job"} ${rule(issue)}, got ${show(input)}`];
-}
-
-/** What stands at the discriminating field of a union's input: zod reports the whole object. */
-const get = (input: unknown, key: PropertyKey | undefined): unknown =>
-  key !== undefined && typeof input === "object" && input !== null
-    ? (input as Record<PropertyKey, unknown>)[key]
-    : input;
-
-const expectation = (issue: Issue): string => (issue.code === "invalid_type" ? ` (${issue.expected})` : "");
-
-function rule(issue: Issue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      return `must be ${issue.expected === "int" ? "a whole number" : `of type ${issue.expected}`}`;
-    case "too_small":
-      return `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`;
-    case "too_big":
-      return `must be ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`;
-    case "invalid_value":
-      return `must be ${quoted(issue.values)}`;
-    case "invalid_union":
-      return "options" in issue ? `must be ${quoted(issue.options ?? [])}` : issue.message;
-    default:
-      return issue.message;
-  }
-}
-
-const quoted = (values: readonly unknown[]): string =>
-  values
-    .map((value) => JSON.stringify(value, (_, v) => (typeof v === "bigint" ? String(v) : v)))
-    .join(" or ");
-
-const show = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-};
 
 /** The optimizer's vectors beside the parameters, in the order they are stored. */
 export function slotsOf(optimizer: OptimizerSpec): readonly string[] {
