@@ -25,12 +25,13 @@ export const keys = {
     `jobs/${job}/versions/${padded(version)}/shard-${shard}.safetensors`,
   manifest: (job: string, version: number) => `jobs/${job}/versions/${padded(version)}/manifest.json`,
 
-  gradients: (job: string) => `jobs/${job}/gradients/`,
-  gradientsOfStep: (job: string, step: number) => `jobs/${job}/gradients/${padded(step)}/`,
+  /** At the top of the bucket, since a lifecycle rule knows objects by how their keys begin. */
+  allGradients: "gradients/",
+  gradients: (job: string) => `gradients/${job}/`,
   gradientsOfShard: (job: string, step: number, shard: number) =>
-    `jobs/${job}/gradients/${padded(step)}/${shard}/`,
+    `gradients/${job}/${padded(step)}/${shard}/`,
   gradient: (job: string, step: number, shard: number, rank: number) =>
-    `jobs/${job}/gradients/${padded(step)}/${shard}/${rank}.safetensors`,
+    `gradients/${job}/${padded(step)}/${shard}/${rank}.safetensors`,
 
   evaluations: (job: string) => `jobs/${job}/evaluations/`,
   evaluation: (job: string, version: number) => `jobs/${job}/evaluations/${padded(version)}.json`,
