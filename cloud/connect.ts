@@ -1,15 +1,19 @@
+import { BatchClient } from "@aws-sdk/client-batch";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { InvalidInput } from "../protocol/errors.ts";
+import { Batch } from "./batch.ts";
 import { Jobs } from "./jobs.ts";
 import { Queues } from "./queues.ts";
 import { Store } from "./store.ts";
 
-/** S3 and SQS as every part of the system sees them, embedded or on AWS. */
+/** S3, SQS and Batch as every part of the system sees them, embedded or on AWS. */
 export type Cloud = {
   readonly store: Store;
   readonly queues: Queues;
   readonly jobs: Jobs;
+  /** Where workers are asked for and ended; null where there is no Batch, as on a laptop. */
+  readonly batch: Batch | null;
   /** URL of the `updates` queue. */
   readonly updates: string;
   close(): void;
@@ -21,8 +25,11 @@ export type CloudEnvironment = {
   readonly PS_UPDATES_URL: string;
   /** Starts the names of the jobs' task queues; keeps two stacks in one account apart. */
   readonly PS_QUEUE_PREFIX: string;
+  /** Names of the Batch job queues of the workers, with commas between; absent where there is no Batch. */
+  readonly PS_JOB_QUEUES?: string;
   readonly AWS_REGION?: string;
   readonly AWS_ENDPOINT_URL?: string;
+  readonly AWS_ENDPOINT_URL_BATCH?: string;
   readonly AWS_ACCESS_KEY_ID?: string;
   readonly AWS_SECRET_ACCESS_KEY?: string;
 };
@@ -38,12 +45,30 @@ export function connect(env: Readonly<Record<string, string | undefined>>): Clou
   const s3 = createS3(config, env.AWS_ENDPOINT_URL !== undefined);
   const sqs = new SQSClient(config);
   const store = new Store(s3, required(env, "PS_BUCKET"));
-  const queues = new Queues(sqs, required(env, "PS_QUEUE_PREFIX"));
-  const close = () => {
-    s3.destroy();
-    sqs.destroy();
+  const prefix = required(env, "PS_QUEUE_PREFIX");
+  const batch = batchClient(config, env);
+  const jobQueues = (env.PS_JOB_QUEUES ?? "").split(",").filter(Boolean);
+  return {
+    store,
+    queues: new Queues(sqs, prefix),
+    jobs: new Jobs(store),
+    batch: batch && new Batch(batch, jobQueues, prefix),
+    updates: required(env, "PS_UPDATES_URL"),
+    close() {
+      s3.destroy();
+      sqs.destroy();
+      batch?.destroy();
+    },
   };
-  return { store, queues, jobs: new Jobs(store), updates: required(env, "PS_UPDATES_URL"), close };
+}
+
+/** Null unless the environment names job queues. */
+function batchClient(
+  config: ReturnType<typeof clientConfig>,
+  { PS_JOB_QUEUES, AWS_ENDPOINT_URL_BATCH: endpoint }: Readonly<Record<string, string | undefined>>,
+): BatchClient | null {
+  if (PS_JOB_QUEUES === undefined || PS_JOB_QUEUES === "") return null;
+  return new BatchClient({ ...config, ...(endpoint !== undefined && { endpoint }) });
 }
 
 /**
