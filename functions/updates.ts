@@ -1,7 +1,7 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { log } from "../cloud/log.ts";
 import { CorruptData, describe, isPermanent } from "../protocol/errors.ts";
-import { actorOf, groupOf, type Update, updateSchema } from "../protocol/messages.ts";
+import { actorOf, groupOf, MAX_RECEIVES, type Update, updateSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { aggregate } from "./aggregator/aggregate.ts";
 import { checkpoint } from "./checkpointer/checkpoint.ts";
@@ -9,8 +9,10 @@ import { failJob } from "./coordinator/close.ts";
 import { coordinate } from "./coordinator/coordinate.ts";
 import type { Server } from "./server.ts";
 
-/** After this many tries a message's error becomes its job's reason. The dead-letter queue takes over at 12. */
-const TRIES = 10;
+/** After this many tries a message's error becomes its job's reason; the dead-letter queue is for what kills. */
+const TRIES = MAX_RECEIVES - 2;
+/** Together with the tries: an outage of a minute and a half is no job's end. */
+const MAX_BACKOFF_SECONDS = 15;
 
 /**
  * The Lambda behind the `updates` queue: gives each message to the actor its group names. Groups go side by side;
@@ -20,11 +22,35 @@ export function updatesHandler(server: Server): (event: SQSEvent) => Promise<SQS
   return async ({ Records }) => {
     const groups = Map.groupBy(Records, (record) => record.attributes.MessageGroupId ?? "");
     const failed = await Promise.all(
-      [...groups].map(([group, records]) => handleGroup(server, group, records)),
+      [...groups].map(async ([group, records]) => {
+        const rest = await handleGroup(server, group, records);
+        await backOff(server, rest);
+        return rest;
+      }),
     );
     return { batchItemFailures: failed.flat().map((record) => ({ itemIdentifier: record.messageId })) };
   };
 }
+
+/**
+ * Has the failed messages of a group back soon: who delivers them leaves them hidden for the whole visibility
+ * timeout, which is made for actors that die without a word.
+ */
+async function backOff({ cloud }: Server, records: readonly SQSRecord[]): Promise<void> {
+  const [first] = records;
+  if (!first) return;
+  const seconds = Math.min(2 ** (receivesOf(first) - 1), MAX_BACKOFF_SECONDS);
+  try {
+    await Promise.all(
+      records.map((record) => cloud.queues.lease(cloud.updates, record.receiptHandle, seconds)),
+    );
+  } catch (error) {
+    // Nothing is lost: they come back when the timeout lapses.
+    log("messages not given back", { messageId: first.messageId, error: describe(error) });
+  }
+}
+
+const receivesOf = ({ attributes }: SQSRecord): number => Number(attributes.ApproximateReceiveCount);
 
 /**
  * An aggregator takes the gradients that came together in one go; the other actors take one message at a time.
@@ -57,7 +83,7 @@ async function handle(server: Server, group: string, records: readonly SQSRecord
       records.map(({ body }) => addressed(parseAs(updateSchema, body, "a message"), group)),
     );
   } catch (error) {
-    const tries = Math.max(...records.map((record) => Number(record.attributes.ApproximateReceiveCount)));
+    const tries = Math.max(...records.map(receivesOf));
     if (!isPermanent(error) && tries < TRIES) throw error;
     const reason = isPermanent(error) ? describe(error) : `${describe(error)} (after ${tries} tries)`;
     await failJob(server.cloud, actorOf(group).job, reason);

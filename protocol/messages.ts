@@ -9,6 +9,9 @@ import { jobName } from "./job.ts";
 /** A gradient piece up to this size rides inside its message; a larger one is an S3 object the message points to. */
 export const INLINE_LIMIT_BYTES = 256 * 1024;
 
+/** A message of the `updates` queue that was received this often goes to the dead letters. */
+export const MAX_RECEIVES = 12;
+
 const index = z.int().min(0);
 
 /**

@@ -20,12 +20,10 @@ export type Source = {
 };
 
 const RETRY_MS = 200;
-/** How soon a failed message is tried again. */
-const BACKOFF_SECONDS = 1;
 
 /**
- * Stands in for Lambda's SQS event source: takes up to 10 messages, calls the handler, deletes what it did. Returns
- * when `signal` says stop and the batch in hand is done.
+ * Stands in for Lambda's SQS event source: takes up to 10 messages, calls the handler, deletes what it did and
+ * leaves what it reports as failed. Returns when `signal` says stop and the batch in hand is done.
  */
 export async function poll(source: Source, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -62,12 +60,10 @@ async function deliver(source: Source, messages: readonly Message[]): Promise<vo
       Records: messages.map((message) => toRecord(message, url)),
     });
     const failedIds = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
-    const failed = messages.filter(({ MessageId }) => failedIds.has(MessageId ?? ""));
-    const done = messages.filter((message) => !failed.includes(message));
+    const done = messages.filter(({ MessageId }) => !failedIds.has(MessageId ?? ""));
     if (done.length > 0) {
       await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries: done.map(entry) }));
     }
-    if (failed.length > 0) await changeVisibility(source, failed, BACKOFF_SECONDS);
   } finally {
     clearInterval(timer);
   }

@@ -1,0 +1,4 @@
+import { createHandlers } from "../handler.ts";
+
+/** The Lambda behind the `updates` queue. */
+export const handler = createHandlers(process.env).updates;
