@@ -1,0 +1,34 @@
+/** A Python program as pinned packages. */
+export interface PythonProgram {
+  readonly name: string;
+  readonly version: string;
+  /** As pip takes them. */
+  readonly packages: readonly string[];
+  /** What `python -m` runs. */
+  readonly module: string;
+  readonly oldestPython: readonly [major: number, minor: number];
+  /** What it takes on disk. */
+  readonly megabytes: number;
+}
+
+export interface Installed {
+  readonly python: string;
+  readonly directory: string;
+  readonly module: string;
+}
+
+export const MINISTACK: PythonProgram;
+export const LOCALSTACK: PythonProgram;
+
+/** The program, if it is installed and whole. */
+export function findInstalled(program: PythonProgram, root?: string): Installed | undefined;
+
+/** Installs the program unless it is there; throws an Error that says what is missing. */
+export function ensureInstalled(program: PythonProgram, root?: string): Promise<Installed>;
+
+/** What it takes to run an installed program; `env` goes on top of the process's own. */
+export function commandOf(installed: Installed): {
+  readonly command: string;
+  readonly args: string[];
+  readonly env: Record<string, string>;
+};
