@@ -20,13 +20,18 @@ export type ProbeAnswer = z.infer<typeof answerSchema>;
 const STDERR_KEPT = 4000;
 
 /**
- * Finds out which backend the workers of this machine get, by loading it in a process of its own: a library that
+ * Finds out which backend and device the workers of this machine get, by loading it in a process of its own: a library that
  * does not suit the processor takes only that process with it.
  *
  * @throws Unrecoverable with the reason when there is none
  */
-export async function probeBackend(wanted: JobSpec["backend"]): Promise<ProbedBackend> {
-  const child = fork(program("backend-probe"), [wanted], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+export async function probeBackend(
+  wanted: JobSpec["backend"],
+  device: JobSpec["device"] = "auto",
+): Promise<ProbedBackend> {
+  const child = fork(program("backend-probe"), [wanted, device], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
   let answer: unknown;
   let said = "";
   child.on("message", (message) => {

@@ -202,6 +202,13 @@ const fields = z.strictObject({
     .enum(["auto", "tensorflow", "wasm"])
     .default("auto")
     .describe("auto: native TensorFlow where it is installed, else wasm"),
+  device: z
+    .enum(["auto", "cpu", "gpu"])
+    .default("auto")
+    .describe(
+      "What workers compute on. auto: on a laptop a GPU where TensorFlow finds one, on a stack its GPU workers; a worker " +
+        "that lacks the device ends the job with the reason",
+    ),
   checkpointEvery: z
     .int()
     .min(0)
@@ -278,6 +285,9 @@ function* contradictions(value: unknown): Generator<string> {
   }
   if (model?.type === "module" && data?.type === "text" && model.context === undefined) {
     yield "model.context is required for a model that trains on text";
+  }
+  if (job.device === "gpu" && job.backend === "wasm") {
+    yield 'device must be "cpu" or "auto" for backend "wasm", got "gpu"';
   }
   const lowest = optimizer?.schedule.minLearningRate ?? 0;
   if (optimizer && lowest > optimizer.learningRate) {

@@ -77,8 +77,8 @@ async function findOrCreate(cloud: Cloud, job: Prepared): Promise<JobRecord> {
   return known ?? createRecord(cloud, record);
 }
 
-async function probeProvenance({ backend }: JobSpec): Promise<Provenance> {
-  const probed = await probeBackend(backend);
+async function probeProvenance({ backend, device }: JobSpec): Promise<Provenance> {
+  const probed = await probeBackend(backend, device);
   if (probed.note !== undefined) say([`note: ${probed.note}`]);
   return makeProvenance(probed);
 }

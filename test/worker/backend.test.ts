@@ -107,6 +107,22 @@ test("tensorflow that is not there is an error that says why and what to do", as
   );
 });
 
+test("a GPU that is not there is an error that says what is needed, on wasm as on TensorFlow", async () => {
+  const gpu = { device: "gpu" } as const;
+  if (!skip && (await loadBackend("tensorflow")).device === "cpu") {
+    await assert.rejects(loadBackend("auto", gpu), {
+      name: "Unrecoverable",
+      message: /"gpu" is not available: tensorflow 2\.18\.1 finds no GPU here\. .*or use device "cpu"/,
+    });
+  }
+  await withoutNative(() =>
+    assert.rejects(loadBackend("auto", gpu), {
+      name: "Unrecoverable",
+      message: /"gpu" is not available: running on wasm.*PS_SKIP_NATIVE=1 is set/,
+    }),
+  );
+});
+
 test("auto without tensorflow is wasm with a note", async () => {
   await withoutNative(async () => {
     const backend = await loadBackend("auto");

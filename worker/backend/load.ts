@@ -20,16 +20,38 @@ export interface Backend {
 
 export interface BackendOptions {
   /**
+   * What to compute on: `cpu` leaves a GPU alone, `gpu` throws when there is none.
+   * @default auto: a GPU where TensorFlow finds one
+   */
+  readonly device?: "auto" | "cpu" | "gpu";
+  /**
    * Threads for one operation; the native library fixes it at its first load in a process.
    * @default TF_NUM_INTRAOP_THREADS, or every core
    */
   readonly threads?: number;
 }
 
-/** Loads the wanted backend; `auto` prefers the native library and falls back to wasm with a note. */
+/**
+ * Loads the wanted backend; `auto` prefers the native library and falls back to wasm with a note.
+ *
+ * @throws Unrecoverable when the backend or the device is not to be had, with the reason and what to do
+ */
 export async function loadBackend(
   wanted: "auto" | "tensorflow" | "wasm",
   options: BackendOptions = {},
+): Promise<Backend> {
+  const backend = await loadLibrary(wanted, options);
+  if (options.device !== "gpu" || backend.device === "gpu") return backend;
+  // TensorFlow itself falls back without a word: a worker would train on a CPU at a GPU's price.
+  throw new Unrecoverable(
+    `device "gpu" is not available: ${backend.note ?? `${backend.name} ${backend.version} finds no GPU here`}. ` +
+      'Needed are an NVIDIA driver and TensorFlow\'s GPU build (PS_TENSORFLOW_DEVICE=gpu npm run setup); or use device "cpu"',
+  );
+}
+
+async function loadLibrary(
+  wanted: "auto" | "tensorflow" | "wasm",
+  options: BackendOptions,
 ): Promise<Backend> {
   if (wanted === "wasm") return loadWasm();
   try {

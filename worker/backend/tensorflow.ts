@@ -37,10 +37,11 @@ export function threadEnvironment(threads: number): Record<string, string> {
 }
 
 /** Loads tfjs on the native TensorFlow library. Throws what the loader throws when it is not there. */
-export async function loadTensorflow({ threads }: BackendOptions): Promise<Backend> {
+export async function loadTensorflow({ threads, device: wanted }: BackendOptions): Promise<Backend> {
   const missing = whyNotNative();
   if (missing) throw new Unrecoverable(missing.reason);
   prepareEnvironment(threads);
+  if (wanted === "cpu") process.env.CUDA_VISIBLE_DEVICES = "-1";
   restoreUtilHelpers();
   const { default: tf }: { default: Tf } = await import("@tensorflow/tfjs");
   await import("@tensorflow/tfjs-node-gpu");
