@@ -51,8 +51,11 @@ async function take(
   if (rank >= ranks) throw new CorruptData(`rank must be below ${ranks}, got ${rank}`);
   if (found.has(rank)) return;
   const name = { ...at, rank };
-  if (inline === null) found.set(rank, await read(server, name, layout));
-  else found.set(rank, check(decodePiece(name, Buffer.from(inline, "base64")), layout));
+  if (inline !== null) found.set(rank, check(decodePiece(name, Buffer.from(inline, "base64")), layout));
+  // Read ahead what can be kept until the others are there; the rest is read when they are.
+  else if (server.pieces.hasRoom(name, pieceBytes(layout, at))) {
+    found.set(rank, await read(server, name, layout));
+  }
 }
 
 /** The PUT comes before the LIST in `readStored`: of two containers at work at once, one sees both pieces. */
@@ -87,6 +90,9 @@ async function readStored(
   const pieces = await Promise.all(wanted.map((rank) => read(server, { ...at, rank }, layout)));
   for (const piece of pieces) found.set(piece.name.rank, piece);
 }
+
+const pieceBytes = (layout: Layout, { shard }: ShardStep): number =>
+  Float32Array.BYTES_PER_ELEMENT * lengthOf(rangeOf(layout, shard));
 
 /** A piece from S3, kept at hand until its step commits. */
 async function read({ cloud, pieces }: Server, name: PieceName, layout: Layout): Promise<Piece> {

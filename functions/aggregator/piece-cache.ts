@@ -6,24 +6,38 @@ const MAX_BYTES = 256 * 1024 * 1024;
 /**
  * Pieces that are in S3 and need not be read again while their step waits for the others. Whoever finds a piece here
  * may rely on its object: it was there before it was put here, never changes, and lives until its step has
- * committed. The oldest go first.
+ * committed. When a step's pieces are more than fit, the first to come stay: to make room for the last ones would
+ * lose the first, and in the end each would be read twice.
  */
 export class PieceCache {
   readonly #pieces = new Map<string, Piece>();
+  readonly #limit: number;
   #bytes = 0;
+
+  /** @param limit in bytes */
+  constructor(limit = MAX_BYTES) {
+    this.#limit = limit;
+  }
 
   get(name: PieceName): Piece | null {
     return this.#pieces.get(keyOf(name)) ?? null;
   }
 
-  set(piece: Piece): void {
-    this.#drop(keyOf(piece.name));
-    this.#pieces.set(keyOf(piece.name), piece);
-    this.#bytes += piece.gradient.byteLength;
-    for (const oldest of this.#pieces.keys()) {
-      if (this.#bytes <= MAX_BYTES) break;
-      this.#drop(oldest);
+  /** Whether a piece would be kept; pieces of other jobs and steps make room for it, the oldest first. */
+  hasRoom({ job, step }: PieceName, bytes: number): boolean {
+    for (const { name } of this.#pieces.values()) {
+      if (this.#bytes + bytes <= this.#limit) return true;
+      if (name.job !== job || name.step < step) this.#drop(keyOf(name));
     }
+    return this.#bytes + bytes <= this.#limit;
+  }
+
+  set(piece: Piece): void {
+    const key = keyOf(piece.name);
+    this.#drop(key);
+    if (!this.hasRoom(piece.name, piece.gradient.byteLength)) return;
+    this.#pieces.set(key, piece);
+    this.#bytes += piece.gradient.byteLength;
   }
 
   /** Forgets the pieces of a step that has committed. */
