@@ -1,24 +1,29 @@
 import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
+import { fillBits } from "../worker/random/bits.ts";
 import { median } from "./support/report.ts";
 import { Side } from "./support/side.ts";
 
 /**
- * Gradient steps of GPT-2 against PyTorch on the same cores: the same sizes and loss, a process each, taking turns.
- * PS_PYTHON names a Python with torch (default: python3); without torch only our side is measured. The limit is what
- * the processor does in matrix products alone, measured between the steps.
+ * Gradient steps of every family against PyTorch on the same cores: the same sizes and loss, a process each, taking
+ * turns. The peer of GPT-2 is a model of PyTorch's own modules, that of Llama and BERT the one of transformers.
+ * PS_PYTHON names a Python with torch and transformers (default: python3); without them only our side is measured.
+ * The limit is what the processor does in matrix products alone, measured between the steps.
  *
- * Usage: node bench/model.ts [large|small|tiny ...]
+ * Usage: node bench/model.ts [gpt2|llama|bert|large|small|tiny|dropout ...]
  */
 type Size = { layers: number; heads: number; width: number; context: number; batch: number };
 /** What is asked of us, as multiples of PyTorch's tokens/s and peak memory. */
 type Ask = { speed: number; memory?: number };
 /** Steps of one turn. */
-type Case = Size & { steps: number; ask: Ask };
+type Case = Size & { steps: number; asks: Record<Family, Ask> };
+type Family = (typeof FAMILIES)[number];
 
 const THREADS = 2;
 const VOCABULARY = 65;
 const TURNS = 6;
+const FAMILIES = ["gpt2", "llama", "bert"] as const;
+const AT_LEAST_AS_FAST = { llama: { speed: 1 }, bert: { speed: 1 } };
 
 const CASES: Record<string, Case> = {
   large: {
@@ -28,7 +33,7 @@ const CASES: Record<string, Case> = {
     context: 256,
     batch: 16,
     steps: 1,
-    ask: { speed: 1.4, memory: 1.1 },
+    asks: { gpt2: { speed: 1.4, memory: 1.1 }, ...AT_LEAST_AS_FAST },
   },
   small: {
     layers: 6,
@@ -37,23 +42,39 @@ const CASES: Record<string, Case> = {
     context: 256,
     batch: 4,
     steps: 3,
-    ask: { speed: 1.25, memory: 1 },
+    asks: { gpt2: { speed: 1.25, memory: 1 }, ...AT_LEAST_AS_FAST },
   },
-  tiny: { layers: 4, heads: 4, width: 128, context: 64, batch: 12, steps: 20, ask: { speed: 0.8 } },
+  tiny: {
+    layers: 4,
+    heads: 4,
+    width: 128,
+    context: 64,
+    batch: 12,
+    steps: 20,
+    asks: { gpt2: { speed: 0.8 }, ...AT_LEAST_AS_FAST },
+  },
 };
 
 console.log(`${cpus()[0]?.model}, ${cpus().length} cores, ${THREADS} threads each, Node ${process.version}`);
 const wanted = process.argv.slice(2);
-for (const [name, size] of Object.entries(CASES)) {
-  if (wanted.length === 0 || wanted.includes(name)) await compare(name, size);
+const chosen = (name: string, others: readonly string[]) =>
+  wanted.includes(name) || !others.some((other) => wanted.includes(other));
+const sizes = Object.entries(CASES).filter(([name]) => chosen(name, Object.keys(CASES)));
+if (!wanted.includes("dropout")) {
+  for (const family of FAMILIES.filter((name) => chosen(name, FAMILIES))) {
+    for (const [name, size] of sizes) await compare(family, name, size);
+  }
 }
+if (wanted.length === 0 || wanted.includes("dropout")) measureDropout();
 
-async function compare(name: string, { steps, ask, ...size }: Case): Promise<void> {
+async function compare(family: Family, name: string, { steps, asks, ...size }: Case): Promise<void> {
   const { layers, heads, width, context, batch } = size;
   console.log(
-    `\n${name}: ${layers} layers x ${heads} heads x ${width} wide x ${context} tokens, batch ${batch}`,
+    `\n${family}, ${name}: ${layers} layers x ${heads} heads x ${width} wide x ${context} tokens, batch ${batch}`,
   );
-  const sides = await startSides([layers, heads, width, context, VOCABULARY, batch, THREADS].map(String));
+  const hidden = hiddenOf(family, width);
+  const numbers = [layers, heads, width, hidden, context, VOCABULARY, batch, THREADS];
+  const sides = await startSides([family, ...numbers.map(String)]);
   const load = loadavg()[0] ?? 0;
   let limit = 0;
   for (let turn = 0; turn < TURNS; turn++) {
@@ -64,19 +85,38 @@ async function compare(name: string, { steps, ask, ...size }: Case): Promise<voi
   for (const side of sides) {
     side.speed = (tokens * 1000) / median(side.ms);
     side.peakMb = await side.process.end();
-    const share = (flopsPerToken(size) * side.speed) / limit;
+    const share = (flopsPerToken(family, size) * side.speed) / limit;
     const figures = [
       `${side.speed.toFixed(0)} tokens/s`,
       `${side.peakMb.toFixed(0)} MB`,
       `${(100 * share).toFixed(0)}% of the limit`,
     ];
-    console.log(`  ${side.title.padEnd(24)} ${figures.join(", ")}`);
+    console.log(`  ${side.title.padEnd(28)} ${figures.join(", ")}`);
   }
   console.log(
     `  limit: matrix products alone ${(limit / 1e9).toFixed(0)} GFLOP/s; load average ${load.toFixed(1)} at the start`,
   );
-  const [ours, , torch] = sides;
-  if (ours && torch) printRatios(ours, torch, ask);
+  const [ours, again, torch] = sides;
+  if (ours && again) printRecompute(ours, again);
+  if (ours && torch) printRatios(ours, torch, asks[family]);
+}
+
+/** The width of the feed-forward layer that a job gets when it names none. */
+function hiddenOf(family: Family, width: number): number {
+  return family === "llama" ? Math.ceil((8 * width) / 3 / 256) * 256 : 4 * width;
+}
+
+/** Dropout's masks are drawn by the worker itself, not by TensorFlow. */
+function measureDropout(): void {
+  const bits = new Uint8Array(1 << 22);
+  const draw = (step: number) => fillBits(bits, 58_982, { seed: 1, purpose: "dropout", indices: [step] });
+  draw(0);
+  const ns = Array.from({ length: 9 }, (_, step) => {
+    const start = performance.now();
+    draw(step);
+    return ((performance.now() - start) * 1e6) / bits.length;
+  });
+  console.log(`\ndropout: ${median(ns).toFixed(2)} ns for each element of a mask`);
 }
 
 type Measured = { title: string; process: Side; ms: number[]; speed: number; peakMb: number };
@@ -97,10 +137,19 @@ async function startSides(sizes: readonly string[]): Promise<Measured[]> {
     if (ready?.ready)
       sides.push({ title: `${title} ${ready.ready}`, process: child, ms: [], speed: 0, peakMb: 0 });
     else
-      console.log(`  ${title} is missing: PS_PYTHON must name a Python that has torch (pip install torch)`);
+      console.log(
+        `  ${title} is missing: PS_PYTHON must name a Python that has torch and transformers (pip install torch transformers)`,
+      );
     if (ready?.ready) await child.ask("2");
   }
   return sides;
+}
+
+function printRecompute(ours: Measured, again: Measured): void {
+  const slower = (100 * (ours.speed / again.speed - 1)).toFixed(0);
+  const saved = ours.peakMb - again.peakMb;
+  const share = ((100 * saved) / ours.peakMb).toFixed(0);
+  console.log(`  recompute: ${slower}% more time, ${saved.toFixed(0)} MB (${share}%) less memory`);
 }
 
 function printRatios(ours: Measured, torch: Measured, ask: Ask): void {
@@ -113,6 +162,8 @@ function printRatios(ours: Measured, torch: Measured, ask: Ask): void {
 }
 
 /** Multiplications and additions of the matrix products, forward and (twice as many) backward, attention unmasked. */
-function flopsPerToken({ layers, width, context }: Size): number {
-  return 3 * 2 * (layers * (12 * width ** 2 + 2 * context * width) + VOCABULARY * width);
+function flopsPerToken(family: Family, { layers, width, context }: Size): number {
+  const hidden = hiddenOf(family, width);
+  const block = 4 * width ** 2 + (family === "llama" ? 3 : 2) * hidden * width + 2 * context * width;
+  return 3 * 2 * (layers * block + VOCABULARY * width);
 }

@@ -1,7 +1,6 @@
 import { createInterface } from "node:readline";
-import type { Tensor } from "@tensorflow/tfjs";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
-import { gpt2LossAndGradient, gpt2Parameters } from "../../worker/models/gpt2.ts";
+import { type Family, familyOf, type ModelConfig } from "../../worker/models/family.ts";
 import type { Batch, Tensors } from "../../worker/models/model.ts";
 import { kitOf } from "../../worker/models/ops.ts";
 import { recorded } from "../../worker/models/recorded.ts";
@@ -13,11 +12,11 @@ import { fillNormal, indicesOfName } from "../../worker/random/streams.ts";
  *
  * A line `matmul` is answered with the speed of matrix products alone, {"matmul": FLOP/s}.
  *
- * Usage: gradient-side.ts LAYERS HEADS WIDTH CONTEXT VOCABULARY BATCH THREADS [recompute]
+ * Usage: gradient-side.ts FAMILY LAYERS HEADS WIDTH HIDDEN CONTEXT VOCABULARY BATCH THREADS [recompute]
  */
-const [layers = 0, heads = 0, width = 0, context = 0, vocabulary = 0, batch = 0, threads = 1] = process.argv
-  .slice(2)
-  .map(Number);
+const [type = "", ...sizes] = process.argv.slice(2);
+const [layers = 0, heads = 0, width = 0, hidden = 0, context = 0, vocabulary = 0, batch = 0, threads = 1] =
+  sizes.map(Number);
 const recompute = process.argv.includes("recompute");
 const backend = await loadBackend("auto", { threads });
 const step = stepOf(backend);
@@ -39,13 +38,29 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 say({ peakMb: process.resourceUsage().maxRSS / 1024 });
 
+function modelOf(): { family: Family; config: ModelConfig } {
+  const shared = { layers, heads, width, context, recompute, dropout: 0 };
+  const family = familyOf(type);
+  switch (type) {
+    case "llama": {
+      const own = { hidden, keyValueHeads: heads, ropeTheta: 10_000, tied: true };
+      return { family, config: family.configOf({ type, ...shared, ...own }, vocabulary) };
+    }
+    case "bert":
+      return {
+        family,
+        config: family.configOf({ type, ...shared, hidden, maskProbability: 0.15 }, vocabulary),
+      };
+    default:
+      return { family, config: family.configOf({ type: "gpt2", ...shared }, vocabulary) };
+  }
+}
+
 function stepOf({ tf }: Backend): () => number {
-  const model = { layers, heads, width, context, vocabulary, recompute };
+  const { family, config } = modelOf();
   const kit = kitOf(tf);
-  const lossAndGradient = recorded(kit, (theta, { tokens, targets }) =>
-    gpt2LossAndGradient(kit, model, theta, tokens, targets),
-  );
-  const parameters = gpt2Parameters(model).map((parameter) => ({
+  const lossAndGradient = recorded(kit, (theta, data) => family.lossAndGradient(kit, config, theta, data));
+  const parameters = family.parameters(config).map((parameter) => ({
     ...parameter,
     size: parameter.shape.reduce((product, n) => product * n, 1),
   }));
@@ -62,12 +77,7 @@ function stepOf({ tf }: Backend): () => number {
     places.set(name, values);
     offset += size;
   }
-  const ids = (shift: number) =>
-    Int32Array.from({ length: batch * context }, (_, i) => (i * 7919 + shift) % vocabulary);
-  const data: Batch = {
-    tokens: { ids: tf.tensor1d(ids(0), "int32"), sequences: batch, length: context },
-    targets: tf.tensor1d(ids(3), "int32"),
-  };
+  const data = batchOf(tf, family.masked);
   return () => {
     const tensors: Tensors = Object.fromEntries(
       parameters.map(({ name, shape }) => [name, tf.tensor(places.get(name) ?? [], [...shape])]),
@@ -77,12 +87,28 @@ function stepOf({ tf }: Backend): () => number {
     const loss = result.loss.dataSync()[0] ?? Number.NaN;
     let at = 0;
     for (const { name, size } of parameters) {
-      const tensor: Tensor | undefined = result.gradient[name];
+      const tensor = result.gradient[name];
       if (tensor) gradient.set(tensor.dataSync<"float32">(), at);
       at += size;
     }
     tf.dispose([tensors, result]);
     return loss;
+  };
+}
+
+/** Tokens that look random; of a masked model about 15 % of them are to be predicted. */
+function batchOf(tf: Backend["tf"], masked: boolean): Batch {
+  const all = Array.from({ length: batch * context }, (_, i) => i);
+  const predicted = masked ? all.filter((i) => i % 20 < 3) : all;
+  const ids = (places: readonly number[], shift: number) =>
+    tf.tensor1d(
+      places.map((i) => (i * 7919 + shift) % vocabulary),
+      "int32",
+    );
+  return {
+    tokens: { ids: ids(all, 0), sequences: batch, length: context },
+    targets: ids(predicted, 3),
+    ...(masked && { places: tf.tensor1d(predicted, "int32") }),
   };
 }
 

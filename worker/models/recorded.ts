@@ -20,8 +20,6 @@ export function recorded(kit: Kit, compute: Compute): Compute {
   if (!canRecord(kit.tf)) return compute;
   const programs = new Map<string, Recorded>();
   return (theta, batch) => {
-    // How many places there are differs from batch to batch, and so would the programs.
-    if (batch.places) return compute(theta, batch);
     const inputs: Tensor[] = [];
     const signature = JSON.stringify(signatureOf(kit, [theta, batch], inputs));
     const found = programs.get(signature) ?? record(kit, inputs, () => compute(theta, batch));
