@@ -10,32 +10,21 @@ import { isComplete, libraryDirectory, TENSORFLOW_VERSION } from "./native.mjs";
 
 const WHEEL_SCRIPT = fileURLToPath(new URL("install-wheel.py", import.meta.url));
 
-/** Of the wheel's 12,000 files: the headers the binding includes, the notices, and libraries beside the two. */
-const NEEDED = [
-  "tensorflow/include/tensorflow/c/",
-  "tensorflow/include/tensorflow/core/platform/ctstring",
-  "tensorflow/include/tsl/platform/ctstring",
-  "tensorflow/include/xla/tsl/c/",
-  "tensorflow/include/LICENSE",
-  "tensorflow/THIRD_PARTY_NOTICES.txt",
-  "tensorflow.libs/",
-];
-
 /**
  * The folder with TensorFlow unpacked, filled first if need be.
  * @param {string} root the cache
- * @param {import("./native.mjs").Wheel} wheel
+ * @param {import("./wheels.mjs").Library} library
  */
-export async function ensureLibrary(root, wheel) {
+export async function ensureLibrary(root, library) {
   const directory = libraryDirectory(root);
   if (isComplete(directory)) return directory;
   const python = await findPython();
   const work = await workDirectory(root);
   try {
-    await requireSpace(root, wheel.bytes + wheel.unpacked);
-    const file = await download({ python, wheel, work });
-    await verify(file, wheel.sha256);
-    const unpacked = await unpack({ python, wheel, work, file });
+    await requireSpace(root, library.bytes + library.unpacked);
+    const files = await download({ python, library, work });
+    for (const { file, wheel } of files) await verify(file, wheel.sha256);
+    const unpacked = await unpack({ python, library, work, files });
     await publish(unpacked, directory);
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -77,10 +66,14 @@ async function requireSpace(root, bytes) {
 }
 
 /**
- * @param {{ python: string, wheel: import("./native.mjs").Wheel, work: string }} from
- * @returns {Promise<string>} the wheel's file
+ * @typedef {{ file: string, wheel: import("./wheels.mjs").Wheel }} Fetched
  */
-async function download({ python, wheel, work }) {
+
+/**
+ * @param {{ python: string, library: import("./wheels.mjs").Library, work: string }} from
+ * @returns {Promise<Fetched[]>}
+ */
+async function download({ python, library, work }) {
   const wheels = join(work, "wheel");
   const args = [
     "--quiet",
@@ -93,7 +86,7 @@ async function download({ python, wheel, work }) {
   ];
   const target = [
     "--platform",
-    wheel.tag,
+    library.tag,
     "--python-version",
     "3.12",
     "--implementation",
@@ -104,17 +97,17 @@ async function download({ python, wheel, work }) {
   // pip streams into TMPDIR first: inside the work folder it is on the right disk and removed with it.
   const env = { ...process.env, TMPDIR: work, PIP_REQUIRE_VIRTUALENV: "0", PIP_NO_INPUT: "1" };
   const label = `Downloading TensorFlow ${TENSORFLOW_VERSION}`;
+  const projects = library.wheels.map(({ project, version }) => `${project}==${version}`);
   const { code, output } = await withProgress(
-    { label, total: wheel.bytes, measure: () => sizeOf(work) },
-    (signal) =>
-      run(python, [WHEEL_SCRIPT, "fetch", ...args, ...target, `${wheel.project}==${TENSORFLOW_VERSION}`], {
-        env,
-        signal,
-      }),
+    { label, total: library.bytes, measure: () => sizeOf(work) },
+    (signal) => run(python, [WHEEL_SCRIPT, "fetch", ...args, ...target, ...projects], { env, signal }),
   );
-  const name = (await readdir(wheels).catch(() => [])).find((entry) => entry.endsWith(".whl"));
-  if (code !== 0 || name === undefined) throw new Unavailable(explainPip(output));
-  return join(wheels, name);
+  const names = await readdir(wheels).catch(() => []);
+  return library.wheels.map((wheel) => {
+    const name = names.find((entry) => entry.startsWith(`${wheel.project.replaceAll("-", "_")}-`));
+    if (code !== 0 || name === undefined) throw new Unavailable(explainPip(output));
+    return { file: join(wheels, name), wheel };
+  });
 }
 
 /**
@@ -150,21 +143,25 @@ async function verify(file, expected) {
 }
 
 /**
- * @param {{ python: string, wheel: import("./native.mjs").Wheel, work: string, file: string }} from
+ * @param {{ python: string, library: import("./wheels.mjs").Library, work: string, files: readonly Fetched[] }} from
  * @returns {Promise<string>} the folder, complete
  */
-async function unpack({ python, wheel, work, file }) {
+async function unpack({ python, library, work, files }) {
   const directory = join(work, "unpacked");
-  const libraries = wheel.libraries.map((name) => `tensorflow/${name}`);
-  const measure = () => sizeOf(directory);
-  const { code, output } = await withProgress(
-    { label: "Unpacking", total: wheel.unpacked, measure },
-    (signal) => run(python, [WHEEL_SCRIPT, "unpack", file, directory, ...libraries, ...NEEDED], { signal }),
-  );
-  if (code !== 0) throw new Unavailable(`the wheel cannot be unpacked: ${output.trim().split("\n").at(-1)}`);
-  const sizes = Object.fromEntries(libraries.map((name) => [name, statSync(join(directory, name)).size]));
-  const record = { tensorflow: TENSORFLOW_VERSION, project: wheel.project, sha256: wheel.sha256, sizes };
-  await writeFile(join(directory, "complete.json"), `${JSON.stringify(record, null, 2)}\n`);
+  const progress = { label: "Unpacking", total: library.unpacked, measure: () => sizeOf(directory) };
+  await withProgress(progress, async (signal) => {
+    for (const { file, wheel } of files) {
+      const args = [WHEEL_SCRIPT, "unpack", file, directory, ...wheel.keep];
+      const { code, output } = await run(python, args, { signal });
+      if (code === 0) continue;
+      throw new Unavailable(`the wheel cannot be unpacked: ${output.trim().split("\n").at(-1)}`);
+    }
+  });
+  const all = await readdir(directory, { recursive: true });
+  const checked = all.filter((name) => /\.(so(\.\d+)*|dylib)$/.test(name));
+  const sizes = Object.fromEntries(checked.map((name) => [name, statSync(join(directory, name)).size]));
+  const wheels = files.map(({ wheel: { project, version, sha256 } }) => ({ project, version, sha256 }));
+  await writeFile(join(directory, "complete.json"), `${JSON.stringify({ wheels, sizes }, null, 2)}\n`);
   return directory;
 }
 

@@ -2,8 +2,8 @@
  * Prepares native TensorFlow for the workers (this package's postinstall, and `npm run setup`). It never fails the
  * install: without the native library jobs run on the wasm backend, and one line says why and what to do.
  *
- * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR moves the cache. PS_TENSORFLOW_DIR names a TensorFlow that Python
- * has installed (site-packages/tensorflow) to build against, such as one with CUDA.
+ * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR moves the cache. PS_TENSORFLOW_DEVICE=gpu takes the library with CUDA.
+ * PS_TENSORFLOW_DIR names a TensorFlow that Python has installed (site-packages/tensorflow) to build against.
  */
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
@@ -13,24 +13,25 @@ import { ensureLibrary } from "./install-fetch.mjs";
 import { killChildren, Unavailable } from "./install-run.mjs";
 import { removeWork, sweep } from "./install-work.mjs";
 import * as native from "./native.mjs";
+import { LIBRARIES } from "./wheels.mjs";
 
 /** @returns {Promise<import("./native.d.mts").NativeStatus>} */
 async function install() {
   const binding = native.bindingPackage();
   if (binding === undefined)
     throw new Unavailable("the package @tensorflow/tfjs-node-gpu is not installed", "npm ci");
-  const wheel = wheelForThisPlatform();
+  const library = libraryForThisPlatform();
   const given = process.env.PS_TENSORFLOW_DIR;
-  if (given) return installGiven(binding, resolve(given), wheel.libraries);
+  if (given) return installGiven(binding, resolve(given), library.libraries);
   const directory = native.libraryDirectory();
   for (const place of [native.cacheRoot(), directory]) await sweep(place);
   const target = join(directory, `tfjs-${binding.version}-napi8.node`);
   if (!(native.isComplete(directory) && existsSync(target))) {
     const compiler = await findCompiler();
-    await ensureLibrary(native.cacheRoot(), wheel);
+    await ensureLibrary(native.cacheRoot(), library);
     const tensorflow = join(directory, "tensorflow");
     const runpath = process.platform === "darwin" ? "@loader_path/tensorflow" : "$ORIGIN/tensorflow";
-    await buildBinding({ compiler, binding, tensorflow, libraries: wheel.libraries, runpath, target });
+    await buildBinding({ compiler, binding, tensorflow, libraries: library.libraries, runpath, target });
   }
   await linkBinding(binding.directory, target);
   return { available: true, version: native.TENSORFLOW_VERSION, directory };
@@ -59,16 +60,19 @@ async function installGiven(binding, tensorflow, libraries) {
   return { available: true, version, directory: tensorflow };
 }
 
-function wheelForThisPlatform() {
-  const platform = native.platformName();
-  const wheel = native.WHEELS[platform];
-  if (wheel === undefined) throw new Unavailable(`TensorFlow has no library for ${platform}`);
+function libraryForThisPlatform() {
+  const device = process.env.PS_TENSORFLOW_DEVICE ?? "cpu";
+  if (device !== "cpu" && device !== "gpu")
+    throw new Unavailable(`PS_TENSORFLOW_DEVICE must be "cpu" or "gpu", got "${device}"`);
+  const name = native.libraryName();
+  const library = LIBRARIES[name];
+  if (library === undefined) throw new Unavailable(`TensorFlow has no library for ${name}`);
   if (process.platform === "linux" && isMusl()) {
     throw new Unavailable(
       "this Linux uses the musl C library, TensorFlow needs glibc (Debian, Ubuntu, Fedora, ...)",
     );
   }
-  return wheel;
+  return library;
 }
 
 function isMusl() {

@@ -6,55 +6,12 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { TENSORFLOW_VERSION } from "./wheels.mjs";
 
-export const TENSORFLOW_VERSION = "2.18.1";
+export { TENSORFLOW_VERSION };
 
 /** The command that installs native TensorFlow, or tries again. */
 export const SETUP_COMMAND = "npm run setup";
-
-/**
- * @typedef {object} Wheel The Python wheel that carries the C library of one platform.
- * @property {string} project
- * @property {string} tag pip's name of the platform
- * @property {string} sha256
- * @property {number} bytes of the wheel
- * @property {number} unpacked bytes of what is kept of it
- * @property {readonly string[]} libraries
- */
-
-const LINUX_LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
-const MACOS_LIBRARIES = ["libtensorflow_cc.2.dylib", "libtensorflow_framework.2.dylib"];
-
-/**
- * Wheels of Python 3.12: the C library in them is the same for every Python, so one hash a platform is enough.
- * @type {Readonly<Record<string, Wheel>>}
- */
-export const WHEELS = {
-  "linux-x64": {
-    project: "tensorflow-cpu",
-    tag: "manylinux2014_x86_64",
-    sha256: "8e0f27dbd92c6d380ae0ccfe73c7343f65c127b0aa98467c30c2e71eda7c76a4",
-    bytes: 230_350_167,
-    unpacked: 683_000_000,
-    libraries: LINUX_LIBRARIES,
-  },
-  "linux-arm64": {
-    project: "tensorflow",
-    tag: "manylinux2014_aarch64",
-    sha256: "1ba52b9c06ab8102b31e50acfaf56899b923171e603c8942f2bfeb181d6bb59e",
-    bytes: 231_996_787,
-    unpacked: 768_000_000,
-    libraries: LINUX_LIBRARIES,
-  },
-  "darwin-arm64": {
-    project: "tensorflow",
-    tag: "macosx_12_0_arm64",
-    sha256: "98afa9c7f21481cdc6ccd09507a7878d533150fbb001840cc145e2132eb40942",
-    bytes: 239_622_377,
-    unpacked: 656_000_000,
-    libraries: MACOS_LIBRARIES,
-  },
-};
 
 /** The folder shared by every clone of this user: $PS_CACHE_DIR, or one under the user's cache folder. */
 export function cacheRoot(env = process.env) {
@@ -63,8 +20,13 @@ export function cacheRoot(env = process.env) {
 }
 
 /** The folder of one unpacked TensorFlow: complete whenever it exists, as it is renamed into place. */
-export function libraryDirectory(root = cacheRoot(), platform = platformName()) {
-  return join(root, `tensorflow-${TENSORFLOW_VERSION}-${platform}`);
+export function libraryDirectory(root = cacheRoot(), library = libraryName()) {
+  return join(root, `tensorflow-${TENSORFLOW_VERSION}-${library}`);
+}
+
+/** Which library is wanted: this platform's, with CUDA kernels when PS_TENSORFLOW_DEVICE=gpu asks for them. */
+export function libraryName(env = process.env) {
+  return env.PS_TENSORFLOW_DEVICE === "gpu" ? `${platformName()}-gpu` : platformName();
 }
 
 export function platformName() {

@@ -31,11 +31,19 @@ while [ "$1" != --dest ]; do shift; done
 /bin/mkdir -p "$2" && echo part > "$2/tensorflow.part"
 exec /bin/cat > /dev/null`;
 
-/** Stands for a pip that answers at once with a file of this content. */
+/** Stands for a pip that answers at once with files of this content, named like the wheels that it was asked for. */
 const quickPython = (content: string) => `
 [ "$1" = -c ] && exit 0
 while [ "$1" != --dest ]; do shift; done
-/bin/mkdir -p "$2" && echo "${content}" > "$2/tensorflow.whl"`;
+wheels="$2"
+/bin/mkdir -p "$wheels"
+for argument; do
+  case "$argument" in *==*)
+    name="\${argument%%==*}"
+    while case "$name" in *-*) ;; *) false ;; esac; do name="\${name%%-*}_\${name#*-}"; done
+    echo "${content}" > "$wheels/$name-\${argument#*==}-any.whl" ;;
+  esac
+done`;
 
 /** What an earlier clone left: a whole library folder with its binding. */
 function fillCache({ cache }: Sandbox): string {
@@ -101,6 +109,19 @@ test("a cache that cannot be made is named", options, async (t) => {
   box.stub("python3", SLOW_PYTHON);
   writeFileSync(box.cache, "a file in its place");
   assertFallsBack(await box.install(), /the cache folder .*cache cannot be written \(EEXIST\)/);
+});
+
+test("PS_TENSORFLOW_DEVICE=gpu fetches CUDA's libraries too; another value is named", options, async (t) => {
+  const box = sandbox(t);
+  box.stub("c++", "exit 0");
+  box.stub("python3", `${quickPython("not the wheel")}\necho "$@" > "${box.cache}/asked"`);
+  assertFallsBack(await box.install({ PS_TENSORFLOW_DEVICE: "tpu" }), /must be "cpu" or "gpu", got "tpu"/);
+  const result = await box.install({ PS_TENSORFLOW_DEVICE: "gpu" });
+  if (process.platform !== "linux" || process.arch !== "x64")
+    return assertFallsBack(result, /TensorFlow has no library for .*-gpu/);
+  assertFallsBack(result, /SHA-256/);
+  const asked = readFileSync(join(box.cache, "asked"), "utf8");
+  assert.match(asked, / tensorflow==2\.18\.1 .*nvidia-cublas-cu12==.*nvidia-cudnn-cu12==9\./);
 });
 
 test("a wheel with another hash is refused and removed", options, async (t) => {
