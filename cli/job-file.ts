@@ -12,6 +12,8 @@ export type Draft = {
   readonly textFile: string | null;
   /** Relative paths of the job start here. */
   readonly folder: string;
+  /** Whether the file leaves the number of shards to the submitter. */
+  readonly choosesShards: boolean;
 };
 
 /** The tokenizer that a job names, its path made whole. */
@@ -30,7 +32,8 @@ export function readJobFile(file: string, assignments: readonly string[]): Draft
   const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
   const spec = validate(named, file, written.name === undefined);
   const folder = dirname(file);
-  return { spec, textFile: spec.data.type === "text" ? resolve(folder, spec.data.path) : null, folder };
+  const textFile = spec.data.type === "text" ? resolve(folder, spec.data.path) : null;
+  return { spec, textFile, folder, choosesShards: named.shards === undefined };
 }
 
 function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {

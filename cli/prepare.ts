@@ -3,6 +3,7 @@ import { InvalidInput, PsError } from "../protocol/errors.ts";
 import { divide } from "../protocol/freeze.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { elements } from "../protocol/safetensors.ts";
+import { shardCount } from "../protocol/shard-count.ts";
 import type { PrepareOptions } from "../worker/data/prepare.ts";
 import type { Dataset } from "../worker/data/text.ts";
 import type { Pretrained } from "../worker/huggingface/inspect.ts";
@@ -37,24 +38,30 @@ export async function prepareJob(
 ): Promise<Prepared> {
   const pretrained = await preparePretrained(draft);
   const module = await prepareModule(draft);
-  const spec = withModule(withPretrained(draft.spec, pretrained), module);
-  const dataset = await prepareDataset({ ...draft, spec }, options);
-  const notes = [...(pretrained?.notes ?? []), ...checkModel(spec, dataset, module)];
-  return { spec, dataset, pretrained, module, notes };
+  const named = withModule(withPretrained(draft.spec, pretrained), module);
+  const dataset = await prepareDataset({ ...draft, spec: named }, options);
+  const { trained, frozen } = parametersOf(named, dataset, module);
+  const shards = draft.choosesShards
+    ? shardCount(sizeOf(trained), named.ranks, named.optimizer)
+    : named.shards;
+  const notes = [...(pretrained?.notes ?? []), ...notesOnFrozen(trained, frozen)];
+  return { spec: { ...named, shards }, dataset, pretrained, module, notes };
 }
 
-/** @returns what is to be said of the model */
-function checkModel(spec: JobSpec, dataset: Dataset | null, module: OwnModule | null): string[] {
+function parametersOf(spec: JobSpec, dataset: Dataset | null, module: OwnModule | null) {
   try {
-    const { trained, frozen } = divide(describeModel(spec, dataset, module?.model).parameters, spec.freeze);
-    if (frozen.length === 0) return [];
-    const [some, all] = [sizeOf(frozen), sizeOf(frozen) + sizeOf(trained)];
-    return [`${count(some)} of ${count(all)} parameters are frozen, ${frozen.length} tensors`];
+    return divide(describeModel(spec, dataset, module?.model).parameters, spec.freeze);
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
     const problems = error.message.split("\n").map((problem) => `${spec.name}: ${problem}`);
     throw new InvalidInput(problems, { cause: error });
   }
+}
+
+function notesOnFrozen(trained: readonly ModelParameter[], frozen: readonly ModelParameter[]): string[] {
+  if (frozen.length === 0) return [];
+  const [some, all] = [sizeOf(frozen), sizeOf(frozen) + sizeOf(trained)];
+  return [`${count(some)} of ${count(all)} parameters are frozen, ${frozen.length} tensors`];
 }
 
 const sizeOf = (parameters: readonly ModelParameter[]): number =>

@@ -82,6 +82,8 @@ const textData = z.strictObject({
   heldOut: fraction.default(0.1).describe("Share of the text's end kept out of training, for evaluation"),
 });
 
+export const MOST_SHARDS = 1024;
+
 /** 256 bytes, special tokens, and some merges. */
 export const LEAST_VOCABULARY = 300;
 
@@ -187,9 +189,12 @@ const fields = z.strictObject({
   shards: z
     .int()
     .min(1)
-    .max(1024)
-    .default(1)
-    .describe("Parts of the parameter vector, each with its aggregator"),
+    .max(MOST_SHARDS)
+    .optional()
+    .describe(
+      "Parts of the parameter vector, each with its aggregator. Never changes the result; default: what costs least " +
+        "for this model and these ranks on AWS (docs/scaling.md)",
+    ),
   reduce: z.enum(["mean", "sum"]).default("mean").describe("How the ranks' gradients are combined"),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe("Of the initial weights and every batch"),
   workers: z
@@ -228,8 +233,10 @@ const fields = z.strictObject({
 /** Job files as JSON Schema describes them; what `job.schema.json` is made from. */
 export const jobFileSchema = fields.partial({ name: true });
 
-const jobSchema = fields.transform(({ $schema: _, workers, ...job }) => ({
+const jobSchema = fields.transform(({ $schema: _, workers, shards, ...job }) => ({
   ...job,
+  // The submitter, who knows the model's size, has its own default.
+  shards: shards ?? 1,
   workers: workers ?? job.ranks,
   tokenizer: job.tokenizer ?? defaultTokenizer(job.model),
   optimizer: {
