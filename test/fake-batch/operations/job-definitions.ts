@@ -1,0 +1,98 @@
+import type {
+  DescribeJobDefinitionsRequest,
+  DescribeJobDefinitionsResponse,
+  JobTimeout,
+  KeyValuePair,
+  RegisterJobDefinitionRequest,
+  RegisterJobDefinitionResponse,
+  ResourceRequirement,
+} from "@aws-sdk/client-batch";
+import { BatchError, beyondTheFake } from "../errors.ts";
+import type { FakeBatch } from "../fake-batch.ts";
+import { arnOf, type Definition } from "../job.ts";
+import { checkRetryStrategy } from "../retry.ts";
+
+const SHORTEST_TIMEOUT = 60;
+
+/** Registers the next revision of a definition. */
+export function registerJobDefinition(
+  batch: FakeBatch,
+  request: RegisterJobDefinitionRequest,
+): RegisterJobDefinitionResponse {
+  const { jobDefinitionName: name = "", type, containerProperties, retryStrategy = {}, timeout } = request;
+  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(name))
+    throw new BatchError(`jobDefinitionName must be 1 to 128 letters, digits, - and _, got ${name}`);
+  if (type !== "container" || !containerProperties)
+    throw beyondTheFake("definitions but those of containers");
+  checkRetryStrategy(retryStrategy);
+  checkTimeout(timeout);
+  const revisions = batch.definitions.get(name) ?? [];
+  const revision = revisions.length + 1;
+  const arn = arnOf("job-definition", `${name}:${revision}`);
+  revisions.push({
+    name,
+    revision,
+    arn,
+    image: containerProperties.image ?? "",
+    vcpus: vcpusOf(containerProperties.resourceRequirements ?? []),
+    environment: environmentFrom(containerProperties.environment ?? []),
+    retryStrategy,
+    timeoutSeconds: timeout?.attemptDurationSeconds ?? null,
+  });
+  batch.definitions.set(name, revisions);
+  return { jobDefinitionName: name, jobDefinitionArn: arn, revision };
+}
+
+/** Both all revisions of a name, and single ones by `name:revision` or ARN. */
+export function describeJobDefinitions(
+  batch: FakeBatch,
+  { jobDefinitionName, jobDefinitions }: DescribeJobDefinitionsRequest,
+): DescribeJobDefinitionsResponse {
+  const all = [...batch.definitions.values()].flat();
+  const found = all.filter(
+    ({ name, revision, arn }) =>
+      (jobDefinitionName === undefined || name === jobDefinitionName) &&
+      (jobDefinitions === undefined ||
+        jobDefinitions.some((wanted) => wanted === arn || wanted === `${name}:${revision}`)),
+  );
+  return { jobDefinitions: found.map(describe) };
+}
+
+const describe = ({ name, arn, revision, image, retryStrategy }: Definition) => ({
+  jobDefinitionName: name,
+  jobDefinitionArn: arn,
+  revision,
+  status: "ACTIVE",
+  type: "container",
+  containerProperties: { image },
+  retryStrategy,
+});
+
+/** By name (then the latest revision), `name:revision`, or ARN with or without a revision. */
+export function findDefinition(batch: FakeBatch, wanted: string): Definition {
+  const [name = "", revision] = wanted.replace(/^arn:.*:job-definition\//, "").split(":");
+  const revisions = batch.definitions.get(name) ?? [];
+  const found = revision === undefined ? revisions.at(-1) : revisions[Number(revision) - 1];
+  if (!found) throw new BatchError(`JobDefinition ${wanted} not found`);
+  return found;
+}
+
+/** @throws BatchError for names that are Batch's own */
+export function environmentFrom(pairs: readonly KeyValuePair[]): Record<string, string> {
+  for (const { name } of pairs)
+    if (name?.startsWith("AWS_BATCH"))
+      throw new BatchError(`environment names that begin with AWS_BATCH are reserved, got ${name}`);
+  return Object.fromEntries(pairs.map(({ name, value }) => [name ?? "", value ?? ""]));
+}
+
+export function checkTimeout(timeout: JobTimeout | undefined): void {
+  const seconds = timeout?.attemptDurationSeconds ?? SHORTEST_TIMEOUT;
+  if (seconds < SHORTEST_TIMEOUT)
+    throw new BatchError(`attemptDurationSeconds must be at least ${SHORTEST_TIMEOUT}, got ${seconds}`);
+}
+
+function vcpusOf(requirements: readonly ResourceRequirement[]): number {
+  const value = requirements.find(({ type }) => type === "VCPU")?.value;
+  if (value === undefined) throw new BatchError("containerProperties must require a VCPU");
+  return Number(value);
+}
