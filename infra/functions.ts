@@ -1,0 +1,119 @@
+import { Duration } from "aws-cdk-lib";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
+import type { Bucket } from "aws-cdk-lib/aws-s3";
+import type { IQueue } from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import type { Permission } from "./grant.ts";
+import { names } from "./names.ts";
+import { endWorkers, list, onTaskQueues, read, remove, write } from "./permissions.ts";
+import { ServerFunction } from "./server-function.ts";
+
+/**
+ * Aggregator, coordinator and checkpointer in one. A shard of 25 M parameters with AdamW's two slots is 300 MB; an
+ * aggregator holds the present and the next version (600 MB) and a piece of 100 MB a rank (8 ranks: 800 MB), beside a
+ * cache of up to 512 MB of other shards: 1.9 GB, or 2.7 GB with 16 ranks. When several shards' messages come in one
+ * batch each needs its own, so 12 M parameters (half of all that) leave room for two. 3,008 MB is the most a new
+ * account may ask for, and gives 1.7 processors.
+ */
+const UPDATES_MIB = 3008;
+/**
+ * A function moves some 75 MB/s. At a cold start the shard above is 300 MB to read, 16 pieces 1.6 GB, 300 MB to write:
+ * 30 s. A checkpoint reads and writes every byte: 120 s are enough for 4.5 GB, a model of 1.1 G parameters.
+ */
+export const UPDATES_TIMEOUT = Duration.seconds(120);
+
+/** These read and write records of some kilobytes; the memory buys a quick start (a processor share goes with it). */
+const SMALL_MIB = 512;
+export const DEAD_LETTERS_TIMEOUT = Duration.seconds(60);
+const WATCHDOG_TIMEOUT = Duration.seconds(60);
+
+/** A message of a FIFO group waits for all before it, so a larger batch would save nothing; it is also the most. */
+const BATCH = 10;
+
+export type FunctionsProps = {
+  readonly name: string;
+  readonly bucket: Bucket;
+  readonly updates: IQueue;
+  readonly deadLetters: IQueue;
+};
+
+/** The parameter server: three functions, each with the permissions that its own work needs. */
+export class Functions extends Construct {
+  readonly updates: ServerFunction;
+  readonly deadLetters: ServerFunction;
+  readonly watchdog: ServerFunction;
+
+  constructor(scope: Construct, props: FunctionsProps) {
+    super(scope, "Functions");
+    const { name, bucket, updates, deadLetters } = props;
+    const environment = {
+      PS_BUCKET: bucket.bucketName,
+      PS_UPDATES_URL: updates.queueUrl,
+      PS_QUEUE_PREFIX: names.queuePrefix(name),
+      PS_JOB_QUEUES: (["gpu", "cpu"] as const).map((device) => names.workersOn(name, device)).join(),
+    };
+    const logGroup = (of: string) => `${names.folder(name)}/${of}`;
+    this.updates = new ServerFunction(this, "Updates", {
+      bundle: "updates",
+      description: `${name}: aggregator, coordinator and checkpointer`,
+      memoryMiB: UPDATES_MIB,
+      timeout: UPDATES_TIMEOUT,
+      environment,
+      logGroupName: logGroup("updates"),
+      permissions: [...closeJobs(this, props), ...trainJobs(this, props)],
+    });
+    this.deadLetters = new ServerFunction(this, "DeadLetters", {
+      bundle: "dead-letters",
+      description: `${name}: ends the job of a message that no one could handle`,
+      memoryMiB: SMALL_MIB,
+      timeout: DEAD_LETTERS_TIMEOUT,
+      environment,
+      logGroupName: logGroup("dead-letters"),
+      permissions: closeJobs(this, props),
+    });
+    this.watchdog = new ServerFunction(this, "Watchdog", {
+      bundle: "watchdog",
+      description: `${name}: looks after every job that has not ended`,
+      memoryMiB: SMALL_MIB,
+      timeout: WATCHDOG_TIMEOUT,
+      environment,
+      logGroupName: logGroup("watchdog"),
+      permissions: [...closeJobs(this, props), ...watchJobs(this, props)],
+    });
+    const source = { batchSize: BATCH, reportBatchItemFailures: true };
+    this.updates.lambda.addEventSource(new SqsEventSource(updates, source));
+    this.deadLetters.lambda.addEventSource(new SqsEventSource(deadLetters, source));
+  }
+}
+
+/** Ending a job with a reason, and putting away what it leaves: all three do. */
+function closeJobs(scope: Construct, { name, bucket }: FunctionsProps): readonly Permission[] {
+  return [
+    list(bucket),
+    read(bucket, "jobs/*"),
+    write(bucket, "jobs/*/state.json"),
+    remove(bucket, "gradients/*", "active/*"),
+    onTaskQueues(scope, name, "sqs:GetQueueUrl", "sqs:DeleteQueue"),
+    ...endWorkers(scope),
+  ];
+}
+
+/** What actors do besides: make versions, records and checkpoints of them, hand out tasks, wake each other. */
+function trainJobs(scope: Construct, { name, bucket, updates }: FunctionsProps): readonly Permission[] {
+  const made = ["versions", "history", "checkpoints"].map((folder) => `jobs/*/${folder}/*`);
+  return [
+    read(bucket, "gradients/*"),
+    write(bucket, "gradients/*", ...made),
+    remove(bucket, "jobs/*/versions/*"),
+    onTaskQueues(scope, name, "sqs:SendMessage"),
+    { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
+  ];
+}
+
+/** What the watchdog does besides: count a job's tasks, and wake its coordinator. */
+function watchJobs(scope: Construct, { name, updates }: FunctionsProps): readonly Permission[] {
+  return [
+    onTaskQueues(scope, name, "sqs:GetQueueAttributes"),
+    { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
+  ];
+}

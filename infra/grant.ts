@@ -1,0 +1,39 @@
+import { Stack, Validations } from "aws-cdk-lib";
+import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { IConstruct } from "constructs";
+
+/** What someone may do, to what, and why a pattern stands where a name could not. */
+export type Permission = {
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  /** Said for every resource that has a `*`. */
+  readonly why: string;
+};
+
+/** Gives permissions, and acknowledges each pattern in them with its reason. */
+export function grant(to: IConstruct & IGrantable, permissions: readonly Permission[]): void {
+  const reasons = new Map<string, string>();
+  for (const { actions, resources, why } of permissions) {
+    to.grantPrincipal.addToPrincipalPolicy(
+      new PolicyStatement({ actions: [...actions], resources: [...resources] }),
+    );
+    for (const resource of resources.map((each) => shown(Stack.of(to).resolve(each)))) {
+      if (resource.includes("*")) reasons.set(resource, why);
+    }
+  }
+  const acknowledged = [...reasons].map(([resource, reason]) => ({
+    id: `AwsSolutions-IAM5[Resource::${resource}]`,
+    reason,
+  }));
+  if (acknowledged.length > 0) Validations.of(to).acknowledge(...acknowledged);
+}
+
+/** A resolved ARN as the checks name it: a reference is `<LogicalId>` or `<LogicalId.Attribute>`. */
+function shown(resolved: unknown): string {
+  if (typeof resolved === "string") return resolved;
+  const { Ref, "Fn::GetAtt": attribute, "Fn::Join": join } = resolved as Record<string, unknown>;
+  if (typeof Ref === "string") return `<${Ref}>`;
+  if (Array.isArray(attribute)) return `<${attribute.join(".")}>`;
+  if (Array.isArray(join) && Array.isArray(join[1])) return join[1].map(shown).join(String(join[0]));
+  return JSON.stringify(resolved);
+}
