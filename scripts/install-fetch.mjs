@@ -189,7 +189,7 @@ function ignoreMissing(error) {
  * @param {string} directory
  * @returns {number}
  */
-function sizeOf(directory) {
+export function sizeOf(directory) {
   try {
     const entries = readdirSync(directory, { withFileTypes: true });
     return entries.reduce((sum, entry) => {

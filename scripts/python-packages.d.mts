@@ -9,6 +9,8 @@ export interface PythonProgram {
   readonly oldestPython: readonly [major: number, minor: number];
   /** What it takes on disk. */
   readonly megabytes: number;
+  /** Settings that it always runs with. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 export interface Installed {

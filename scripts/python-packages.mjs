@@ -5,7 +5,8 @@
 import { readFileSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run, Unavailable } from "./install-run.mjs";
+import { sizeOf } from "./install-fetch.mjs";
+import { installHint, run, Unavailable, withProgress } from "./install-run.mjs";
 import { sweep, workDirectory } from "./install-work.mjs";
 import { cacheRoot, platformName } from "./native.mjs";
 
@@ -22,6 +23,7 @@ export const MINISTACK = {
   module: "ministack",
   oldestPython: [3, 10],
   megabytes: 110,
+  environment: { IOT_MTLS_ENABLED: "0" },
 };
 
 /** @type {PythonProgram} The last LocalStack that runs on Python 3.11 without an account. */
@@ -39,6 +41,8 @@ export const LOCALSTACK = {
   module: "localstack.runtime.main",
   oldestPython: [3, 11],
   megabytes: 520,
+  // Only what a job needs, on this machine only, and nothing that asks the internet.
+  environment: { SERVICES: "s3,sqs", DNS_ADDRESS: "0", SKIP_SSL_CERT_DOWNLOAD: "1", DISABLE_EVENTS: "1" },
 };
 
 /** What `python3` is called; the newest that LocalStack 4.8.1 is made for comes before the system's own. */
@@ -76,7 +80,10 @@ export async function ensureInstalled(program, root = cacheRoot()) {
     const staged = join(work, "packages");
     const quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"];
     const args = ["-m", "pip", "install", ...quiet, "--target", staged, ...program.packages];
-    const { code, output } = await run(python, args, { env: { ...process.env, TMPDIR: work } });
+    const step = { label: `Installing ${program.name} ${program.version}`, total: program.megabytes * 1e6 };
+    const { code, output } = await withProgress({ ...step, measure: () => sizeOf(work) }, (signal) =>
+      run(python, args, { env: { ...process.env, TMPDIR: work }, signal }),
+    );
     if (code !== 0) throw new Unavailable(`pip cannot install ${program.name}: ${lastError(output)}`);
     const record = { python, packages: program.packages };
     await writeFile(join(staged, "complete.json"), `${JSON.stringify(record, null, 2)}\n`);
@@ -131,9 +138,10 @@ async function findPython({ name, oldestPython }) {
     anyPython ||= code !== -1;
     newEnough ||= output.includes("No module named pip");
   }
-  if (newEnough) throw new Unavailable(`the Python on PATH has no pip (needed to install ${name})`);
-  const what = anyPython ? `no Python on PATH is ${wanted} or newer` : "there is no Python 3 on PATH";
-  throw new Unavailable(`${what} (${name} needs ${wanted})`);
+  const fix = `install it with: ${installHint()}`;
+  if (newEnough) throw new Unavailable(`the Python on PATH has no pip, which ${name} needs; ${fix}`);
+  const what = anyPython ? `no Python on PATH is ${wanted} or newer` : "there is no Python on PATH";
+  throw new Unavailable(`${what}, and ${name} needs Python ${wanted} with pip; ${fix}`);
 }
 
 /** @param {string} output */

@@ -1,8 +1,10 @@
 import type { ServerResponse } from "node:http";
+import { ApiError } from "./errors.ts";
 import {
   completeUpload,
   createUpload,
   dropUpload,
+  listStoredParts,
   listUploads,
   parseParts,
   partNumberOf,
@@ -79,6 +81,40 @@ export async function abortMultipartUpload(
 ): Promise<void> {
   bodies.remove(await store.write(() => dropUpload(store, request, uploadIdOf(request))));
   answer(response, 204, {});
+}
+
+/** The parts that an unfinished upload has so far, a thousand a page. */
+export function listParts({ store }: S3, request: S3Request, response: ServerResponse): void {
+  const { bucket, key, query } = request;
+  const upload = uploadIdOf(request);
+  const [marker, most] = [countIn(query, "part-number-marker", 0), countIn(query, "max-parts", MOST_PARTS)];
+  const parts = listStoredParts(store, request, upload, marker);
+  const page = parts.slice(0, Math.min(most, MOST_PARTS));
+  answerXml(response, "ListPartsResult", {
+    Bucket: bucket,
+    Key: key.toString(),
+    UploadId: upload,
+    PartNumberMarker: marker,
+    NextPartNumberMarker: page.at(-1)?.number ?? 0,
+    MaxParts: most,
+    IsTruncated: page.length < parts.length,
+    ChecksumAlgorithm: "CRC32",
+    Part: page.map(({ number, etag, crc32, size, modified }) => ({
+      PartNumber: number,
+      LastModified: new Date(modified).toISOString(),
+      ETag: `"${etag}"`,
+      Size: size,
+      ChecksumCRC32: crc32,
+    })),
+  });
+}
+
+const MOST_PARTS = 1000;
+
+function countIn(query: URLSearchParams, name: string, fallback: number): number {
+  const text = query.get(name) ?? String(fallback);
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new ApiError(400, "InvalidArgument", `${name} must be a whole number, got ${text}`);
 }
 
 /** The uploads that were neither completed nor aborted, on one page. */

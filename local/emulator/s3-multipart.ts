@@ -161,3 +161,25 @@ export function listUploads(store: Store, bucket: string, prefix: string): Uploa
     .map((row) => ({ id: textOf(row, "id"), key: bytesOf(row, "key"), started: numberOf(row, "started") }))
     .filter(({ key }) => key.toString().startsWith(prefix));
 }
+
+/** A part as it was stored. */
+export type StoredPart = {
+  readonly number: number;
+  readonly etag: string;
+  readonly crc32: string;
+  readonly size: number;
+  readonly modified: number;
+};
+
+/** The parts of an unfinished upload with a number above `after`, in order. */
+export function listStoredParts(store: Store, at: Address, id: string, after: number): StoredPart[] {
+  requireUpload(store, at, id);
+  const rows = store.all("SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number", id, after);
+  return rows.map((row) => ({
+    number: numberOf(row, "number"),
+    etag: textOf(row, "etag"),
+    crc32: textOf(row, "crc32"),
+    size: numberOf(row, "size"),
+    modified: numberOf(row, "modified"),
+  }));
+}

@@ -7,6 +7,7 @@ import {
   completeMultipartUpload,
   createMultipartUpload,
   listMultipartUploads,
+  listParts,
   uploadPart,
 } from "./s3-multipart-operations.ts";
 import {
@@ -34,6 +35,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   HeadObject: headObject,
   ListMultipartUploads: listMultipartUploads,
   ListObjectsV2: listObjects,
+  ListParts: listParts,
   PutObject: putOne,
   UploadPart: uploadPart,
 };

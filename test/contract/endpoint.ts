@@ -1,42 +1,51 @@
 import { randomUUID } from "node:crypto";
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { SQSClient } from "@aws-sdk/client-sqs";
 import { ensureEmulator, hold } from "../../local/emulator/client.ts";
 import { clientsOf, EMULATOR, hasEnded, pidOf, temporaryFolder, until } from "../local/support.ts";
+import { type Deviation, deviationOf, type Kind } from "./deviations.ts";
 
-/**
- * What LocalStack 4.8.1 does otherwise than AWS, in words. A test that names one of these is skipped there.
- */
-export const LOCALSTACK_DEVIATIONS = {
-  urlEncodedPages:
-    "compares encoded keys with a token that is not, and so loses keys that are not ASCII after page one",
-  earlierHandle: "deletes a message with the handle of an earlier receive, even while someone else holds it",
-} as const;
+/** An S3 and SQS under test. */
+export type Endpoint = {
+  readonly s3: S3Client;
+  readonly sqs: SQSClient;
+  /** Options of a row that a known deviation breaks here; it must then fail, and in the known way. */
+  deviates(deviation: Deviation): { readonly expectFailure?: object };
+  close(): Promise<void>;
+};
 
-export type Deviation = keyof typeof LOCALSTACK_DEVIATIONS;
+/** Somebody else's endpoint, which is left running. */
+export function endpointAt(
+  endpoint: string,
+  kind: Kind,
+  close: () => Promise<void> = async () => {},
+): Endpoint {
+  return { ...clientsOf(endpoint), deviates: (deviation) => deviationOf(kind, deviation), close };
+}
 
-/** The endpoint under test: AWS_ENDPOINT_URL when it is set, else an emulator of our own. */
-export async function openEndpoint() {
-  const given = process.env.AWS_ENDPOINT_URL;
-  if (given) {
-    const localStack = await isLocalStack(given);
-    const skip = (deviation: Deviation) => localStack && LOCALSTACK_DEVIATIONS[deviation];
-    return { endpoint: given, ...clientsOf(given), skip, close: async () => {} };
-  }
+/** An emulator of our own, in a folder of its own. */
+export async function openEmbedded(): Promise<Endpoint> {
   const folder = temporaryFolder();
   const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
   await hold(endpoint);
-  const close = async () => {
+  return endpointAt(endpoint, "embedded", async () => {
     const pid = await pidOf(endpoint);
     process.kill(pid, "SIGTERM");
     await until("the emulator ends", () => hasEnded(pid));
     folder[Symbol.dispose]();
-  };
-  return { endpoint, ...clientsOf(endpoint), skip: (_: Deviation) => false, close };
+  });
 }
 
-async function isLocalStack(endpoint: string): Promise<boolean> {
-  const response = await fetch(`${endpoint}/_localstack/health`).catch(() => undefined);
-  await response?.text();
-  return response?.ok ?? false;
+/** What answers at an endpoint, as far as it tells. */
+export async function kindOf(endpoint: string): Promise<Kind> {
+  const answers = async (path: string) => {
+    const response = await fetch(`${endpoint}${path}`).catch(() => undefined);
+    await response?.text();
+    return response?.ok ?? false;
+  };
+  if (await answers("/_ministack/health")) return "ministack";
+  if (await answers("/_localstack/health")) return "localstack";
+  return (await answers("/_local/health")) ? "embedded" : "aws";
 }
 
 /** A name that nothing else has. */

@@ -63,11 +63,11 @@ function environmentOf(port: number, folder: string): Record<string, string> {
   const state = join(folder, "state");
   mkdirSync(state, { recursive: true });
   return {
+    ...MINISTACK.environment,
     BIND_HOST: "127.0.0.1",
     GATEWAY_PORT: String(port),
     MINISTACK_HOST: "localhost",
     MINISTACK_REGION: REGION,
-    IOT_MTLS_ENABLED: "0",
     STATE_DIR: state,
     PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
   };
