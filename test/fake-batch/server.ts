@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
 import * as client from "@aws-sdk/client-batch";
 import { BatchError, beyondTheFake } from "./errors.ts";
 import { FakeBatch, type FakeBatchOptions } from "./fake-batch.ts";
@@ -81,8 +82,8 @@ function reclaim(batch: FakeBatch, body: object): number {
 }
 
 async function bodyOf(request: IncomingMessage): Promise<object> {
-  const text = Buffer.concat(await Array.fromAsync(request)).toString();
-  const body: unknown = text === "" ? {} : JSON.parse(text);
+  const sent = await text(request);
+  const body: unknown = sent === "" ? {} : JSON.parse(sent);
   if (typeof body !== "object" || body === null) throw new BatchError("the body must be a JSON object");
   return body;
 }
