@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { InvalidInput } from "./errors.ts";
-import { dropout, modelContradictions, sizedModels } from "./model-spec.ts";
+import { dropout, modelContradictions, recompute, sizedModels } from "./model-spec.ts";
 import { problemsOf, quoted } from "./problems.ts";
 
 /** The job file: what a person writes, and what every part of the system reads. */
@@ -30,6 +30,7 @@ const pretrained = z.strictObject({
     .optional()
     .describe("Tokens of a training sequence; default: the longest that the model takes"),
   dropout,
+  recompute,
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)

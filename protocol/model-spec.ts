@@ -14,6 +14,11 @@ export const dropout = z
     "Share of embeddings, attention and block outputs left out in training, drawn by seed, step and rank",
   );
 
+export const recompute = z
+  .boolean()
+  .default(false)
+  .describe("Keep only the blocks' inputs for the backward pass: less memory, more time, the same result");
+
 const gpt2 = z.strictObject({
   type: z.literal("gpt2"),
   layers: count.describe("Transformer blocks (n_layer)"),
@@ -21,10 +26,7 @@ const gpt2 = z.strictObject({
   width: count.describe("Embedding width (n_embd)"),
   context: count.describe("Longest sequence in tokens (n_positions)"),
   dropout,
-  recompute: z
-    .boolean()
-    .default(false)
-    .describe("Keep only the blocks' inputs for the backward pass: less memory, more time, the same result"),
+  recompute,
 });
 
 /** LLaMA's rule for its gated layer: as many parameters as a layer of 4 times the width without a gate. */
@@ -43,6 +45,7 @@ const llama = z
     context,
     ropeTheta: z.number().min(1).default(10_000).describe("Base of the rotary embeddings' wavelengths"),
     tied: z.boolean().default(true).describe("Use the token embedding as output projection too"),
+    recompute,
   })
   .transform((model) => ({
     ...model,
@@ -59,6 +62,7 @@ const bert = z
     hidden: count.optional().describe("Width of the feed-forward layer; default: 4 times width"),
     context,
     dropout,
+    recompute,
     maskProbability: z
       .number()
       .positive()

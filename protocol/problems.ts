@@ -6,7 +6,7 @@ type Issue = z.core.$ZodIssue;
 export function problemsOf(issue: Issue): string[] {
   const field = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => `${[field, key].filter(Boolean).join(".")} is not a known field`);
+    return issue.keys.map((key) => unknownField([field, key].filter(Boolean).join(".")));
   }
   const input =
     issue.code === "invalid_union" && "discriminator" in issue
@@ -15,6 +15,14 @@ export function problemsOf(issue: Issue): string[] {
   if (input === undefined) return [`${field} is required${expectation(issue)}`];
   return [`${field || "the job"} ${rule(issue)}, got ${show(input)}`];
 }
+
+/** Fields that some kinds of a thing have, and others can't. */
+const LIMITED: Readonly<Record<string, string>> = {
+  "model.recompute":
+    'must only be set for a model of blocks ("gpt2", "llama", "bert", or one from a directory)',
+};
+
+const unknownField = (path: string): string => `${path} ${LIMITED[path] ?? "is not a known field"}`;
 
 /** What stands at the discriminating field of a union's input: zod reports the whole object. */
 const get = (input: unknown, key: PropertyKey | undefined): unknown =>

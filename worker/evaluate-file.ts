@@ -7,6 +7,7 @@ import { findSources } from "./data/sources.ts";
 import type { Tokenizer } from "./data/tokenizer.ts";
 import type { LanguageModel } from "./inference/language-model.ts";
 import type { Batch } from "./models/model.ts";
+import { recordedLoss } from "./models/recorded.ts";
 
 export type EvaluateFileOptions = {
   readonly model: LanguageModel;
@@ -55,11 +56,13 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
   const { model, path, signal } = options;
   const count = { bytes: 0, tokens: 0, predicted: 0, nats: 0 };
   const windows = model.family.masked ? maskedWindows(model) : causalWindows(model);
+  const { kit, family, config } = model;
+  const lossOn = recordedLoss(kit, (theta, batch) => family.loss(kit, config, theta, batch));
   const consume = async (batches: Generator<WindowBatch>) => {
     for (const batch of batches) {
       await setImmediate();
       signal?.throwIfAborted();
-      count.nats += lossOf(model, batch) * batch.targets.length;
+      count.nats += lossOf(model, lossOn, batch) * batch.targets.length;
       count.predicted += batch.targets.length;
     }
   };
@@ -74,6 +77,7 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
   return resultOf(path, count, model.family.masked);
 }
 
+type Loss = ReturnType<typeof recordedLoss>;
 type Count = { bytes: number; tokens: number; predicted: number; nats: number };
 
 function resultOf(path: string, { bytes, tokens, predicted, nats }: Count, masked: boolean): FileEvaluation {
@@ -201,7 +205,7 @@ export function specialsOf({ special, encode }: Tokenizer) {
 }
 
 /** The mean loss over the tokens to predict. */
-function lossOf({ kit, family, config, theta }: LanguageModel, windows: WindowBatch): number {
+function lossOf({ kit, theta }: LanguageModel, lossOn: Loss, windows: WindowBatch): number {
   const { tf } = kit;
   const { ids, sequences, targets, places } = windows;
   const loss = tf.tidy(() => {
@@ -210,7 +214,7 @@ function lossOf({ kit, family, config, theta }: LanguageModel, windows: WindowBa
       targets: tf.tensor1d(targets, "int32"),
       ...(places && { places: tf.tensor1d(places, "int32") }),
     };
-    return family.loss(kit, config, theta, batch);
+    return lossOn(theta, batch);
   });
   const value = loss.dataSync<"float32">()[0] ?? Number.NaN;
   loss.dispose();

@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
+import { type Backward, type Block, mergedGradients } from "./blocks.ts";
 import { biasedBackward, dense } from "./dense.ts";
 import { type Dropout, type DropoutPlaces, drop } from "./dropout.ts";
 import { geluErf, geluErfBackward } from "./gelu-erf.ts";
@@ -38,9 +39,7 @@ type SavedAttention = {
   norm: Normalized;
 };
 type SavedMlp = { hidden: Tensor; norm: Normalized };
-export type SavedBertBlock = { x: Tensor; attention: SavedAttention; mlp: SavedMlp };
-
-export type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
+type SavedBertBlock = { x: Tensor; attention: SavedAttention; mlp: SavedMlp };
 
 /** The places of dropout in a block. */
 export const bertBlockDropout = (
@@ -53,21 +52,23 @@ export const bertBlockDropout = (
   [`${prefix}.mlp`]: [sequences * length, width],
 });
 
-/** @param x becomes part of what is saved */
-export function bertBlock(place: BertPlace, x: Tensor): { y: Tensor; saved: SavedBertBlock } {
-  return place.kit.tf.tidy(() => {
-    const first = attentionLayer(place, x);
-    const second = mlpLayer(place, first.y);
-    return { y: second.y, saved: { x, attention: first.saved, mlp: second.saved } };
-  });
-}
-
-export function bertBlockBackward(place: BertPlace, dy: Tensor, saved: SavedBertBlock): Backward {
-  return place.kit.tf.tidy(() => {
-    const second = mlpLayerBackward(place, dy, saved);
-    const first = attentionLayerBackward(place, second.dx, saved);
-    return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
-  });
+/** What it saves has its input. */
+export function bertBlock(place: BertPlace): Block<SavedBertBlock> {
+  const { tf } = place.kit;
+  return {
+    forward: (x) =>
+      tf.tidy(() => {
+        const first = attentionLayer(place, x);
+        const second = mlpLayer(place, first.y);
+        return { y: second.y, saved: { x, attention: first.saved, mlp: second.saved } };
+      }),
+    backward: (dy, saved) =>
+      tf.tidy(() => {
+        const second = mlpLayerBackward(place, dy, saved);
+        const first = attentionLayerBackward(place, second.dx, saved);
+        return { dx: first.dx, gradient: mergedGradients([first, second]) };
+      }),
+  };
 }
 
 const dropWeights =
@@ -111,7 +112,7 @@ function attentionLayerBackward(
       ([name, d]) => projectBackward(place, `attention.self.${name}`, joinHeads(kit, d, shape), x),
     );
     const dx = tf.addN([norm.dx, ...parts.map((part) => part.dx)]);
-    return { dx, gradient: merged([norm, output, ...parts]) };
+    return { dx, gradient: mergedGradients([norm, output, ...parts]) };
   });
 }
 
@@ -137,12 +138,9 @@ function mlpLayerBackward(place: BertPlace, dy: Tensor, { attention, mlp: saved 
     const dHidden = geluErfBackward(kit, output.dx, saved.hidden);
     const x = normalizedOutput(place, "attention.output.LayerNorm", attention.norm);
     const input = projectBackward(place, "intermediate.dense", dHidden, x);
-    return { dx: kit.tf.add(norm.dx, input.dx), gradient: merged([norm, output, input]) };
+    return { dx: kit.tf.add(norm.dx, input.dx), gradient: mergedGradients([norm, output, input]) };
   });
 }
-
-const merged = (parts: readonly Backward[]): Record<string, Tensor> =>
-  Object.assign({}, ...parts.map(({ gradient }) => gradient));
 
 /** Where a linear layer or a norm is, for the functions below. */
 export type Place = Pick<BertPlace, "kit" | "theta" | "prefix" | "epsilon">;

@@ -40,9 +40,9 @@ export const bertFamily: Family<Bert> = {
 
   configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
     if (spec.type !== "bert") return wrongModel("bert", spec);
-    const { layers, heads, width, hidden, context, dropout } = spec;
+    const { layers, heads, width, hidden, context, dropout, recompute } = spec;
     const sizes = { layers, heads, width, hidden, context, vocabulary, types: 2 };
-    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: special.pad, special, dropout };
+    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: special.pad, special, dropout, recompute };
   },
 
   fromHuggingFace(configJson, what) {

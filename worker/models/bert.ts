@@ -1,17 +1,15 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import {
-  type Backward,
   type BertPlace,
   bertBlock,
-  bertBlockBackward,
   bertBlockDropout,
   normalize,
   normalizeBackward,
   type Place,
   project,
   projectBackward,
-  type SavedBertBlock,
 } from "./bert-block.ts";
+import { forwardBlocks, throughBlocks } from "./blocks.ts";
 import type { TokenIds } from "./config.ts";
 import { biasedBackward, dense } from "./dense.ts";
 import { type DropoutPlaces, drop } from "./dropout.ts";
@@ -49,6 +47,8 @@ export type Bert = {
   readonly special?: TokenIds;
   /** Share of elements left out in training. */
   readonly dropout: number;
+  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
+  readonly recompute?: boolean;
 };
 
 const EMBEDDINGS = "bert.embeddings";
@@ -130,7 +130,10 @@ function sharedOf(
 const paddingMask = ({ tf }: Kit, mask: Tensor2D): Tensor =>
   tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, mask), -1e9), [mask.shape[0], 1, 1, mask.shape[1]]));
 
-const at = (shared: Shared | Place, prefix: string) => ({ ...shared, prefix });
+const at = <T extends Shared | Place>(shared: T, prefix: string) => ({ ...shared, prefix });
+
+const blocksOf = (shared: Shared, { layers }: Bert) =>
+  Array.from({ length: layers }, (_, layer) => bertBlock(at(shared, blockName(layer))));
 
 /** Token, position and type embeddings added and normalized, [B T, C]. */
 function embed(shared: Shared, { ids, sequences, length, types }: Tokens) {
@@ -187,14 +190,7 @@ export const bertLogits = (kit: Kit, model: Bert, theta: Tensors, tokens: Tokens
 
 /** The last block's output, [B T, C]. */
 function encode(shared: Shared, model: Bert, tokens: Tokens): Tensor {
-  const { tf } = shared.kit;
-  let x = embed(shared, tokens).y;
-  for (let layer = 0; layer < model.layers; layer++) {
-    const input = x;
-    x = tf.tidy(() => bertBlock(at(shared, blockName(layer)) as BertPlace, input).y);
-    input.dispose();
-  }
-  return x;
+  return throughBlocks(shared.kit, blocksOf(shared, model), embed(shared, tokens).y);
 }
 
 /** The masked language model's head over rows [M, C], and what its backward function needs. */
@@ -221,27 +217,18 @@ export function bertLossAndGradient(kit: Kit, model: Bert, theta: Tensors, batch
   return tf.tidy(() => {
     const shared = sharedOf(kit, model, theta, batch);
     const embedded = embed(shared, batch.tokens);
-    const { x, saved } = forwardBlocks(shared, model, embedded.y);
-    const output = headBackward(shared, x, batch);
-    x.dispose();
-    const blocks = backwardBlocks(shared, output.dx, saved);
-    const embedding = embedBackward(shared, model, blocks.dx, embedded.norm, batch.tokens);
+    const blocks = forwardBlocks(kit, blocksOf(shared, model), embedded.y, {
+      recompute: model.recompute ?? false,
+      savesInput: true,
+    });
+    const output = headBackward(shared, blocks.y, batch);
+    blocks.y.dispose();
+    const encoder = blocks.backward(output.dx);
+    const embedding = embedBackward(shared, model, encoder.dx, embedded.norm, batch.tokens);
     const words = tf.add(tensorOf(embedding, WORDS), output.dWords);
-    const gradient = { ...embedding, [WORDS]: words, ...blocks.gradient, ...output.gradient };
+    const gradient = { ...embedding, [WORDS]: words, ...encoder.gradient, ...output.gradient };
     return { loss: output.loss, gradient };
   });
-}
-
-/** Runs the blocks on `x` and keeps what their backward pass needs, `x` too. */
-function forwardBlocks(shared: Shared, model: Bert, x: Tensor) {
-  const saved: SavedBertBlock[] = [];
-  let output = x;
-  for (let layer = 0; layer < model.layers; layer++) {
-    const result = bertBlock(at(shared, blockName(layer)) as BertPlace, output);
-    output = result.y;
-    saved.push(result.saved);
-  }
-  return { x: output, saved };
 }
 
 /** From the last block's output to the loss of the tokens to predict, and back. */
@@ -260,17 +247,4 @@ function headBackward(shared: Shared, x: Tensor, { targets, places }: Batch) {
     const gradient = { [BIAS]: decoder.dBias, ...normed.gradient, ...input.gradient };
     return { loss, dx, dWords: decoder.dWeight, gradient };
   });
-}
-
-/** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
-function backwardBlocks(shared: Shared, dy: Tensor, saved: readonly SavedBertBlock[]): Backward {
-  let dx = dy;
-  let gradient: Record<string, Tensor> = {};
-  for (const [layer, kept] of [...saved.entries()].toReversed()) {
-    const result = bertBlockBackward(at(shared, blockName(layer)) as BertPlace, dx, kept);
-    shared.kit.tf.dispose([dx, kept]);
-    dx = result.dx;
-    gradient = { ...gradient, ...result.gradient };
-  }
-  return { dx, gradient };
 }

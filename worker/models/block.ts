@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { attention, attentionBackward, type Heads } from "./attention.ts";
+import { type Backward, type Block, mergedGradients } from "./blocks.ts";
 import { type Dropout, type DropoutPlaces, drop as dropAt } from "./dropout.ts";
 import { type Tensors, tensorOf } from "./model.ts";
 import * as ops from "./ops.ts";
@@ -39,31 +40,25 @@ const drop = (
 type Normalized = { normalized: Tensor; inverse: Tensor };
 type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor };
 type SavedMlp = { norm: Normalized; hidden: Tensor };
-export type SavedBlock = { attention: SavedAttention; mlp: SavedMlp };
+type SavedBlock = { attention: SavedAttention; mlp: SavedMlp };
 
-/** The gradient of the input, and those of the parameters by their full names. */
-type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
-
-export function block(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockShape) {
-  return place.kit.tf.tidy(() => {
-    const first = attentionLayer(place, x, mask, shape);
-    const second = mlpLayer(place, first.y, shape.epsilon);
-    return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
-  });
-}
-
-export function blockBackward(
-  place: BlockPlace,
-  dy: Tensor,
-  saved: SavedBlock,
-  mask: Tensor,
-  shape: BlockShape,
-): Backward {
-  return place.kit.tf.tidy(() => {
-    const second = mlpLayerBackward(place, dy, saved.mlp);
-    const first = attentionLayerBackward(place, second.dx, saved.attention, mask, shape);
-    return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
-  });
+/** @param mask of `causalMask` */
+export function gpt2Block(place: BlockPlace, mask: Tensor, shape: BlockShape): Block<SavedBlock> {
+  const { tf } = place.kit;
+  return {
+    forward: (x) =>
+      tf.tidy(() => {
+        const first = attentionLayer(place, x, mask, shape);
+        const second = mlpLayer(place, first.y, shape.epsilon);
+        return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
+      }),
+    backward: (dy, saved) =>
+      tf.tidy(() => {
+        const second = mlpLayerBackward(place, dy, saved.mlp);
+        const first = attentionLayerBackward(place, second.dx, saved.attention, mask, shape);
+        return { dx: first.dx, gradient: mergedGradients([first, second]) };
+      }),
+  };
 }
 
 function attentionLayer(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockShape) {
@@ -90,8 +85,7 @@ function attentionLayerBackward(
     const dQkv = attentionBackward(kit, output.dx, saved.qkv, mask, shape, (w) => drop(place, "weights", w));
     const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
     const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
-    const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };
-    return { dx: kit.tf.add(dy, norm.dx), gradient };
+    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
   });
 }
 
@@ -112,8 +106,7 @@ function mlpLayerBackward(place: BlockPlace, dy: Tensor, saved: SavedMlp): Backw
     const dHidden = ops.geluBackward(kit, output.dx, saved.hidden);
     const input = projectBackward(place, "mlp.c_fc", dHidden, normalizedOutput(place, "ln_2", saved.norm));
     const norm = normalizeBackward(place, "ln_2", input.dx, saved.norm);
-    const gradient = { ...output.gradient, ...input.gradient, ...norm.gradient };
-    return { dx: kit.tf.add(dy, norm.dx), gradient };
+    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
   });
 }
 

@@ -78,11 +78,11 @@ export function languageModelOf(spec: JobSpec, dataset: Dataset | null): Languag
 function sizedModelOf({ model }: JobSpec, { meta, special }: Dataset) {
   if (model.type === "pretrained") {
     const { family, config } = modelOfConfig(model.config ?? {}, `config.json of ${model.from}`);
-    const { context, dropout } = model;
+    const { context, dropout, recompute } = model;
     if (dropout > 0 && !family.dropout) {
       throw new InvalidInput(`model.dropout must be 0 for a ${family.type} model, got ${dropout}`);
     }
-    return { family, config: { ...config, dropout }, context };
+    return { family, config: { ...config, dropout, recompute }, context };
   }
   const family = familyOf(model.type);
   return { family, config: family.configOf(model, meta.vocabulary, special), context: undefined };

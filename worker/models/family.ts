@@ -18,6 +18,8 @@ export type ModelConfig = {
   readonly special?: TokenIds;
   /** Share of elements left out in training, where the family has dropout. */
   readonly dropout?: number;
+  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
+  readonly recompute?: boolean;
 };
 
 /** A kind of language model: what everything else needs of it, and all that is written once per kind. */

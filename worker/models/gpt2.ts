@@ -1,14 +1,8 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { causalMask } from "./attention.ts";
-import {
-  type BlockPlace,
-  type BlockShape,
-  block,
-  blockBackward,
-  blockDropout,
-  type SavedBlock,
-} from "./block.ts";
+import { blockDropout, gpt2Block } from "./block.ts";
+import { forwardBlocks, throughBlocks } from "./blocks.ts";
 import { type Dropout, type DropoutPlaces, drop } from "./dropout.ts";
 import {
   type Init,
@@ -78,19 +72,14 @@ export function gpt2Parameters({ layers, width, context, vocabulary }: Gpt2): Mo
   ];
 }
 
-const shapeOf = ({ heads }: Gpt2, { sequences, length }: Tokens): BlockShape => ({
-  sequences,
-  length,
-  heads,
-  epsilon: LAYER_NORM_EPSILON,
-});
-
-const placeOf = (kit: Kit, theta: Tensors, layer: number, dropout?: Dropout): BlockPlace => ({
-  kit,
-  theta,
-  prefix: blockName(layer),
-  dropout,
-});
+function blocksOf(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens, dropout?: Dropout) {
+  const { sequences, length } = tokens;
+  const shape = { sequences, length, heads: model.heads, epsilon: LAYER_NORM_EPSILON };
+  const mask = causalMask(kit, length);
+  return Array.from({ length: model.layers }, (_, layer) =>
+    gpt2Block({ kit, theta, prefix: blockName(layer), dropout }, mask, shape),
+  );
+}
 
 /** Where GPT-2 drops what, for B sequences of T tokens. */
 export function gpt2Dropout(
@@ -117,13 +106,7 @@ function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens):
 export function gpt2Logits(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens): Tensor2D {
   const { tf } = kit;
   return tf.tidy(() => {
-    const mask = causalMask(kit, tokens.length);
-    let x = embed(kit, theta, tokens);
-    for (let layer = 0; layer < model.layers; layer++) {
-      const input = x;
-      x = tf.tidy(() => block(placeOf(kit, theta, layer), input, mask, shapeOf(model, tokens)).y);
-      input.dispose();
-    }
+    const x = throughBlocks(kit, blocksOf(kit, model, theta, tokens), embed(kit, theta, tokens));
     return timesTransposed(kit, finalNorm(kit, theta, x).y, tensorOf(theta, TOKENS)) as Tensor2D;
   });
 }
@@ -152,52 +135,19 @@ export function gpt2LossAndGradient(
   dropout?: Dropout,
 ): LossAndGradient {
   return kit.tf.tidy(() => {
-    const shape = shapeOf(model, tokens);
-    const places = Array.from({ length: model.layers }, (_, layer) => placeOf(kit, theta, layer, dropout));
     const embedded = drop(kit, embed(kit, theta, tokens), EMBEDDINGS, dropout);
-    const mask = causalMask(kit, tokens.length);
-    const { x, saved } = forwardBlocks(kit, places, embedded, mask, shape, model.recompute);
-    const head = headBackward(kit, theta, x, targets);
-    x.dispose();
-    const blocks = backwardBlocks(kit, places, head.dx, saved, mask, shape);
-    const embedding = embedBackward(kit, model, drop(kit, blocks.dx, EMBEDDINGS, dropout), tokens);
+    const blocks = forwardBlocks(kit, blocksOf(kit, model, theta, tokens, dropout), embedded, {
+      recompute: model.recompute ?? false,
+      savesInput: false,
+    });
+    const head = headBackward(kit, theta, blocks.y, targets);
+    blocks.y.dispose();
+    const { dx, gradient } = blocks.backward(head.dx);
+    const embedding = embedBackward(kit, model, drop(kit, dx, EMBEDDINGS, dropout), tokens);
     const dTokens = kit.tf.add(head.dTokens, embedding.dTokens);
     const own = { [TOKENS]: dTokens, [POSITIONS]: embedding.dPositions };
-    return { loss: head.loss, gradient: { ...own, ...blocks.gradient, ...head.gradient } };
+    return { loss: head.loss, gradient: { ...own, ...gradient, ...head.gradient } };
   });
-}
-
-/** Runs the blocks on `x`, which it disposes. `saved` gives what each block's backward pass needs. */
-function forwardBlocks(
-  kit: Kit,
-  places: readonly BlockPlace[],
-  x: Tensor,
-  mask: Tensor,
-  shape: BlockShape,
-  recompute = false,
-) {
-  const saved: (() => SavedBlock)[] = [];
-  let output = x;
-  for (const place of places) {
-    const input = output;
-    const result = block(place, input, mask, shape);
-    output = result.y;
-    if (recompute) {
-      kit.tf.dispose(result.saved);
-      saved.push(() => savedOnce(kit, input, () => block(place, input, mask, shape).saved));
-    } else {
-      input.dispose();
-      saved.push(() => result.saved);
-    }
-  }
-  return { x: output, saved };
-}
-
-/** Computes what a block has to save from its input, which it disposes. */
-function savedOnce({ tf }: Kit, input: Tensor, compute: () => SavedBlock): SavedBlock {
-  const saved = tf.tidy(compute);
-  input.dispose();
-  return saved;
 }
 
 /** From the last block's output to the loss, and back. */
@@ -213,28 +163,6 @@ function headBackward(kit: Kit, theta: Tensors, x: Tensor, targets: Tensor1D) {
     const gradient = { [`${FINAL_NORM}.weight`]: dGain, [`${FINAL_NORM}.bias`]: dBias };
     return { loss, dx, dTokens, gradient };
   });
-}
-
-/** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
-function backwardBlocks(
-  kit: Kit,
-  places: readonly BlockPlace[],
-  dy: Tensor,
-  saved: readonly (() => SavedBlock)[],
-  mask: Tensor,
-  shape: BlockShape,
-) {
-  let dx = dy;
-  let gradient: Tensors = {};
-  for (const [layer, place] of [...places.entries()].toReversed()) {
-    const kept = saved[layer]?.();
-    if (!kept) throw new Error(`block ${layer} has saved nothing`);
-    const result = blockBackward(place, dx, kept, mask, shape);
-    kit.tf.dispose([dx, kept]);
-    dx = result.dx;
-    gradient = { ...gradient, ...result.gradient };
-  }
-  return { dx, gradient };
 }
 
 function embedBackward(kit: Kit, model: Gpt2, dx: Tensor, { ids, sequences, length }: Tokens) {

@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
+import { type Backward, type Block, mergedGradients } from "./blocks.ts";
 import { dense, denseBackward } from "./dense.ts";
 import {
   type Groups,
@@ -40,24 +41,24 @@ type SavedAttention = {
   attended: Tensor;
 };
 type SavedMlp = { norm: Normalized; gate: Tensor; up: Tensor };
-export type SavedLlamaBlock = { attention: SavedAttention; mlp: SavedMlp };
+type SavedLlamaBlock = { attention: SavedAttention; mlp: SavedMlp };
 
-type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
-
-export function llamaBlock(place: LlamaPlace, x: Tensor): { y: Tensor; saved: SavedLlamaBlock } {
-  return place.kit.tf.tidy(() => {
-    const first = attentionLayer(place, x);
-    const second = mlpLayer(place, first.y);
-    return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
-  });
-}
-
-export function llamaBlockBackward(place: LlamaPlace, dy: Tensor, saved: SavedLlamaBlock): Backward {
-  return place.kit.tf.tidy(() => {
-    const second = mlpLayerBackward(place, dy, saved.mlp);
-    const first = attentionLayerBackward(place, second.dx, saved.attention);
-    return { dx: first.dx, gradient: { ...first.gradient, ...second.gradient } };
-  });
+export function llamaBlock(place: LlamaPlace): Block<SavedLlamaBlock> {
+  const { tf } = place.kit;
+  return {
+    forward: (x) =>
+      tf.tidy(() => {
+        const first = attentionLayer(place, x);
+        const second = mlpLayer(place, first.y);
+        return { y: second.y, saved: { attention: first.saved, mlp: second.saved } };
+      }),
+    backward: (dy, saved) =>
+      tf.tidy(() => {
+        const second = mlpLayerBackward(place, dy, saved.mlp);
+        const first = attentionLayerBackward(place, second.dx, saved.attention);
+        return { dx: first.dx, gradient: mergedGradients([first, second]) };
+      }),
+  };
 }
 
 function attentionLayer(place: LlamaPlace, x: Tensor) {
@@ -99,7 +100,7 @@ function attentionLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedAtten
     ];
     const dInput = tf.addN(parts.map(({ dx }) => dx));
     const norm = normalizeBackward(place, "input_layernorm", dInput, saved.norm);
-    return { dx: tf.add(dy, norm.dx), gradient: merged([output, ...parts, norm]) };
+    return { dx: tf.add(dy, norm.dx), gradient: mergedGradients([output, ...parts, norm]) };
   });
 }
 
@@ -126,12 +127,9 @@ function mlpLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedMlp): Backw
     const up = projectBackward(place, "mlp.up_proj", dUp, input);
     const dInput = kit.tf.add(gate.dx, up.dx);
     const norm = normalizeBackward(place, "post_attention_layernorm", dInput, saved.norm);
-    return { dx: kit.tf.add(dy, norm.dx), gradient: merged([output, gate, up, norm]) };
+    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, gate, up, norm]) };
   });
 }
-
-const merged = (parts: readonly Backward[]): Record<string, Tensor> =>
-  Object.assign({}, ...parts.map(({ gradient }) => gradient));
 
 const parameter = ({ theta, prefix }: LlamaPlace, name: string): Tensor =>
   tensorOf(theta, `${prefix}.${name}.weight`);

@@ -1,8 +1,9 @@
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { causalMask } from "./attention.ts";
+import { forwardBlocks, throughBlocks } from "./blocks.ts";
 import type { TokenIds } from "./config.ts";
 import { dense, denseBackward } from "./dense.ts";
-import { type LlamaPlace, llamaBlock, llamaBlockBackward, type SavedLlamaBlock } from "./llama-block.ts";
+import { llamaBlock } from "./llama-block.ts";
 import {
   type Batch,
   type LossAndGradient,
@@ -42,6 +43,8 @@ export type Llama = {
   /** The token whose embedding is not trained by being read; null: none. */
   readonly padding: number | null;
   readonly special?: TokenIds;
+  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
+  readonly recompute?: boolean;
 };
 
 const TOKENS = "model.embed_tokens.weight";
@@ -77,13 +80,10 @@ export function llamaParameters(model: Llama): ModelParameter[] {
   return [words, ...blocks, norm(FINAL_NORM), ...head];
 }
 
-/** What all blocks share, made once per pass. */
-type Shared = Omit<LlamaPlace, "prefix">;
-
-function sharedOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }: Tokens): Shared {
+function blocksOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }: Tokens) {
   const { heads, keyValueHeads, headWidth, ropeTheta: base, ropeScaling: scaling, epsilon } = model;
   const rotary = { headWidth, theta: base, scaling };
-  return {
+  const shared = {
     kit,
     theta,
     shape: { sequences, length, heads, keyValueHeads },
@@ -94,19 +94,17 @@ function sharedOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }:
     },
     mask: causalMask(kit, length),
   };
+  return Array.from({ length: model.layers }, (_, layer) =>
+    llamaBlock({ ...shared, prefix: blockName(layer) }),
+  );
 }
 
 /** The logits of every token, [B T, V]. */
 export function llamaLogits(kit: Kit, model: Llama, theta: Tensors, tokens: Tokens): Tensor2D {
   const { tf } = kit;
   return tf.tidy(() => {
-    const shared = sharedOf(kit, model, theta, tokens);
-    let x: Tensor = tf.gather(tensorOf(theta, TOKENS), tokens.ids);
-    for (let layer = 0; layer < model.layers; layer++) {
-      const input = x;
-      x = tf.tidy(() => llamaBlock({ ...shared, prefix: blockName(layer) }, input).y);
-      input.dispose();
-    }
+    const embedded = tf.gather(tensorOf(theta, TOKENS), tokens.ids);
+    const x = throughBlocks(kit, blocksOf(kit, model, theta, tokens), embedded);
     const { y } = rmsNorm(kit, x, tensorOf(theta, FINAL_NORM), model.epsilon);
     return dense(kit, y, tensorOf(theta, headName(model))) as Tensor2D;
   });
@@ -123,31 +121,20 @@ export function llamaLoss(kit: Kit, model: Llama, theta: Tensors, { tokens, targ
 export function llamaLossAndGradient(kit: Kit, model: Llama, theta: Tensors, batch: Batch): LossAndGradient {
   const { tf } = kit;
   return tf.tidy(() => {
-    const shared = sharedOf(kit, model, theta, batch.tokens);
-    const { x, saved } = forwardBlocks(shared, model, tf.gather(tensorOf(theta, TOKENS), batch.tokens.ids));
-    const head = headBackward(kit, model, theta, x, batch);
-    x.dispose();
-    const blocks = backwardBlocks(shared, head.dx, saved);
-    const dWords = wordsBackward(kit, blocks.dx, batch.tokens.ids, model);
+    const embedded = tf.gather(tensorOf(theta, TOKENS), batch.tokens.ids);
+    const blocks = forwardBlocks(kit, blocksOf(kit, model, theta, batch.tokens), embedded, {
+      recompute: model.recompute ?? false,
+      savesInput: false,
+    });
+    const head = headBackward(kit, model, theta, blocks.y, batch);
+    blocks.y.dispose();
+    const { dx, gradient } = blocks.backward(head.dx);
+    const dWords = wordsBackward(kit, dx, batch.tokens.ids, model);
     const ofHead = model.tied
       ? { [TOKENS]: tf.add(dWords, head.dHead) }
       : { [TOKENS]: dWords, [HEAD]: head.dHead };
-    return { loss: head.loss, gradient: { ...ofHead, [FINAL_NORM]: head.dGain, ...blocks.gradient } };
+    return { loss: head.loss, gradient: { ...ofHead, [FINAL_NORM]: head.dGain, ...gradient } };
   });
-}
-
-/** Runs the blocks on `x`, which it disposes, and keeps what their backward pass needs. */
-function forwardBlocks(shared: Shared, model: Llama, x: Tensor) {
-  const saved: SavedLlamaBlock[] = [];
-  let output = x;
-  for (let layer = 0; layer < model.layers; layer++) {
-    const input = output;
-    const result = llamaBlock({ ...shared, prefix: blockName(layer) }, input);
-    input.dispose();
-    output = result.y;
-    saved.push(result.saved);
-  }
-  return { x: output, saved };
 }
 
 /** From the last block's output to the loss, and back. */
@@ -160,17 +147,4 @@ function headBackward(kit: Kit, model: Llama, theta: Tensors, x: Tensor, { targe
     const { dx, dGain } = rmsNormBackward(kit, output.dx, norm, gain);
     return { loss, dx, dGain, dHead: output.dWeight };
   });
-}
-
-/** Runs the blocks backwards, and disposes `dy` and what each block has saved as soon as it is used. */
-function backwardBlocks(shared: Shared, dy: Tensor, saved: readonly SavedLlamaBlock[]) {
-  let dx = dy;
-  let gradient: Tensors = {};
-  for (const [layer, kept] of [...saved.entries()].toReversed()) {
-    const result = llamaBlockBackward({ ...shared, prefix: blockName(layer) }, dx, kept);
-    shared.kit.tf.dispose([dx, kept]);
-    dx = result.dx;
-    gradient = { ...gradient, ...result.gradient };
-  }
-  return { dx, gradient };
 }

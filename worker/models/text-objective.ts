@@ -9,7 +9,7 @@ import { type LanguageModel, languageModelOf } from "./describe.ts";
 import { type Dropout, drawDropout } from "./dropout.ts";
 import type { Batch, LossAndGradient, Objective } from "./model.ts";
 import type { Kit } from "./ops.ts";
-import { recorded } from "./recorded.ts";
+import { recorded, recordedLoss } from "./recorded.ts";
 
 /** The random numbers of a batch's row. */
 type StreamOf = (row: number) => Stream;
@@ -24,6 +24,7 @@ export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Ob
   const lossAndGradient = recorded(kit, (theta, batch) =>
     without(kit, frozen, family.lossAndGradient(kit, config, theta, batch)),
   );
+  const loss = recordedLoss(kit, (theta, batch) => family.loss(kit, config, theta, batch));
   const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
 
   return {
@@ -37,7 +38,7 @@ export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Ob
     heldOutLoss(theta, index) {
       const starts = evaluated().slice(index * spec.batch, (index + 1) * spec.batch);
       const batch = batchOf(starts, heldOutStream(spec, index));
-      return using(kit, batch, (made) => family.loss(kit, config, theta, made));
+      return using(kit, batch, (made) => loss(theta, made));
     },
   };
 }

@@ -15,6 +15,6 @@ export function wordsBackward(
   if (padding === null) return lookUpBackward(kit, dx, ids, vocabulary);
   return tf.tidy(() => {
     const read = tf.cast(tf.notEqual(ids, tf.scalar(padding, "int32")), "float32");
-    return lookUpBackward(kit, tf.mul(dx, tf.expandDims(read, 1)), ids, vocabulary);
+    return lookUpBackward(kit, tf.mul(dx, tf.reshape(read, [-1, 1])), ids, vocabulary);
   });
 }
