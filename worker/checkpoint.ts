@@ -4,6 +4,7 @@ import { parseAs } from "../protocol/parse.ts";
 import { openTokenizer, TOKENIZER_FILES, type Tokenizer } from "./data/tokenizer.ts";
 import { modelOfConfig, readConfig } from "./huggingface/config.ts";
 import { type Folder, localFolder } from "./huggingface/folder.ts";
+import { madeTokenizer } from "./huggingface/made-tokenizer.ts";
 import { checkTied, matchWeights } from "./huggingface/match.ts";
 import { openWeights, type Weights } from "./huggingface/reader.ts";
 import type { Family, ModelConfig } from "./models/family.ts";
@@ -73,9 +74,10 @@ async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Token
     const bytes = await folder.readSmall(name, MAX_TOKENIZER_BYTES);
     if (bytes) files[name] = bytes;
   }
-  if (!files["tokenizer.json"])
+  const made = await madeTokenizer(folder);
+  if (!files["tokenizer.json"] && !made)
     throw new InvalidInput(`${what} is not there; the model's text is read with it`);
-  const tokenizer = openTokenizer(files, what);
+  const tokenizer = openTokenizer(made?.files ?? files, what);
   // Some models have more rows than tokens, for the sake of round numbers.
   if (tokenizer.vocabulary <= config.vocabulary) return tokenizer;
   throw new CorruptData(

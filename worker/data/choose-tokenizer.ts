@@ -6,6 +6,7 @@ import { byteLevelFiles, byteTokenizerFiles } from "../tokenizers/byte-level.ts"
 import { charTokenizerFiles, MAX_CHARACTERS } from "../tokenizers/char.ts";
 import { configFor, contentOf, END_OF_TEXT, MASK, PAD, SPECIAL_NAMES } from "../tokenizers/special.ts";
 import { trainBpe } from "../tokenizers/train.ts";
+import { fromVocabularyFiles, VOCABULARY_FILES } from "../tokenizers/vocabulary-files.ts";
 import type { Reader } from "./prepare.ts";
 import { openTokenizer, type Tokenizer, type TokenizerFiles } from "./tokenizer.ts";
 
@@ -100,31 +101,31 @@ const LARGEST_FILE = 256 << 20;
 /**
  * Reads a tokenizer from its files.
  *
- * @param path a `tokenizer.json`, or a directory that has one
+ * @param path a `tokenizer.json`, or a directory that has one or the vocabulary to make it from
  * @throws InvalidInput when it is not there or can't be used
  */
 export function readTokenizer(path: string): Tokenizer {
   const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
   const file = isDirectory ? join(path, "tokenizer.json") : path;
   const json = readSmall(file);
-  if (!json) {
-    const hint =
-      isDirectory && readSmall(join(path, "vocab.txt")) ? "; save it with a fast tokenizer first" : "";
-    throw new InvalidInput(
-      `tokenizer.file must name a tokenizer.json or a directory with one, got ${path}${hint}`,
-    );
-  }
-  // A lone tokenizer.json of any name takes no configuration from files that happen to be near.
-  const directory = isDirectory || basename(file) === "tokenizer.json" ? dirname(file) : null;
   try {
-    return openTokenizer(
-      { "tokenizer.json": json, "tokenizer_config.json": configBeside(directory, json) },
-      file,
-    );
+    if (json) return openTokenizer(withConfig(file, isDirectory, json), file);
+    const made = isDirectory ? fromVocabularyFiles(vocabularyFiles(path), path) : null;
+    if (made) return openTokenizer(made.files, path);
   } catch (error) {
     if (!(error instanceof CorruptData)) throw error;
     throw new InvalidInput(error.message, { cause: error });
   }
+  throw new InvalidInput(`tokenizer.file must name a tokenizer.json or a directory with one, got ${path}`);
+}
+
+const vocabularyFiles = (directory: string) =>
+  Object.fromEntries(VOCABULARY_FILES.map((name) => [name, readSmall(join(directory, name))]));
+
+/** A lone tokenizer.json of any name takes no configuration from files that happen to be near. */
+function withConfig(file: string, isDirectory: boolean, json: Uint8Array): TokenizerFiles {
+  const directory = isDirectory || basename(file) === "tokenizer.json" ? dirname(file) : null;
+  return { "tokenizer.json": json, "tokenizer_config.json": configBeside(directory, json) };
 }
 
 /** The configuration beside a `tokenizer.json`, with what older checkpoints keep in `special_tokens_map.json`. */

@@ -1,12 +1,14 @@
 import { encodeRecord } from "../../protocol/records.ts";
 import type { ModelDescription } from "../models/model.ts";
 import { CARRIED } from "./inspect.ts";
+import { madeTokenizer } from "./made-tokenizer.ts";
 import type { StoredFolder } from "./stored-folder.ts";
 
 const MAX_FILE_BYTES = 1 << 28;
 
 /**
- * The files of a Hugging Face directory that a checkpoint trained from it has too: its config, and its tokenizer's.
+ * The files of a Hugging Face directory that a checkpoint trained from it has too: its config, and its tokenizer's,
+ * with a `tokenizer.json` where it has only the vocabulary.
  * The config says what the new weights are: of the language model's class, and in float32.
  */
 export async function carriedFiles(
@@ -25,5 +27,5 @@ export async function carriedFiles(
     const bytes = await folder.readSmall(name, MAX_FILE_BYTES);
     if (bytes) files[name] = bytes;
   }
-  return files;
+  return { ...files, ...(await madeTokenizer(folder))?.files };
 }

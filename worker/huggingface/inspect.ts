@@ -5,6 +5,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import { modelOfConfig, readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
+import { madeTokenizer } from "./made-tokenizer.ts";
 import { checkTied, matchWeights } from "./match.ts";
 import { INDEX, openWeights } from "./reader.ts";
 
@@ -57,9 +58,11 @@ export async function inspectDirectory(directory: string): Promise<Pretrained> {
     const match = matchWeights(weights, model.family, model.config);
     await checkTied(weights, match);
     const index = weights.files.includes("model.safetensors") ? [] : [INDEX];
+    const made = await madeTokenizer(folder);
+    const notes = [...match.notes, ...(made ? [made.note] : [])];
     const files = await survey(folder, ["config.json", ...CARRIED, ...index, ...weights.files]);
     const parameters = match.parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
-    return { directory, digest: digestOf(files), config, files, notes: match.notes, parameters };
+    return { directory, digest: digestOf(files), config, files, notes, parameters };
   } finally {
     await weights.close();
   }

@@ -1,7 +1,15 @@
-import { Tokenizer as Library } from "@huggingface/tokenizers";
-import { CorruptData, describe } from "../../protocol/errors.ts";
+import {
+  ByteFallbackDecoder,
+  type Decoder,
+  Tokenizer as Library,
+  SequenceDecoder,
+} from "@huggingface/tokenizers";
+import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
 import type { Tokenizer, TokenizerFiles } from "../data/tokenizer.ts";
 import { outside } from "./char.ts";
+import { exactParts } from "./exact.ts";
+import { exactNormalizer } from "./normalizers.ts";
+import { exactPreTokenizer } from "./pre-tokenizers.ts";
 import { specialIds } from "./special.ts";
 
 /**
@@ -10,17 +18,12 @@ import { specialIds } from "./special.ts";
  * @throws CorruptData when the library can't make a tokenizer of it
  */
 export function huggingFaceTokenizer(
-  tokenizer: object,
+  tokenizer: Readonly<Record<string, unknown>>,
   config: Readonly<Record<string, unknown>>,
   files: TokenizerFiles,
   what: string,
 ): Tokenizer {
-  // With it, decoding would eat the spaces before punctuation.
-  const library = open(
-    { ...LEFT_OUT, ...tokenizer },
-    { ...config, clean_up_tokenization_spaces: false },
-    what,
-  );
+  const library = open({ ...LEFT_OUT, ...tokenizer }, { ...config, ...NOT_FOLLOWED }, what);
   const vocab = library.get_vocab(true);
   let vocabulary = 0;
   for (const id of vocab.values()) {
@@ -50,10 +53,31 @@ export function huggingFaceTokenizer(
 /** What a file may leave out and the library asks for. */
 const LEFT_OUT = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
 
-function open(tokenizer: object, config: object, what: string): Library {
+/** What Hugging Face's own tokenizers leave to `tokenizer.json`; the first eats spaces before punctuation. */
+const NOT_FOLLOWED = {
+  clean_up_tokenization_spaces: false,
+  remove_space: false,
+  do_lowercase_and_remove_accent: false,
+};
+
+function open(tokenizer: Readonly<Record<string, unknown>>, config: object, what: string): Library {
+  const parts = exactParts(tokenizer, what);
   try {
-    return new Library(tokenizer, config);
+    const library = new Library(parts, config);
+    library.normalizer = exactNormalizer(library.normalizer, what);
+    library.pre_tokenizer = exactPreTokenizer(library.pre_tokenizer);
+    keepByteOrderMarks(library.decoder);
+    return library;
   } catch (cause) {
+    if (cause instanceof PsError) throw cause;
     throw new CorruptData(`${what} is not a tokenizer.json that can be used: ${describe(cause)}`, { cause });
+  }
+}
+
+/** A byte order mark among bytes is a character of the text. */
+function keepByteOrderMarks(decoder: Decoder | null): void {
+  if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(keepByteOrderMarks);
+  if (decoder instanceof ByteFallbackDecoder) {
+    decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   }
 }
