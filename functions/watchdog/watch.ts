@@ -1,9 +1,12 @@
 import type { Cloud } from "../../cloud/connect.ts";
+import type { Stated } from "../../cloud/jobs.ts";
 import { log } from "../../cloud/log.ts";
+import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { closeAttempt, closeJob } from "../coordinator/close.ts";
 import { wakeCoordinator } from "../coordinator/wake.ts";
+import { whyNoWorker, workersInWords } from "./workers.ts";
 
 /** A marker that is ahead of its job is left by a submission that died halfway; it is put away after this long. */
 const ORPHAN_MS = 3_600_000;
@@ -11,50 +14,84 @@ const MINUTE_MS = 60_000;
 
 /**
  * Looks at every job that has not ended. One that makes no progress while none of its tasks is waiting or leased
- * gets the missing ones handed out again; one without progress for `stallMinutes` fails; one that has ended and was
- * not put away is.
+ * gets the missing ones handed out again; one without progress for `stallMinutes`, or whose workers on AWS Batch have
+ * all ended, fails; one that has ended and was not put away is.
  *
  * @param redoSeconds how long a step may be silent before its tasks are looked for
+ * @throws AggregateError when some jobs could not be looked at; the others were
  */
 export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now()): Promise<void> {
+  const errors: unknown[] = [];
   for (const { key, modified } of await cloud.store.list(keys.actives)) {
     const [, job = "", number = ""] = key.split("/");
-    const attempt = Number(number);
-    const found = await cloud.jobs.findState(job);
-    const known = found?.state.attempt ?? 0;
-    if (!found || known < attempt) {
-      // Someone is submitting or resuming this job, and will say so in its state, or died before that.
-      if (now - modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, { job, attempt });
-    } else if (known > attempt) {
-      await closeAttempt(cloud, { job, attempt });
-    } else if (isEnded(found.state)) {
-      await closeJob(cloud, found.state);
-    } else {
-      await watchJob(cloud, found.state, redoSeconds, now);
+    try {
+      await watchAttempt(cloud, { job, attempt: Number(number), modified }, redoSeconds, now);
+    } catch (error) {
+      log("not watched", { job, error: describe(error) });
+      errors.push(error);
     }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, `${errors.length} jobs could not be looked at`);
+}
+
+type Marked = Pick<State, "job" | "attempt"> & { readonly modified: Date };
+
+async function watchAttempt(cloud: Cloud, marked: Marked, redoSeconds: number, now: number): Promise<void> {
+  const found = await cloud.jobs.findState(marked.job);
+  const known = found?.state.attempt ?? 0;
+  if (!found || known < marked.attempt) {
+    // Someone is submitting or resuming this job, and will say so in its state, or died before that.
+    if (now - marked.modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, marked, "it never began");
+  } else if (known > marked.attempt) {
+    await closeAttempt(cloud, marked, `attempt ${known} has followed`);
+  } else if (isEnded(found.state)) {
+    await closeJob(cloud, found.state);
+  } else {
+    await watchJob(cloud, found, redoSeconds, now);
   }
 }
 
-async function watchJob(cloud: Cloud, state: State, redoSeconds: number, now: number): Promise<void> {
+async function watchJob(cloud: Cloud, stated: Stated, redoSeconds: number, now: number): Promise<void> {
+  const { state } = stated;
   const { job, attempt } = state;
   const { spec } = await cloud.jobs.record(job);
   const silent = now - Date.parse(state.updatedAt);
   if (silent < redoSeconds * 1000) return;
   const url = await cloud.queues.findTasks(job, attempt);
-  const { waiting, inFlight } = url === null ? { waiting: 0, inFlight: 0 } : await cloud.queues.depth(url);
-  if (silent > spec.stallMinutes * MINUTE_MS) {
-    await closeJob(
-      cloud,
-      await cloud.jobs.end(job, "failed", stalled(state, spec.stallMinutes, waiting, inFlight)),
-    );
-  } else if (waiting + inFlight === 0) {
+  const depth = url === null ? { waiting: 0, inFlight: 0 } : await cloud.queues.depth(url);
+  const lost = cloud.batch && (await whyNoWorker(cloud.batch, state, silent, depth.waiting));
+  if (lost) {
+    await fail(cloud, stated, lost);
+  } else if (silent > spec.stallMinutes * MINUTE_MS) {
+    await fail(cloud, stated, await stalled(cloud, state, spec.stallMinutes, depth));
+  } else if (depth.waiting + depth.inFlight === 0) {
     log("redo", { job, version: state.version, silentSeconds: Math.round(silent / 1000) });
     await wakeCoordinator(cloud, job, `redo-${state.version}-${now}`, true);
   }
 }
 
-function stalled({ version, status }: State, minutes: number, waiting: number, inFlight: number): string {
+/** Ends a job unless something happened to it since it was looked at. */
+async function fail(cloud: Cloud, stated: Stated, reason: string): Promise<void> {
+  const { job, updatedAt } = stated.state;
+  const after = await cloud.jobs.change(
+    job,
+    (state) =>
+      isEnded(state) || state.updatedAt !== updatedAt
+        ? null
+        : { ...state, status: "failed", reason, endedAt: new Date().toISOString() },
+    stated,
+  );
+  if (!isEnded(after)) return;
+  log("job failed", { job, reason });
+  await closeJob(cloud, after);
+}
+
+type Depth = { readonly waiting: number; readonly inFlight: number };
+
+async function stalled({ batch }: Cloud, state: State, minutes: number, depth: Depth): Promise<string> {
+  const { version, status } = state;
   const where = version === null ? "the initial parameters were not written" : `no version after ${version}`;
-  const tasks = `${waiting} tasks wait and ${inFlight} are with a worker`;
-  return `${where} for ${minutes} minutes (${status}; ${tasks}); look at the workers' logs, then resume`;
+  const tasks = `${depth.waiting} tasks wait and ${depth.inFlight} are with a worker`;
+  const workers = batch ? `; ${await workersInWords(batch, state)}` : "";
+  return `${where} for ${minutes} minutes (${status}; ${tasks}${workers}); look at the workers' logs, then resume`;
 }

@@ -1,0 +1,62 @@
+import { type Batch, hasEnded, type Member, type WorkerGroup, workerStatuses } from "../../cloud/batch.ts";
+import type { State } from "../../protocol/records.ts";
+import { workerExit } from "../../worker/exit.ts";
+
+/** A submitter that opened an attempt asks for its workers at once; after this long it has died in between. */
+const SUBMIT_MS = 15 * 60_000;
+
+/**
+ * Why no worker will do what is left of a silent attempt, and what to do about it; null while one may.
+ *
+ * @param silentMs time since the job's state changed
+ * @param waiting tasks that no worker has
+ */
+export async function whyNoWorker(
+  batch: Batch,
+  { job, attempt, status }: State,
+  silentMs: number,
+  waiting: number,
+): Promise<string | null> {
+  const groups = await batch.groups(job, attempt);
+  if (groups.length === 0) return silentMs > SUBMIT_MS ? "no workers were submitted; resume it" : null;
+  if (!groups.every(hasEnded)) return null;
+  // What a finishing job may still wait for is its checkpoint, which is no worker's business.
+  if (status === "finishing" && waiting === 0) return null;
+  const size = groups.reduce((sum, group) => sum + group.size, 0);
+  const failed = await firstFailure(batch, groups);
+  const ended = size === 1 ? "the only worker has ended" : `all ${size} workers have ended`;
+  return failed
+    ? `${ended}; ${story(failed)}`
+    : `${ended} with nothing wrong; look at their logs, then resume`;
+}
+
+/** The first worker that failed by itself, or else the first that was ended by others. */
+async function firstFailure(batch: Batch, groups: readonly WorkerGroup[]): Promise<Member | null> {
+  let ended: Member | undefined;
+  for (const group of groups.filter(({ counts }) => counts.FAILED > 0)) {
+    const failed = (await batch.members(group)).filter(({ status }) => status === "FAILED");
+    const byItself = failed.find(({ exitCode }) => exitCode !== null && exitCode !== workerExit.stopped);
+    if (byItself) return byItself;
+    ended ??= failed[0];
+  }
+  return ended ?? null;
+}
+
+function story({ id, reason, exitCode, logStream, attempts }: Member): string {
+  const tries = attempts > 1 ? ` after ${attempts} attempts` : "";
+  const code = exitCode === null ? "" : `, exit code ${exitCode}`;
+  const log = logStream === null ? "it never started" : `see log stream ${logStream}`;
+  return `worker ${id} failed${tries}: ${reason ?? "no reason given"}${code}; ${log}, then resume`;
+}
+
+/** How many workers an attempt has by status, such as "2 RUNNABLE, 1 RUNNING"; and why, where Batch says so. */
+export async function workersInWords(batch: Batch, { job, attempt }: State): Promise<string> {
+  const groups = await batch.groups(job, attempt);
+  const counts = workerStatuses.map((status) => ({
+    status,
+    count: groups.reduce((sum, group) => sum + group.counts[status], 0),
+  }));
+  const words = counts.filter(({ count }) => count > 0).map(({ status, count }) => `${count} ${status}`);
+  const reasons = new Set(groups.filter((group) => !hasEnded(group)).flatMap(({ reason }) => reason ?? []));
+  return [`workers: ${words.join(", ") || "none"}`, ...reasons].join("; ");
+}
