@@ -20,7 +20,7 @@ const entries = {
   emulator: "local/emulator/main.ts",
   functions: "local/functions/main.ts",
   worker: "worker/main.ts",
-  "lease-thread": "worker/lease-thread.ts",
+  "worker-thread": "worker/worker-thread.ts",
   "tokenize-thread": "worker/data/tokenize-thread.ts",
 };
 

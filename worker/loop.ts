@@ -23,7 +23,7 @@ const TAKES = 20;
 const FAULTS = 3;
 const RETRY_MS = 500;
 /** How long S3 and SQS may be out of reach before the worker gives up. */
-const OUTAGE_MS = 300_000;
+export const OUTAGE_MS = 300_000;
 
 /** Does tasks until the job ends, nothing comes for a while, or `signal` says stop. */
 export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
@@ -31,7 +31,7 @@ export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
     try {
       const task = parseAs(taskSchema, lease.body, "a message");
       if (lease.receives > TAKES)
-        await fail(loop, `a task was taken ${TAKES} times and never done: ${lease.body}`);
+        await failJob(loop.cloud, loop.job, `a task was taken ${TAKES} times and never done: ${lease.body}`);
       else await loop.tasks.perform(task);
       await lease.acknowledge();
     } catch (error) {
@@ -66,7 +66,7 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
   log("task failed", { task: lease.body, receives: lease.receives, error: describe(error) });
   try {
     if (isPermanent(error) || (!isOutage(error) && lease.receives >= FAULTS)) {
-      await fail(loop, describe(error));
+      await failJob(loop.cloud, loop.job, describe(error));
       await lease.acknowledge();
     } else {
       await lease.giveBack(1);
@@ -77,6 +77,7 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
   }
 }
 
-async function fail({ cloud, job }: Loop, reason: string): Promise<void> {
+/** Ends the job with a reason a person can act on. */
+export async function failJob(cloud: Cloud, job: string, reason: string): Promise<void> {
   await cloud.queues.sendUpdates(cloud.updates, [{ kind: "fail", job, reason }], () => `fail-${Date.now()}`);
 }

@@ -1,87 +1,66 @@
-import "../cloud/buffers.ts";
-import { hostname } from "node:os";
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cloud, connect } from "../cloud/connect.ts";
+import { SHARE_ENV, Worker } from "node:worker_threads";
+import { connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
-import { describe, InvalidInput } from "../protocol/errors.ts";
-import { isEnded } from "../protocol/records.ts";
-import { loadBackend } from "./backend/load.ts";
-import { cacheDirectory } from "./data/cache.ts";
-import { fetchDataset } from "./dataset.ts";
-import { Leases } from "./lease.ts";
-import { work } from "./loop.ts";
-import { Tasks } from "./tasks.ts";
-import { fetchModule } from "./user-module.ts";
+import { describe, isPermanent } from "../protocol/errors.ts";
+import { workerExit } from "./exit.ts";
+import { type Holding, Keeper } from "./keeper.ts";
+import { runsOnBatch, spotNotice } from "./spot.ts";
 
 /**
- * A worker process: one per GPU on AWS Batch, a child process on a laptop. Its environment says which job
- * (`PS_JOB`) in which cloud; it leaves with 0 when there is nothing more to do, or when it was told to stop.
+ * A worker process: one per GPU on AWS Batch, a child process on a laptop. Its environment says which job (`PS_JOB`)
+ * in which cloud. The work is done on a thread of its own (`worker-thread.ts`); this one keeps the lease alive and
+ * hears what ends the process: SIGTERM (Batch, ps-submit), the end of its parent, a Spot notice.
+ *
+ * `--smoke` in place of all that says what it would compute on.
  */
-async function main(env: NodeJS.ProcessEnv): Promise<void> {
-  const job = env.PS_JOB ?? "";
-  if (job === "") throw new InvalidInput("environment variable PS_JOB must name a job");
-  const name = env.PS_WORKER ?? batchName(env) ?? `${hostname()}-${process.pid}`;
-  const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
-  const cloud = connect(env);
+async function main(env: NodeJS.ProcessEnv): Promise<never> {
+  if (process.argv.includes("--smoke")) process.exit(await (await import("./smoke.ts")).smoke(env));
+  const keeper = new Keeper(connect(env).queues);
+  const file = import.meta.url.endsWith(".ts") ? "./worker-thread.ts" : "./worker-thread.js";
+  const thread = new Worker(new URL(file, import.meta.url), { env: SHARE_ENV });
+  thread.on("message", (holding: Holding) => keeper.hold(holding));
+  const left = once(thread, "exit").then(([code]) => Number(code));
 
-  const record = await cloud.jobs.record(job);
-  const url = await findQueue(cloud, job, idleMs);
-  if (url === null) return log("nothing to do", { job, worker: name });
-  const leases = await Leases.open(cloud.queues, url, env);
-  const signal = stopOnSignal(leases);
-
-  const [backend, dataset, user] = await Promise.all([
-    loadBackend(record.provenance.backend),
-    record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
-    fetchModule(cloud.store, record.spec),
-  ]);
-  const { name: library, version, device } = backend;
-  log("worker started", { job, worker: name, backend: library, version, device });
-  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
-  await work({ cloud, job, leases, tasks, idleMs }, signal);
-  log("worker done", { job, worker: name });
+  const why = await Promise.race([left, toldToStop(), runsOnBatch(env) ? spotNotice(env) : never()]);
+  if (typeof why === "number") process.exit(why);
+  log("worker stopping", { why });
+  thread.postMessage("stop");
+  // A worker in the middle of a task need not end it: its lease is another's as soon as this is done.
+  const settled = keeper.holding ? keeper.giveBack() : Promise.all([keeper.giveBack(), left]);
+  await Promise.race([settled, delay(GIVE_BACK_MS)]);
+  if (!STOPS.has(why)) await Promise.race([toldToStop(), delay(RECLAIM_MS)]);
+  leave();
 }
 
-const batchName = (env: NodeJS.ProcessEnv): string | undefined =>
-  env.AWS_BATCH_JOB_ID && `${env.AWS_BATCH_JOB_ID}-${env.AWS_BATCH_JOB_ARRAY_INDEX ?? 0}`;
+const GIVE_BACK_MS = 3_000;
+/** A reclaimed instance is gone after two minutes; Batch tries its jobs again when it sees that, and not before. */
+const RECLAIM_MS = 180_000;
+const STOPS: ReadonlySet<string> = new Set(["SIGTERM", "SIGINT", "its parent is gone"]);
 
-/** The job's tasks queue, waited for while the job has not ended; null when it has. */
-async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<string | null> {
-  for (const since = Date.now(); Date.now() - since < idleMs; await delay(500)) {
-    const found = await jobs.findState(job);
-    if (found && isEnded(found.state)) return null;
-    const url = found && (await queues.findTasks(job, found.state.attempt));
-    if (url) return url;
-  }
-  return null;
-}
+const never = () => new Promise<never>(() => {});
 
-/** On SIGTERM (Batch, Spot, ps-submit), or when the parent that started it is gone: give the lease back, leave. */
-function stopOnSignal(leases: Leases): AbortSignal {
-  const controller = new AbortController();
-  const stop = (why: string) => {
-    if (controller.signal.aborted) return;
-    controller.abort();
-    log("worker stopping", { why });
-    leases.giveBackHeld().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log("lease not given back", { error: describe(error) });
-        process.exit(0);
-      },
-    );
-  };
-  process.once("SIGTERM", () => stop("SIGTERM"));
-  process.once("SIGINT", () => stop("SIGINT"));
-  process.once("disconnect", () => stop("its parent is gone"));
+async function toldToStop(): Promise<string> {
   process.channel?.unref();
-  return controller.signal;
+  return new Promise((resolve) => {
+    process.once("SIGTERM", () => resolve("SIGTERM"));
+    process.once("SIGINT", () => resolve("SIGINT"));
+    process.once("disconnect", () => resolve("its parent is gone"));
+  });
 }
 
-main(process.env).then(
-  () => process.exit(0),
-  (error: unknown) => {
-    log("worker failed", { error: describe(error) });
-    process.exit(1);
-  },
-);
+/**
+ * Ends the process though its thread computes: `process.exit` would wait for that, a signal does not. As process 1 of
+ * a container it has to wait, since there SIGTERM does nothing by itself.
+ */
+function leave(): never {
+  process.removeAllListeners("SIGTERM");
+  process.kill(process.pid, "SIGTERM");
+  process.exit(workerExit.stopped);
+}
+
+main(process.env).catch((error: unknown) => {
+  log("worker failed", { error: describe(error) });
+  process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
+});

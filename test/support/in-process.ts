@@ -9,6 +9,7 @@ import type { State } from "../../protocol/records.ts";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
 import type { Dataset } from "../../worker/data/text.ts";
 import { fetchDataset } from "../../worker/dataset.ts";
+import { Keeper } from "../../worker/keeper.ts";
 import { Leases } from "../../worker/lease.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
@@ -70,12 +71,12 @@ async function runWorker(
   const { state } = await cloud.jobs.state(job);
   const url = await cloud.queues.findTasks(job, state.attempt);
   if (url === null) return;
-  const leases = await Leases.open(cloud.queues, url, { ...target.environment });
-  const cache = join(target.dataDir, "cache");
+  const keeper = new Keeper(cloud.queues);
+  const leases = await Leases.open(cloud.queues, url, (holding) => keeper.hold(holding));
+  const cache = join(target.home, "cache");
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
   const user = await fetchModule(cloud.store, record.spec);
   const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
   await work({ cloud, job, leases, tasks, idleMs: 60_000 }, signal);
-  await leases.close();
   dataset?.tokens.close();
 }

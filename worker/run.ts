@@ -1,0 +1,119 @@
+import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Cloud, connect } from "../cloud/connect.ts";
+import { log } from "../cloud/log.ts";
+import { describe, InvalidInput, isPermanent, Unrecoverable } from "../protocol/errors.ts";
+import { isEnded, type JobRecord } from "../protocol/records.ts";
+import { loadBackend } from "./backend/load.ts";
+import { cacheDirectory } from "./data/cache.ts";
+import { fetchDataset } from "./dataset.ts";
+import { workerExit } from "./exit.ts";
+import type { Holding } from "./keeper.ts";
+import { Leases } from "./lease.ts";
+import { failJob, type Loop, OUTAGE_MS, work } from "./loop.ts";
+import { Tasks } from "./tasks.ts";
+import { fetchModule } from "./user-module.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const RETRY_MS = 2_000;
+
+/**
+ * Works for the job that `env` names until there is nothing more to do, or `signal` says stop. What would keep every
+ * worker from starting (a damaged dataset, the wrong device) ends the job with the reason.
+ *
+ * @param keep is told of every lease
+ * @returns the process's exit status
+ * @throws what is no fault of the job: an endpoint that stays away, a cache that cannot be written
+ */
+export async function runWorker(
+  env: Environment,
+  keep: (holding: Holding) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  const job = env.PS_JOB ?? "";
+  if (job === "") throw new InvalidInput("environment variable PS_JOB must name a job");
+  const cloud = connect(env);
+  try {
+    const loop = await patiently(() => start({ env, cloud, job, keep }), signal);
+    if (loop === null) log("nothing to do", { job });
+    else await work(loop, signal);
+    return workerExit.done;
+  } catch (error) {
+    if (!isPermanent(error)) throw error;
+    log("worker refuses", { job, error: describe(error) });
+    await failJob(cloud, job, describe(error));
+    return workerExit.refused;
+  }
+}
+
+type Starting = {
+  readonly env: Environment;
+  readonly cloud: Cloud;
+  readonly job: string;
+  readonly keep: (holding: Holding) => void;
+};
+
+/** Fetches and loads all that the job's tasks need; null when the job has ended, or nobody runs it. */
+async function start({ env, cloud, job, keep }: Starting): Promise<Loop | null> {
+  const worker = env.PS_WORKER ?? batchName(env) ?? `${hostname()}-${process.pid}`;
+  const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
+  const record = await cloud.jobs.record(job);
+  const url = await findQueue(cloud, job, idleMs);
+  if (url === null) return null;
+  const { backend: wanted, device } = record.provenance;
+  requireDevice(record, env.PS_DEVICE);
+  const [backend, dataset, user] = await Promise.all([
+    loadBackend(wanted, { device }),
+    record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
+    fetchModule(cloud.store, record.spec),
+  ]);
+  log("worker started", { job, worker, backend: backend.name, version: backend.version, device });
+  const leases = await Leases.open(cloud.queues, url, keep);
+  const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
+  return { cloud, job, leases, tasks, idleMs };
+}
+
+const batchName = (env: Environment): string | undefined =>
+  env.AWS_BATCH_JOB_ID && `${env.AWS_BATCH_JOB_ID}-${env.AWS_BATCH_JOB_ARRAY_INDEX ?? 0}`;
+
+/** A job for a CPU must not run at a GPU's price, nor one for a GPU where there is none. */
+function requireDevice({ provenance, spec }: JobRecord, offered: string | undefined): void {
+  const { device } = provenance;
+  if (offered === undefined || offered === "" || offered === device) return;
+  throw new Unrecoverable(
+    `${spec.name} was submitted for device "${device}", and its worker's device (PS_DEVICE) is "${offered}"; ` +
+      `run it on workers for "${device}", or submit it under another name with --set device=${offered}`,
+  );
+}
+
+/** The job's tasks queue, waited for while the job has not ended; null when it has. */
+async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<string | null> {
+  for (const since = Date.now(); Date.now() - since < idleMs; await delay(500)) {
+    const found = await jobs.findState(job);
+    if (found && isEnded(found.state)) return null;
+    const url = found && (await queues.findTasks(job, found.state.attempt));
+    if (url) return url;
+  }
+  return null;
+}
+
+/** Tries again while S3 or SQS do not answer, for as long as a worker at work would. Null when told to stop. */
+async function patiently<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
+  for (const since = Date.now(); ; await delay(RETRY_MS)) {
+    if (signal.aborted) return null;
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isAway(error) || Date.now() - since > OUTAGE_MS) throw error;
+      log("no answer at the start", { error: describe(error) });
+    }
+  }
+}
+
+/** True for a request that got no answer, or one that says that the service is in trouble. */
+function isAway(error: unknown): boolean {
+  if (!(error instanceof Error) || !("$metadata" in error)) return false;
+  const status = (error.$metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
+  return status === undefined || status >= 500;
+}

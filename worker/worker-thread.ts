@@ -1,0 +1,19 @@
+import "../cloud/buffers.ts";
+import { parentPort } from "node:worker_threads";
+import { log } from "../cloud/log.ts";
+import { describe, isPermanent } from "../protocol/errors.ts";
+import { workerExit } from "./exit.ts";
+import { runWorker } from "./run.ts";
+
+/** The thread of a worker process that does its work. It tells the other one what lease it holds. */
+const stop = new AbortController();
+parentPort?.once("message", () => stop.abort());
+parentPort?.unref();
+
+runWorker(process.env, (holding) => parentPort?.postMessage(holding), stop.signal).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    log("worker failed", { error: describe(error) });
+    process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
+  },
+);
