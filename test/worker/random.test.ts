@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fillBits } from "../../worker/random/bits.ts";
 import { type Counter, type Key, philox } from "../../worker/random/philox.ts";
-import { fillNormal, indicesOfName, uniform, uniformBelow } from "../../worker/random/streams.ts";
+import {
+  counterOf,
+  fillNormal,
+  indicesOfName,
+  keyOf,
+  type Stream,
+  uniform,
+  uniformBelow,
+} from "../../worker/random/streams.ts";
 
 const words = (hex: string): number[] => hex.split(" ").map((word) => Number.parseInt(word, 16));
 
@@ -60,4 +69,43 @@ test("normal numbers of a stream do not depend on how many are drawn", () => {
   fillNormal(long, 2, stream);
   fillNormal(short, 2, stream);
   assert.deepEqual(short, long.slice(0, 6));
+});
+
+const mask = (length: number, kept: number, stream: Stream): Uint8Array => {
+  const bits = new Uint8Array(length).fill(7);
+  fillBits(bits, kept, stream);
+  return bits;
+};
+const MASK: Stream = { seed: 0xfedcba98, purpose: "dropout", indices: [0x89abcdef, 3, 0xffff0001] };
+
+test("bits are Philox's words, each half against the threshold, four blocks at a time", () => {
+  // More than the memory that is filled at once.
+  const length = 65_536 + 77;
+  const bits = mask(length, 40_000, MASK);
+  for (let start = 0; start < length; start += 32) {
+    const blocks = [0, 1, 2, 3].map((i) => philox(counterOf(MASK, start / 8 + i), keyOf(MASK)));
+    const halves = [0, 1, 2, 3].flatMap((word) =>
+      blocks.flatMap((block) => [(block[word] ?? 0) & 0xffff, (block[word] ?? 0) >>> 16]),
+    );
+    const expected = halves.map((half) => (half < 40_000 ? 1 : 0)).slice(0, length - start);
+    assert.deepEqual([...bits.subarray(start, start + 32)], expected, `from ${start}`);
+  }
+});
+
+test("bits of a stream do not depend on how many are drawn", () => {
+  const long = mask(1000, 30_000, MASK);
+  for (const length of [1, 31, 32, 33, 500])
+    assert.deepEqual(mask(length, 30_000, MASK), long.slice(0, length));
+  assert.deepEqual(mask(0, 30_000, MASK), new Uint8Array());
+});
+
+test("bits are 1 at the wanted chance, and always at 65536 of 65536", () => {
+  const length = 1 << 20;
+  const count = (kept: number) => mask(length, kept, MASK).reduce((sum, bit) => sum + bit, 0);
+  assert.equal(count(65_536), length);
+  for (const kept of [1, 6_554, 32_768, 58_982, 65_535]) {
+    const chance = kept / 65_536;
+    const deviation = Math.sqrt(length * chance * (1 - chance));
+    assert.ok(Math.abs(count(kept) - length * chance) < 4 * deviation, `${count(kept)} at ${chance}`);
+  }
 });

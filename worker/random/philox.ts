@@ -6,12 +6,12 @@
 export type Counter = readonly [number, number, number, number];
 export type Key = readonly [number, number];
 
-const ROUNDS = 10;
-const MULTIPLIER_0 = 0xd2511f53;
-const MULTIPLIER_1 = 0xcd9e8d57;
+export const ROUNDS = 10;
+export const MULTIPLIER_0 = 0xd2511f53;
+export const MULTIPLIER_1 = 0xcd9e8d57;
 /** Weyl sequences that give each round its key: the golden ratio and sqrt(3) - 1. */
-const WEYL_0 = 0x9e3779b9;
-const WEYL_1 = 0xbb67ae85;
+export const WEYL_0 = 0x9e3779b9;
+export const WEYL_1 = 0xbb67ae85;
 
 /** Fills `out` with the four 32-bit words of a block. */
 export function philox(counter: Counter, key: Key, out: Uint32Array = new Uint32Array(4)): Uint32Array {
