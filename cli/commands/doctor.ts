@@ -5,13 +5,14 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe } from "../../protocol/errors.ts";
 import { nativeStatus } from "../../scripts/native.mjs";
+import { cacheSize } from "../../worker/data/trim.ts";
 import { probeBackend } from "../backend.ts";
 import { exitCodes } from "../exit.ts";
 import { short } from "../format.ts";
-import { dataDirectory, packageDirectory, program } from "../paths.ts";
+import { cacheOf, dataDirectory, packageDirectory, program } from "../paths.ts";
 import { packageVersion } from "../provenance.ts";
 import { say } from "../say.ts";
-import { openTarget } from "../target.ts";
+import { openEmbedded } from "../targets/embedded.ts";
 import { styleFor } from "../view/style.ts";
 
 /** `bad` keeps jobs from running; `poor` does not. */
@@ -114,7 +115,7 @@ async function checkFolder(): Promise<Finding> {
     return {
       grade,
       what,
-      found: `${dataDir}${existsSync(dataDir) ? "" : " (not there yet)"}, ${short(free)}B free`,
+      found: `${dataDir}${existsSync(dataDir) ? "" : " (not there yet)"}, ${short(free)}B free, ${short(await cacheSize(cacheOf(dataDir)))}B of tokens kept`,
     };
   } catch (error) {
     const fix = "export PS_DATA_DIR=/a/writable/folder";
@@ -134,7 +135,7 @@ async function checkEndpoint(): Promise<Finding> {
   try {
     if (!existsSync(dataDir)) trial = await mkdtemp(join(existingParent(dataDir), ".ps-doctor-"));
     const started = performance.now();
-    const target = await openTarget(trial ?? dataDir);
+    const target = await openEmbedded(trial ?? dataDir);
     try {
       await target.cloud.jobs.find("doctor");
       const { waiting } = await target.cloud.queues.depth(target.cloud.updates);

@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { CorruptData } from "../../protocol/errors.ts";
 import { type Dataset, openDataset } from "./text.ts";
+import { isAlive, markUsed, trimCache } from "./trim.ts";
 
 /**
  * Datasets on this machine: `datasets/<digest>/` holds whole ones, whose content was checked when they are opened;
- * `drafts/` what is being made. Anything in it may be deleted while nothing runs.
+ * `drafts/` what is being made; `known/` what unchanged files gave (known.ts); `users/` which processes use what
+ * (trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while nothing runs.
  */
 export function cacheDirectory(env: Readonly<Record<string, string | undefined>>): string {
   return env.PS_CACHE_DIR || join(tmpdir(), `serverless-ps-${userInfo().username}`);
@@ -18,12 +21,15 @@ const datasetDirectory = (cache: string, digest: string): string => join(cache, 
 /** The dataset of that digest, or null when it is not there whole. */
 export async function findCached(cache: string, digest: string): Promise<Dataset | null> {
   const directory = datasetDirectory(cache, digest);
+  if (!existsSync(directory)) return null;
+  await markUsed(cache, digest);
   try {
     const dataset = await openDataset(directory);
     if (dataset.digest === digest) return dataset;
     dataset.tokens.close();
   } catch (error) {
-    if (!(error instanceof CorruptData)) throw error;
+    // Another process may be removing it.
+    if (!(error instanceof CorruptData) && (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
   await rm(directory, { recursive: true, force: true });
   return null;
@@ -48,7 +54,9 @@ export async function makeCached(
     const made = await openDataset(draft);
     made.tokens.close();
     check(made);
-    return await publish(cache, draft, made.digest);
+    const published = await publish(cache, draft, made.digest);
+    await trimCache(cache);
+    return published;
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     if (created !== undefined) await removeEmpty(dirname(draft), created);
@@ -73,6 +81,7 @@ async function publish(cache: string, draft: string, digest: string): Promise<Da
   const known = await findCached(cache, digest);
   if (known) return known;
   await mkdir(join(cache, "datasets"), { recursive: true, mode: 0o700 });
+  await markUsed(cache, digest);
   await rename(draft, datasetDirectory(cache, digest)).catch((error: NodeJS.ErrnoException) => {
     // Another process was faster; its content is the same.
     if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
@@ -86,14 +95,5 @@ async function sweepDrafts(cache: string): Promise<void> {
   for (const draft of drafts) {
     if (isAlive(Number.parseInt(draft, 10))) continue;
     await rm(join(cache, "drafts", draft), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

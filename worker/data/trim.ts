@@ -1,0 +1,111 @@
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InvalidInput } from "../../protocol/errors.ts";
+
+/** Keeps the datasets of a machine within a size: those not used for the longest time go first. */
+
+const MOST_BYTES = 20e9;
+
+/**
+ * The bytes that datasets may take: `PS_CACHE_BYTES`, else 20 GB, or half of what the disk has for them when that is less.
+ *
+ * @param held bytes that they take now
+ * @throws InvalidInput when the variable is no number
+ */
+export async function cacheLimit(
+  cache: string,
+  held: number,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<number> {
+  const { PS_CACHE_BYTES: given } = env;
+  if (given !== undefined && given !== "") {
+    const bytes = Number(given);
+    if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
+    throw new InvalidInput(`PS_CACHE_BYTES must be a whole number of bytes, got ${JSON.stringify(given)}`);
+  }
+  const { bavail, bsize } = await statfs(cache);
+  return Math.min(MOST_BYTES, (bavail * bsize + held) / 2);
+}
+
+/** The bytes of the datasets in a cache. */
+export async function cacheSize(cache: string): Promise<number> {
+  return (await entriesOf(cache)).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Notes that this process uses a dataset, from now until it ends. */
+export async function markUsed(cache: string, digest: string): Promise<void> {
+  const folder = join(cache, "users", digest);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeFile(join(folder, String(process.pid)), "");
+  const now = new Date();
+  await utimes(join(cache, "datasets", digest), now, now).catch(ignoreMissing);
+}
+
+/** Removes datasets, but none that a live process uses, until the rest fits. */
+export async function trimCache(cache: string): Promise<void> {
+  const entries = await entriesOf(cache);
+  let held = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  const limit = await cacheLimit(cache, held);
+  for (const { digest, bytes } of entries.sort((a, b) => a.used - b.used)) {
+    if (held <= limit) return;
+    if (await isUsed(cache, digest)) continue;
+    await remove(cache, digest);
+    held -= bytes;
+  }
+}
+
+type Entry = { readonly digest: string; readonly bytes: number; readonly used: number };
+
+async function entriesOf(cache: string): Promise<Entry[]> {
+  const digests = await namesIn(join(cache, "datasets"));
+  return Promise.all(
+    digests.map(async (digest) => {
+      const directory = join(cache, "datasets", digest);
+      const files = await namesIn(directory);
+      const infos = await Promise.all(files.map((file) => stat(join(directory, file)).catch(ignoreMissing)));
+      const bytes = infos.reduce((sum, info) => sum + (info?.size ?? 0), 0);
+      return { digest, bytes, used: (await stat(directory).catch(ignoreMissing))?.mtimeMs ?? 0 };
+    }),
+  );
+}
+
+async function isUsed(cache: string, digest: string): Promise<boolean> {
+  const pids = await namesIn(join(cache, "users", digest));
+  return pids.some((pid) => isAlive(Number(pid)));
+}
+
+/** Moved away first: whoever opens it meanwhile finds all of it or nothing. */
+async function remove(cache: string, digest: string): Promise<void> {
+  const aside = join(cache, "drafts", `${process.pid}-${digest}`);
+  await mkdir(join(cache, "drafts"), { recursive: true, mode: 0o700 });
+  const place = join(cache, "datasets", digest);
+  await rename(place, aside).catch(ignoreMissing);
+  // Someone may have begun to use it since that was looked up.
+  if (await isUsed(cache, digest)) return rename(aside, place);
+  await rm(aside, { recursive: true, force: true });
+  await rm(join(cache, "users", digest), { recursive: true, force: true });
+  for (const key of await namesIn(join(cache, "known"))) {
+    const file = join(cache, "known", key);
+    if ((await readFile(file, "utf8").catch(ignoreMissing)) === digest) await rm(file, { force: true });
+  }
+}
+
+const namesIn = (directory: string): Promise<string[]> =>
+  readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    ignoreMissing(error);
+    return [];
+  });
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
+/** Whether a process of that id runs on this machine. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
