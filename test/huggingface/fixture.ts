@@ -4,6 +4,7 @@ import { elements } from "../../protocol/safetensors.ts";
 import type { Bert } from "../../worker/models/bert.ts";
 import { type Family, familyOf, type ModelConfig } from "../../worker/models/family.ts";
 import type { Gpt2 } from "../../worker/models/gpt2.ts";
+import type { Llama } from "../../worker/models/llama.ts";
 import { charTokenizerFiles } from "../../worker/tokenizers/char.ts";
 import { normals, TEXT } from "../worker/support.ts";
 
@@ -33,6 +34,26 @@ export const BERT: Bert = {
   dropout: 0,
 };
 
+export const LLAMA: Llama = {
+  layers: 2,
+  heads: 4,
+  keyValueHeads: 2,
+  headWidth: 4,
+  width: 16,
+  hidden: 23,
+  context: 8,
+  vocabulary: CHARACTERS.length + 2,
+  ropeTheta: 500_000,
+  ropeScaling: { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 4 },
+  tied: false,
+  epsilon: 1e-5,
+  deviation: 0.02,
+  padding: null,
+};
+
+export type ModelType = keyof typeof MODELS;
+const MODELS = { gpt2: GPT2, bert: BERT, llama: LLAMA } as const;
+
 export type Options = {
   readonly dtype?: Dtype;
   /** Files to spread the tensors over, with an index; 1: model.safetensors. */
@@ -50,12 +71,12 @@ export type Options = {
  */
 export function writeDirectory(
   directory: string,
-  type: "gpt2" | "bert",
+  type: ModelType,
   { dtype = "F32", files = 1, change = () => {}, config: changes = {} }: Options = {},
 ): Map<string, Float32Array> {
   mkdirSync(directory, { recursive: true });
   const family: Family = familyOf(type);
-  const config: ModelConfig = type === "gpt2" ? GPT2 : BERT;
+  const config: ModelConfig = MODELS[type];
   const values = new Map(
     family.parameters(config).map(({ name, shape }) => [name, onGrid(normals(name, elements(shape)))]),
   );

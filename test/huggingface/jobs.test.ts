@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -15,13 +15,14 @@ import { parseJob, slotsOf } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { modelSize } from "../../protocol/layout.ts";
 import { isEnded } from "../../protocol/records.ts";
+import { readTokenizer } from "../../worker/data/choose-tokenizer.ts";
 import { initialize } from "../../worker/init.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { waitFor } from "../support/lab.ts";
 import { python, withoutTransformers } from "../worker/families.ts";
 import { readCheckpoint } from "../worker/read-checkpoint.ts";
 import { TEXT } from "../worker/support.ts";
-import { type Dtype, writeDirectory } from "./fixture.ts";
+import { BERT, type Dtype, writeDirectory } from "./fixture.ts";
 
 /** Jobs that start from a Hugging Face directory, and jobs with frozen parameters. */
 const folder = mkdtempSync(join(tmpdir(), "ps-pretrained-"));
@@ -30,7 +31,7 @@ let lab: InProcess;
 
 before(async () => {
   writeFileSync(join(folder, "text.txt"), TEXT.repeat(5));
-  for (const type of ["gpt2", "bert"] as const) {
+  for (const type of ["gpt2", "bert", "llama"] as const) {
     for (const dtype of ["F32", "F16", "BF16"] satisfies Dtype[]) {
       const name = `${type}-${dtype}`;
       values.set(name, writeDirectory(join(folder, name), type, { dtype, files: dtype === "BF16" ? 3 : 1 }));
@@ -56,8 +57,9 @@ function prepared(name: string, changes: Record<string, unknown>): Promise<Prepa
     backend: "wasm",
     ...changes,
   };
-  const draft = { spec: parseJob(job, name), textFile: join(folder, "text.txt"), folder };
-  return prepareJob(draft, { cache: join(lab.target.dataDir, "cache") });
+  const textFile = join(folder, "text.txt");
+  const draft = { spec: parseJob(job, name), textFile, folder, choosesShards: false };
+  return prepareJob(draft, { cache: join(lab.target.home, "cache") });
 }
 
 /** Runs a job to its end; gives the SHA-256 of its parameters, and its last version's directory. */
@@ -69,6 +71,17 @@ async function run(name: string, changes: Record<string, unknown>) {
   const directory = join(folder, `out-${name}`);
   await writeModel(lab.cloud, name, directory, job.spec.steps);
   return { spec: job.spec, sha256: state.checkpoint?.sha256, directory };
+}
+
+/** Which tensors of a directory have the same bits as another's. */
+async function sameTensors(one: string, other: string): Promise<Map<string, boolean>> {
+  const [before, after] = [await parametersOf(one), await parametersOf(other)];
+  return new Map(
+    [...after].map(([name, now]) => {
+      const then = before.get(name) ?? new Float32Array();
+      return [name, Buffer.compare(bytesOf(now), bytesOf(then)) === 0];
+    }),
+  );
 }
 
 async function parametersOf(directory: string): Promise<Map<string, Float32Array>> {
@@ -92,13 +105,13 @@ const startsAt = async (name: string, changes: Record<string, unknown>) => {
   return directory;
 };
 
-for (const type of ["gpt2", "bert"] as const) {
+for (const type of ["gpt2", "bert", "llama"] as const) {
   for (const dtype of ["F32", "F16", "BF16"] satisfies Dtype[]) {
     test(`version 0 has the ${dtype} weights of a ${type} directory, bit for bit, frozen or not`, async () => {
       const from = `${type}-${dtype}`;
       const directory = await startsAt(from.toLowerCase(), {
         model: { from },
-        freeze: ["*.bias"],
+        freeze: [type === "llama" ? "*norm.weight" : "*.bias"],
         shards: 5,
       });
       const found = await parametersOf(directory);
@@ -130,6 +143,35 @@ test("frozen parameters stay as they are, the others train, and any number of sh
     sha256(...inOrder(found)),
     "the digest is over all parameters in document order",
   );
+});
+
+test("a Llama with grouped queries and scaled rotations trains from its directory but for what is frozen", async () => {
+  const whole = await startsAt("llama-start", { model: { from: "llama-BF16" } });
+  const freeze = ["embed_tokens.*", "layers.0.*"];
+  const { directory } = await run("llama-tuned", { model: { from: "llama-BF16" }, freeze });
+  const same = await sameTensors(whole, directory);
+  assert.equal(same.size, values.get("llama-BF16")?.size);
+  for (const [name, is] of same) assert.equal(is, /embed_tokens|\.layers\.0\./.test(name), name);
+  const config = JSON.parse(readFileSync(join(directory, "config.json"), "utf8"));
+  assert.equal(config.num_key_value_heads, 2);
+  assert.equal(config.torch_dtype, "float32");
+});
+
+test("a directory without tokenizer.json is trained from, said aloud, and what comes out has one", async () => {
+  const from = join(folder, "vocabulary");
+  writeDirectory(from, "bert");
+  for (const name of ["tokenizer.json", "tokenizer_config.json"]) rmSync(join(from, name));
+  const letters = [...new Set(TEXT)].filter((letter) => /\S/.test(letter));
+  const lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...letters, ...letters.map((l) => `##${l}`)];
+  const tokens = lines.slice(0, BERT.vocabulary);
+  writeFileSync(join(from, "vocab.txt"), tokens.map((token) => `${token}\n`).join(""));
+  const { notes } = await prepared("vocabulary", { model: { from: "vocabulary" } });
+  assert.match(notes.join("\n"), /vocabulary has no tokenizer\.json; it is made from vocab\.txt/);
+  const { directory } = await run("vocabulary", { model: { from: "vocabulary" } });
+  const [given, got] = [readTokenizer(from), readTokenizer(directory)];
+  assert.deepEqual(got.encode(TEXT, { special: true }), given.encode(TEXT, { special: true }));
+  const { vocab } = JSON.parse(readFileSync(join(directory, "tokenizer.json"), "utf8")).model;
+  assert.deepEqual(vocab, Object.fromEntries(tokens.map((token, id) => [token, id])));
 });
 
 test("frozen parameters take no part in shards and gradients", async () => {
@@ -234,6 +276,45 @@ const answerSchema = z.array(
   }),
 );
 
+function inPython(script: string, args: readonly string[], request: unknown): unknown {
+  const path = fileURLToPath(new URL(`../python/${script}`, import.meta.url));
+  const result = spawnSync(python, [path, ...args], {
+    input: JSON.stringify(request),
+    encoding: "utf8",
+    env: { ...process.env, HF_HUB_OFFLINE: "1" },
+  });
+  assert.equal(result.status, 0, result.stderr);
+  return result.stdout === "" ? null : JSON.parse(result.stdout);
+}
+
+test("a Llama that transformers saved comes back to it: tied or not, sharded, scaled, in half precision", {
+  skip: withoutTransformers(),
+}, async () => {
+  const made = z.record(z.string(), z.object({ files: z.array(z.string()), dtype: z.string() }));
+  const directories = made.parse(inPython("llama_directories.py", [folder], null));
+  assert.deepEqual(Object.keys(directories), ["llama-tied", "llama-untied"]);
+  const freeze = ["embed_tokens.*", "layers.0.*", "norm.*"];
+  const requests = [];
+  for (const [name, { files, dtype }] of Object.entries(directories)) {
+    assert.ok(files.length > 1 && files.includes("model.safetensors.index.json"), files.join());
+    assert.equal(dtype, "torch.bfloat16");
+    const { directory } = await run(`${name}-tuned`, { model: { from: name }, freeze });
+    requests.push({ auto: "AutoModelForCausalLM", before: join(folder, name), after: directory });
+  }
+  const answers = answerSchema.parse(inPython("weights.py", [], requests));
+  for (const { architecture, problems, dtype, same, ids } of answers) {
+    assert.deepEqual([architecture, problems, dtype], ["LlamaForCausalLM", [], "torch.float32"]);
+    const frozen = (name: string) => /embed_tokens|\.layers\.0\.|model\.norm/.test(name);
+    for (const [name, is] of Object.entries(same)) assert.equal(is, frozen(name), name);
+    assert.ok(Object.values(same).includes(true) && Object.values(same).includes(false));
+    assert.equal(ids[0], 0, "the token that begins a text");
+  }
+  assert.deepEqual(
+    answers.map(({ same }) => "lm_head.weight" in same),
+    [false, true],
+  );
+});
+
 test("transformers loads what was trained: same class, float32, and equal weights where they were frozen", {
   skip: withoutTransformers(),
 }, async () => {
@@ -243,14 +324,7 @@ test("transformers loads what was trained: same class, float32, and equal weight
     { auto: "AutoModelForCausalLM", before: join(folder, "gpt2-BF16"), after: gpt2.directory },
     { auto: "AutoModelForMaskedLM", before: join(folder, "bert-BF16"), after: bert.directory },
   ];
-  const script = fileURLToPath(new URL("../python/weights.py", import.meta.url));
-  const result = spawnSync(python, [script], {
-    input: JSON.stringify(requests),
-    encoding: "utf8",
-    env: { ...process.env, HF_HUB_OFFLINE: "1" },
-  });
-  assert.equal(result.status, 0, result.stderr);
-  const answers = answerSchema.parse(JSON.parse(result.stdout));
+  const answers = answerSchema.parse(inPython("weights.py", [], requests));
   assert.deepEqual(
     answers.map(({ architecture, problems, dtype }) => [architecture, problems, dtype]),
     [

@@ -59,8 +59,8 @@ async function versionZero(from: string, name: string): Promise<string> {
     freeze: ["embeddings.*"],
   };
   const spec = parseJob(job, name);
-  const draft = { spec, textFile: join(folder, "text.txt"), folder };
-  const prepared = await prepareJob(draft, { cache: join(lab.target.dataDir, "cache") });
+  const draft = { spec, textFile: join(folder, "text.txt"), folder, choosesShards: false };
+  const prepared = await prepareJob(draft, { cache: join(lab.target.home, "cache") });
   await uploadPrepared(lab.cloud, prepared);
   await lab.submit(prepared.spec, prepared.dataset ?? undefined);
   await initialize(lab.cloud, await lab.cloud.jobs.record(name), prepared.dataset);
