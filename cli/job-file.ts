@@ -29,11 +29,12 @@ export function tokenizerOf({ spec: { tokenizer }, folder }: Draft): JobSpec["to
  */
 export function readJobFile(file: string, assignments: readonly string[]): Draft {
   const written = parseJson(file, readText(file));
-  const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
+  const given = applyOverrides(written, assignments);
+  const named = { name: basename(file).replace(/\.json$/, ""), ...given };
   const spec = validate(named, file, written.name === undefined);
   const folder = dirname(file);
   const textFile = spec.data.type === "text" ? resolve(folder, spec.data.path) : null;
-  return { spec, textFile, folder, choosesShards: named.shards === undefined };
+  return { spec, textFile, folder, choosesShards: given.shards === undefined };
 }
 
 function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {
