@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { openTarget } from "../cli/target.ts";
+import { openEmbedded } from "../cli/targets/embedded.ts";
 import { median, report } from "./support/report.ts";
 
 /**
@@ -15,7 +15,7 @@ const LIMIT_MS = 400;
 const events = { updates: { Records: [] }, "dead-letters": { Records: [] }, watchdog: {} };
 
 const folder = mkdtempSync(join(tmpdir(), "ps-bench-handlers-"));
-const target = await openTarget(folder);
+const target = await openEmbedded(folder);
 try {
   const figures: Record<string, number> = {};
   for (const [name, event] of Object.entries(events)) {

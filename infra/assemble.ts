@@ -2,11 +2,15 @@ import { type App, Tags, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { ParameterServer } from "./parameter-server.ts";
 import { readSettings } from "./settings.ts";
+import { Workers } from "./workers.ts";
 
 /** Both stacks of one NAME, checked against AWS's rules for good solutions: a finding fails the synthesis. */
-export function assemble(app: App): void {
+export function assemble(app: App): { readonly parameterServer: ParameterServer; readonly workers: Workers } {
   const settings = readSettings(app);
-  new ParameterServer(app, settings);
+  const parameterServer = new ParameterServer(app, settings);
+  const workers = new Workers(app, settings);
+  workers.addStackDependency(parameterServer, "workers find it by its SSM parameters");
   Tags.of(app).add("serverless-ps", settings.name);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  return { parameterServer, workers };
 }

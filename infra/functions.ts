@@ -5,7 +5,7 @@ import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import type { Permission } from "./grant.ts";
 import { names } from "./names.ts";
-import { endWorkers, list, onTaskQueues, read, remove, write } from "./permissions.ts";
+import { anyKey, closeJobs, onTaskQueues, read, remove, write } from "./permissions.ts";
 import { ServerFunction } from "./server-function.ts";
 
 /**
@@ -60,7 +60,7 @@ export class Functions extends Construct {
       timeout: UPDATES_TIMEOUT,
       environment,
       logGroupName: logGroup("updates"),
-      permissions: [...closeJobs(this, props), ...trainJobs(this, props)],
+      permissions: [...closeJobs(this, name, bucket), ...trainJobs(this, props)],
     });
     this.deadLetters = new ServerFunction(this, "DeadLetters", {
       bundle: "dead-letters",
@@ -69,7 +69,7 @@ export class Functions extends Construct {
       timeout: DEAD_LETTERS_TIMEOUT,
       environment,
       logGroupName: logGroup("dead-letters"),
-      permissions: closeJobs(this, props),
+      permissions: closeJobs(this, name, bucket),
     });
     this.watchdog = new ServerFunction(this, "Watchdog", {
       bundle: "watchdog",
@@ -78,7 +78,7 @@ export class Functions extends Construct {
       timeout: WATCHDOG_TIMEOUT,
       environment,
       logGroupName: logGroup("watchdog"),
-      permissions: [...closeJobs(this, props), ...watchJobs(this, props)],
+      permissions: [...closeJobs(this, name, bucket), ...watchJobs(this, props)],
     });
     const source = { batchSize: BATCH, reportBatchItemFailures: true };
     this.updates.lambda.addEventSource(new SqsEventSource(updates, source));
@@ -86,25 +86,12 @@ export class Functions extends Construct {
   }
 }
 
-/** Ending a job with a reason, and putting away what it leaves: all three do. */
-function closeJobs(scope: Construct, { name, bucket }: FunctionsProps): readonly Permission[] {
-  return [
-    list(bucket),
-    read(bucket, "jobs/*"),
-    write(bucket, "jobs/*/state.json"),
-    remove(bucket, "gradients/*", "active/*"),
-    onTaskQueues(scope, name, "sqs:GetQueueUrl", "sqs:DeleteQueue"),
-    ...endWorkers(scope),
-  ];
-}
-
 /** What actors do besides: make versions, records and checkpoints of them, hand out tasks, wake each other. */
 function trainJobs(scope: Construct, { name, bucket, updates }: FunctionsProps): readonly Permission[] {
-  const made = ["versions", "history", "checkpoints"].map((folder) => `jobs/*/${folder}/*`);
   return [
-    read(bucket, "gradients/*"),
-    write(bucket, "gradients/*", ...made),
-    remove(bucket, "jobs/*/versions/*"),
+    read(bucket, anyKey.gradient),
+    write(bucket, anyKey.gradient, anyKey.version, anyKey.history, anyKey.checkpoint),
+    remove(bucket, anyKey.version),
     onTaskQueues(scope, name, "sqs:SendMessage"),
     { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
   ];

@@ -7,6 +7,7 @@ import { Discovery } from "./discovery.ts";
 import { DEAD_LETTERS_TIMEOUT, Functions, UPDATES_TIMEOUT } from "./functions.ts";
 import { names } from "./names.ts";
 import type { Settings } from "./settings.ts";
+import { createSubmitterPolicy } from "./submitter-policy.ts";
 import { UpdateQueues } from "./update-queues.ts";
 import { createWatchdogSchedule } from "./watchdog-schedule.ts";
 
@@ -20,6 +21,7 @@ export class ParameterServer extends Stack {
       deadLetters: DEAD_LETTERS_TIMEOUT,
     });
     const functions = new Functions(this, { name, bucket, updates, deadLetters });
+    createSubmitterPolicy(this, { name, bucket, updates, deadLetters });
     createWatchdogSchedule(this, functions.watchdog.lambda);
     createDashboard(this, functions, updates, new Alarms(this, functions));
     new Discovery(this, name, {

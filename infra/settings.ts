@@ -12,6 +12,21 @@ const settingsSchema = z.strictObject({
       "must be 1 to 16 lower-case letters, digits and dashes, with no dash at either end",
     )
     .default("serverless-ps"),
+  /** URI of a worker image for GPUs that exists already; default: built from worker/Dockerfile. */
+  workerImage: z.string().min(1).optional(),
+  /** The same for workers without a GPU. */
+  workerImageCpu: z.string().min(1).optional(),
+  /**
+   * Instance families of GPU workers. With more than one there are more machines to be had; with one, all workers
+   * compute on the same kind of GPU, which is what makes a job's bits the same in every run.
+   */
+  gpuFamilies: z
+    .string()
+    .transform((list) => list.split(","))
+    .pipe(z.array(z.enum(["g4dn", "g5", "g6"])).min(1))
+    .default(["g4dn", "g5", "g6"]),
+  /** Availability zones that workers may be in; every region has two. */
+  zones: z.coerce.number().int().min(1).max(6).default(2),
 });
 export type Settings = z.infer<typeof settingsSchema>;
 

@@ -35,6 +35,7 @@ export const keys = {
 
   evaluations: (job: string) => `jobs/${job}/evaluations/`,
   evaluation: (job: string, version: number) => `jobs/${job}/evaluations/${padded(version)}.json`,
+  histories: (job: string) => `jobs/${job}/history/`,
   history: (job: string, block: number) => `jobs/${job}/history/${padded(block)}.jsonl`,
 
   checkpoints: (job: string) => `jobs/${job}/checkpoints/`,

@@ -1,0 +1,46 @@
+import { fileURLToPath } from "node:url";
+import { IgnoreMode, Stack } from "aws-cdk-lib";
+import { Repository } from "aws-cdk-lib/aws-ecr";
+import { DockerImageAsset, Platform } from "aws-cdk-lib/aws-ecr-assets";
+import { ContainerImage } from "aws-cdk-lib/aws-ecs";
+import type { Construct } from "constructs";
+import type { Device } from "../cloud/batch.ts";
+
+/** What the image's build does not need, and what would make a new image of it without need. */
+const UNUSED = [
+  ...[".git", ".ci", ".ps", "cdk.out", "dist", "node_modules"],
+  ...["bench", "docs", "examples", "infra", "test", "*.md", "cdk.json", "biome.json"],
+];
+
+export type WorkerImage = { readonly container: ContainerImage; readonly uri: string };
+
+/** @param uri of an image that exists already; undefined builds `worker/Dockerfile` at deployment, which takes Docker */
+export function workerImage(scope: Construct, device: Device, uri: string | undefined): WorkerImage {
+  if (uri !== undefined) return { container: existingImage(scope, device, uri), uri };
+  const asset = new DockerImageAsset(scope, `${device}-image`, {
+    directory: fileURLToPath(new URL("..", import.meta.url)),
+    file: "worker/Dockerfile",
+    buildArgs: { DEVICE: device },
+    platform: Platform.LINUX_AMD64,
+    exclude: UNUSED,
+    ignoreMode: IgnoreMode.DOCKER,
+  });
+  return { container: ContainerImage.fromDockerImageAsset(asset), uri: asset.imageUri };
+}
+
+const ECR =
+  /^(?<account>\d{12})\.dkr\.ecr\.(?<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/(?<repository>[^:@]+)[:@](?<tag>.+)$/;
+
+/** An image of ECR has to be allowed to be pulled; any other is public. */
+function existingImage(scope: Construct, device: Device, uri: string): ContainerImage {
+  const { account, region, repository, tag } = ECR.exec(uri)?.groups ?? {};
+  if (!account || !region || !repository || !tag) return ContainerImage.fromRegistry(uri);
+  const found = Repository.fromRepositoryAttributes(scope, `${device}-repository`, {
+    repositoryName: repository,
+    repositoryArn: Stack.of(scope).formatArn({
+      ...{ service: "ecr", region, account },
+      ...{ resource: "repository", resourceName: repository },
+    }),
+  });
+  return ContainerImage.fromEcrRepository(found, tag);
+}
