@@ -4,7 +4,6 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { keys } from "../../protocol/keys.ts";
 import type { JobRecord } from "../../protocol/records.ts";
 import { nativeStatus } from "../../scripts/native.mjs";
 import { loadBackend } from "../../worker/backend/load.ts";
@@ -12,6 +11,7 @@ import { workerExit } from "../../worker/exit.ts";
 import { runWorker } from "../../worker/run.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob } from "../support/lab.ts";
+import { changeRecord, withProvenance } from "../support/records.ts";
 
 /** What no worker of a job could start with ends the job with the reason; what may pass does not. */
 let lab: InProcess;
@@ -32,26 +32,14 @@ async function refusal(job: string, env: Record<string, string> = {}): Promise<s
   assert.equal(await started(job, env), workerExit.refused);
   const state = await lab.ended(job);
   assert.equal(state.status, "failed");
-  assert.equal(await lab.cloud.queues.findTasks(job, state.attempt), null, "no other worker starts");
   return state.reason ?? "";
-}
-
-async function change(key: string, to: (stored: string) => string): Promise<void> {
-  const stored = await lab.cloud.store.get(key);
-  assert.ok(stored);
-  await lab.cloud.store.replace(key, Buffer.from(to(Buffer.from(stored.body).toString())), stored.etag);
 }
 
 /** Submits a job and changes its record before anyone has read it. */
 async function submitAs(name: string, changes: (record: JobRecord) => object): Promise<void> {
   await lab.submit(linearJob(name));
-  await change(keys.job(name), (text) => JSON.stringify(changes(JSON.parse(text))));
+  await changeRecord(lab.cloud.store, name, changes);
 }
-
-const withProvenance = (changes: object) => (record: JobRecord) => ({
-  ...record,
-  provenance: { ...record.provenance, ...changes },
-});
 
 test("a damaged record ends the job", async () => {
   await submitAs("bad-record", (record) => ({ ...record, dataset: "no digest" }));
