@@ -5,9 +5,7 @@ import { InvalidInput } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { encodeRecord, type JobRecord, type State } from "../protocol/records.ts";
 import { differences } from "./differences.ts";
-
-/** A worker on this machine that is silent for this long has died. */
-const LOCAL_LEASE_SECONDS = 10;
+import { command } from "./place.ts";
 
 /**
  * Refuses a name that is taken by a different job.
@@ -22,7 +20,7 @@ export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "
     /^(steps|optimizer\.schedule\.decaySteps) /.test(difference),
   );
   const further = onlyLonger
-    ? `, or train that one further: npx ps-submit resume ${name} --steps ${steps}`
+    ? `, or train that one further: ${command(`resume ${name} --steps ${steps}`)}`
     : "";
   throw new InvalidInput([
     `the name "${name}" is taken by a job with another spec; choose another (--set name=...)${further}`,
@@ -39,8 +37,19 @@ export async function createRecord(cloud: Cloud, record: JobRecord): Promise<Job
   return stored;
 }
 
-/** Makes everything else that a new job needs. Each part may be there from a submission that was cut short. */
-export async function beginJob(cloud: Cloud, { spec }: JobRecord): Promise<State> {
+/** A worker on this machine that is silent for this long has died. */
+export const LOCAL_LEASE_SECONDS = 10;
+
+/**
+ * Makes everything else that a new job needs. Each part may be there from a submission that was cut short.
+ *
+ * @param leaseSeconds a worker that is silent for this long has died
+ */
+export async function beginJob(
+  cloud: Cloud,
+  { spec }: JobRecord,
+  leaseSeconds = LOCAL_LEASE_SECONDS,
+): Promise<State> {
   const now = new Date().toISOString();
   const state: State = {
     job: spec.name,
@@ -56,17 +65,22 @@ export async function beginJob(cloud: Cloud, { spec }: JobRecord): Promise<State
     updatedAt: now,
     endedAt: null,
   };
-  await openAttempt(cloud, spec.name, state.attempt);
+  await openAttempt(cloud, spec.name, state.attempt, leaseSeconds);
   await cloud.store.create(keys.state(spec.name), encodeRecord(state));
   await wakeCoordinator(cloud, spec.name, randomUUID());
   return (await cloud.jobs.state(spec.name)).state;
 }
 
 /** Goes on with a job that has ended: a new attempt with a tasks queue of its own. */
-export async function resumeJob(cloud: Cloud, state: State, steps: number): Promise<State> {
+export async function resumeJob(
+  cloud: Cloud,
+  state: State,
+  steps: number,
+  leaseSeconds = LOCAL_LEASE_SECONDS,
+): Promise<State> {
   const { job } = state;
   const attempt = state.attempt + 1;
-  await openAttempt(cloud, job, attempt);
+  await openAttempt(cloud, job, attempt, leaseSeconds);
   const resumed = await cloud.jobs.change(job, (current) =>
     current.attempt >= attempt
       ? null
@@ -77,13 +91,17 @@ export async function resumeJob(cloud: Cloud, state: State, steps: number): Prom
 }
 
 /** Goes on with a job whose processes all died: what its state says still holds. */
-export async function continueJob(cloud: Cloud, { job, attempt }: State): Promise<void> {
-  await openAttempt(cloud, job, attempt);
+export async function continueJob(
+  cloud: Cloud,
+  { job, attempt }: State,
+  leaseSeconds = LOCAL_LEASE_SECONDS,
+): Promise<void> {
+  await openAttempt(cloud, job, attempt, leaseSeconds);
   await wakeCoordinator(cloud, job, randomUUID(), true);
 }
 
 /** The marker comes before the state that it stands for, so that the watchdog sees every job that is not ended. */
-async function openAttempt(cloud: Cloud, job: string, attempt: number): Promise<void> {
-  await cloud.queues.createTasks(job, attempt, LOCAL_LEASE_SECONDS);
+async function openAttempt(cloud: Cloud, job: string, attempt: number, leaseSeconds: number): Promise<void> {
+  await cloud.queues.createTasks(job, attempt, leaseSeconds);
   await cloud.store.create(keys.active(job, attempt), new Uint8Array());
 }

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path";
 import { exitCodes } from "./exit.ts";
 import { logDirectory, program } from "./paths.ts";
+import { usersAws } from "./place.ts";
 
 const DETACHED = "PS_DETACHED";
 
@@ -23,15 +24,15 @@ export type Detached = {
 };
 
 /** Runs the same command again without `--detach`, in a process that lives on, and waits until its job is under way. */
-export async function detach(dataDir: string, job: string, args: readonly string[]): Promise<Detached> {
-  const directory = logDirectory(dataDir, job);
+export async function detach(home: string, job: string, args: readonly string[]): Promise<Detached> {
+  const directory = logDirectory(home, job);
   mkdirSync(directory, { recursive: true });
   const log = join(directory, "runner.log");
   const output = openSync(log, "a");
   const start = statSync(log).size;
   const child = spawn(process.execPath, [program("ps-submit"), ...args.filter((arg) => arg !== "--detach")], {
     detached: true,
-    env: { ...process.env, [DETACHED]: "1" },
+    env: { ...usersAws(), ...process.env, [DETACHED]: "1" },
     stdio: ["ignore", output, output, "ipc"],
   });
   closeSync(output);

@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { threadEnvironment } from "../worker/backend/tensorflow.ts";
-import { cacheOf, logDirectory, program } from "./paths.ts";
+import { logDirectory, program } from "./paths.ts";
 import { type ProcessEvent, Supervised } from "./supervised.ts";
-import type { Target } from "./target.ts";
+import type { LocalTarget } from "./target.ts";
 
 export type FleetPlan = {
   readonly job: string;
@@ -20,14 +20,16 @@ const LOCAL_WATCHDOG = { PS_WATCHDOG_SECONDS: "5", PS_REDO_SECONDS: "10" };
 /** The processes of one job on this machine: its workers, and one that runs the functions. */
 export class Fleet {
   readonly #functions: Supervised;
-  readonly #workers: readonly Supervised[];
+  readonly #startWorker: (index: number, workers: number) => Supervised;
+  #workers: readonly Supervised[];
+  #leaving: readonly Promise<void>[] = [];
 
-  constructor(target: Target, plan: FleetPlan, tell: (event: ProcessEvent) => void) {
-    const logs = logDirectory(target.dataDir, plan.job);
+  constructor(target: LocalTarget, plan: FleetPlan, tell: (event: ProcessEvent) => void) {
+    const logs = logDirectory(target.home, plan.job);
     const shared = {
       ...withoutAws(process.env),
       ...target.environment,
-      PS_CACHE_DIR: cacheOf(target.dataDir),
+      PS_CACHE_DIR: target.cache,
     };
     const start = (name: string, script: string, extra: Readonly<Record<string, string>>) =>
       new Supervised(
@@ -35,9 +37,13 @@ export class Fleet {
         tell,
       );
     this.#functions = start("functions", program("functions"), LOCAL_WATCHDOG);
-    this.#workers = Array.from({ length: plan.workers }, (_, i) =>
-      start(`worker-${i}`, program("worker"), workerEnvironment(plan, i)),
-    );
+    this.#startWorker = (index, workers) =>
+      start(`worker-${index}`, program("worker"), workerEnvironment({ ...plan, workers }, index));
+    this.#workers = Array.from({ length: plan.workers }, (_, i) => this.#startWorker(i, plan.workers));
+  }
+
+  get workers(): number {
+    return this.#workers.length;
   }
 
   get workersAlive(): number {
@@ -49,8 +55,18 @@ export class Fleet {
     for (const child of [this.#functions, ...this.#workers]) child.forgive();
   }
 
+  /** Starts further workers, or tells the last ones to give back what they have in hand and leave. */
+  resize(workers: number): void {
+    const more = Math.max(0, workers - this.#workers.length);
+    const first = this.#workers.length;
+    const leaving = this.#workers.slice(workers).map((worker) => worker.stop(WORKER_GRACE_MS));
+    this.#leaving = [...this.#leaving, ...leaving];
+    const started = Array.from({ length: more }, (_, i) => this.#startWorker(first + i, workers));
+    this.#workers = [...this.#workers.slice(0, workers), ...started];
+  }
+
   async stopWorkers(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop(WORKER_GRACE_MS)));
+    await Promise.all([...this.#leaving, ...this.#workers.map((worker) => worker.stop(WORKER_GRACE_MS))]);
   }
 
   /** The functions finish what they have in hand. */

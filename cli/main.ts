@@ -39,11 +39,6 @@ function outliveReaders(): void {
   }
 }
 
-/** A user's own AWS settings are not for the embedded target; some would change how its clients behave. */
-function forgetAws(): void {
-  for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) delete process.env[name];
-}
-
 /** Started by an old Node, past the one that `npm ci` brings: say so, as what comes next would not even load. */
 function refuseOldNode(): void {
   const [major = 0] = process.versions.node.split(".").map(Number);
@@ -56,5 +51,4 @@ function refuseOldNode(): void {
 
 refuseOldNode();
 outliveReaders();
-forgetAws();
 process.exit(await main(process.argv.slice(2)));

@@ -32,7 +32,8 @@ export async function writeModel(
   }
 }
 
-async function latestVersion(cloud: Cloud, job: string): Promise<number> {
+/** The version that a job is at. @throws InvalidInput when it has none */
+export async function latestVersion(cloud: Cloud, job: string): Promise<number> {
   const { state } = await cloud.jobs.state(job);
   if (state.version !== null) return state.version;
   throw new InvalidInput(`${job} has no parameters yet; it is ${state.status}`);

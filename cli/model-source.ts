@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { InvalidInput } from "../protocol/errors.ts";
 import { type Backend, loadBackend } from "../worker/backend/load.ts";
 import { type LanguageModel, loadLanguageModel } from "../worker/inference/language-model.ts";
+import { loadTextModel, type TextModel } from "../worker/inference/text-model.ts";
 import { writeModel } from "./model-directory.ts";
-import { dataDirectory } from "./paths.ts";
 import { openExisting } from "./target.ts";
 
 export type SourceFlags = { readonly version?: number | undefined };
@@ -14,45 +14,53 @@ export type SourceFlags = { readonly version?: number | undefined };
 export type OpenModel = { readonly model: LanguageModel; readonly backend: Backend };
 
 /**
- * Loads what `generate`, `fill-mask` and `evaluate` work on, and calls `use` with it.
+ * Loads what `fill-mask` and `evaluate` work on, and calls `use` with it.
  *
  * @param source a directory with a config.json, else a job: its latest version, or the one that the flags name
  */
-export async function withModel<T>(
+export const withModel = <T>(
   source: string,
   flags: SourceFlags,
   use: (open: OpenModel) => Promise<T>,
+): Promise<T> =>
+  withDirectory(source, flags, async (directory, wanted) => {
+    const backend = await loadBackend(wanted);
+    if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
+    const model = await loadLanguageModel(directory, backend);
+    return use({ model, backend }).finally(model.dispose);
+  });
+
+/** Loads what `generate` works on, as `withModel` does; it needs no backend. */
+export const withTextModel = <T>(
+  source: string,
+  flags: SourceFlags,
+  use: (model: TextModel) => Promise<T>,
+): Promise<T> =>
+  withDirectory(source, flags, async (directory) => {
+    const model = await loadTextModel(directory);
+    return use(model).finally(model.dispose);
+  });
+
+async function withDirectory<T>(
+  source: string,
+  flags: SourceFlags,
+  use: (directory: string, wanted: "auto" | "wasm") => Promise<T>,
 ): Promise<T> {
   if (isModelDirectory(source)) {
     if (flags.version !== undefined) {
       throw new InvalidInput(`${source} is a directory, which has no versions; --version goes with a job`);
     }
-    return load(source, "auto", use);
+    return use(source, "auto");
   }
   const directory = await mkdtemp(join(tmpdir(), "ps-model-"));
   try {
-    return await load(directory, await fetchModel(source, directory, flags.version), use);
+    return await use(directory, await fetchModel(source, directory, flags.version));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
 const isModelDirectory = (source: string): boolean => existsSync(join(source, "config.json"));
-
-async function load<T>(
-  directory: string,
-  wanted: "auto" | "wasm",
-  use: (open: OpenModel) => Promise<T>,
-): Promise<T> {
-  const backend = await loadBackend(wanted);
-  if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
-  const model = await loadLanguageModel(directory, backend);
-  try {
-    return await use({ model, backend });
-  } finally {
-    model.dispose();
-  }
-}
 
 /** Puts a version of a job into a folder; returns the backend to run it on. */
 async function fetchModel(
@@ -63,7 +71,7 @@ async function fetchModel(
   if (/[/\\]/.test(job)) {
     throw new InvalidInput(`${job} has no config.json; give a model's directory, or the name of a job`);
   }
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   try {
     const { spec } = await target.cloud.jobs.record(job);
     if (spec.model.type === "linear") {

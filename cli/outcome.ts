@@ -1,5 +1,6 @@
 import type { State } from "../protocol/records.ts";
 import { count, loss } from "./format.ts";
+import { command } from "./place.ts";
 
 /** How a job stands, in the lines that a command ends with. */
 export function outcomeLines(state: State): string[] {
@@ -11,16 +12,16 @@ export function outcomeLines(state: State): string[] {
     case "failed":
       return [
         `${job} failed at ${at}: ${state.reason ?? "no reason is known"}`,
-        `see what happened with: npx ps-submit logs ${job}`,
-        `go on with: npx ps-submit resume ${job}`,
+        `see what happened with: ${command(`logs ${job}`)}`,
+        `go on with: ${command(`resume ${job}`)}`,
       ];
     case "stopped":
       return [
-        `${job} stopped at ${at}; go on with: npx ps-submit resume ${job}`,
+        `${job} stopped at ${at}; go on with: ${command(`resume ${job}`)}`,
         ...(state.reason === null ? [] : [`reason: ${state.reason}`]),
       ];
     default:
-      return [`${job} was interrupted at ${at}: no process runs it; go on with: npx ps-submit resume ${job}`];
+      return [`${job} was interrupted at ${at}: no process runs it; go on with: ${command(`resume ${job}`)}`];
   }
 }
 
@@ -33,6 +34,6 @@ function nextLines({ job, checkpoint }: State): string[] {
   if (checkpoint === null) return [];
   return [
     `sha256 of the parameters: ${checkpoint.sha256}`,
-    `take the model with: npx ps-submit pull ${job} DIRECTORY`,
+    `take the model with: ${command(`pull ${job} DIRECTORY`)}`,
   ];
 }

@@ -7,7 +7,7 @@ export function dataDirectory(env: Readonly<Record<string, string | undefined>> 
   return resolve(env.PS_DATA_DIR || ".ps");
 }
 
-export const logDirectory = (dataDir: string, job: string): string => join(dataDir, "logs", job);
+export const logDirectory = (home: string, job: string): string => join(home, "logs", job);
 
 /** Where tokenized texts are kept; `PS_CACHE_DIR` names another folder. */
 export const cacheOf = (

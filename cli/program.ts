@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { quietly } from "./quietly.ts";
+import { choosePlace, type PlaceOptions } from "./place.ts";
+import { isQuiet, quietly } from "./quietly.ts";
 
 /** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
 
@@ -8,7 +9,8 @@ type Result = (code: number) => void;
 const EXIT_CODES = `
 Exit codes: 0 succeeded, 1 the job failed, 2 wrong input or usage, 3 the job was stopped,
 4 trouble with the machine (disk, endpoint, backend), 130 interrupted (Ctrl-C).
-Data is kept in ./.ps; PS_DATA_DIR names another folder.`;
+Data is kept in ./.ps; PS_DATA_DIR names another folder.
+Without --stack and --endpoint-url all of a job runs on this machine, and AWS settings are ignored.`;
 
 /**
  * @param args the arguments after the program's name
@@ -46,7 +48,24 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     .description("show what jobs find on this machine, and how to fix what they miss")
     .addHelpText("after", examples("doctor"))
     .action(async () => end(await (await import("./commands/doctor.ts")).doctor()));
+  definePlace(program);
   return program;
+}
+
+/** Where jobs are may be said before the verb or after it. */
+function definePlace(program: Command): void {
+  for (const command of [program, ...program.commands]) {
+    command
+      .optionsGroup("Where jobs are:")
+      .option("--stack <name>", "on AWS, deployed with `npx cdk deploy --all` (or PS_STACK)")
+      .option("--region <region>", "of AWS (or AWS_REGION)")
+      .option("--profile <profile>", "of your AWS settings (or AWS_PROFILE)")
+      .option("--endpoint-url <url>", "an S3 and SQS such as LocalStack's (or AWS_ENDPOINT_URL)");
+  }
+  program.hook("preAction", (_, command) => {
+    const note = choosePlace(command.optsWithGlobals<PlaceOptions>());
+    if (note !== null && !isQuiet()) process.stderr.write(`${note}\n`);
+  });
 }
 
 function defineViews(program: Command, end: Result): void {
@@ -87,6 +106,13 @@ function defineControl(program: Command, args: readonly string[], end: Result): 
     .argument("<job>")
     .addHelpText("after", examples("cancel shakespeare"))
     .action(async (job) => end(await (await import("./commands/cancel.ts")).cancel(job)));
+  program
+    .command("workers")
+    .description("give a running job more or fewer workers; never changes the result")
+    .argument("<job>")
+    .argument("<n>", "how many it is to have", wholeNumber(1))
+    .addHelpText("after", examples("workers shakespeare 4"))
+    .action(async (job, n) => end(await (await import("./commands/workers.ts")).workers(job, n)));
   program
     .command("resume")
     .description("go on with a job that was stopped, failed or interrupted, or train it further")

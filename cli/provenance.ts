@@ -18,7 +18,24 @@ export function makeProvenance({ name, device, version, flags }: ProbedBackend):
   };
 }
 
-export function packageVersion(): string {
-  const json: unknown = JSON.parse(readFileSync(join(packageDirectory(), "package.json"), "utf8"));
-  return String((json as { version?: unknown }).version);
+/** What a job's result depends on besides its spec, on a stack: the workers' image, and nothing of this machine. */
+export function stackProvenance(device: "cpu" | "gpu", image: string): Provenance {
+  return {
+    createdAt: new Date().toISOString(),
+    version: packageVersion(),
+    node: `v${packageFile().dependencies.node}`,
+    platform: "linux-x64",
+    backend: "tensorflow",
+    device,
+    library: image,
+    flags: {},
+  };
+}
+
+export const packageVersion = (): string => packageFile().version;
+
+/** Our own file; the command line starts sooner without a parser for it. */
+function packageFile() {
+  const text = readFileSync(join(packageDirectory(), "package.json"), "utf8");
+  return JSON.parse(text) as { readonly version: string; readonly dependencies: { readonly node: string } };
 }

@@ -5,6 +5,9 @@ import { codeOfSignal, exitCodes } from "./exit.ts";
 /** Marks the child in which the work is done. */
 const MARK = "PS_QUIETLY";
 
+/** Whether this process is such a child. */
+export const isQuiet = (): boolean => process.env[MARK] === "1";
+
 /** What TensorFlow's C++ code says when it loads a graph; no setting of its own silences it. */
 const NOISE = /^(WARNING: All log messages before absl::InitializeLog\(\)|I0000 .*MLIR V1 optimization pass)/;
 
@@ -15,7 +18,7 @@ const NOISE = /^(WARNING: All log messages before absl::InitializeLog\(\)|I0000 
  * @param command does the work, in the child; returns the exit code
  */
 export async function quietly(args: readonly string[], command: () => Promise<number>): Promise<number> {
-  if (process.env[MARK] === "1") return command();
+  if (isQuiet()) return command();
   const script = process.argv[1] ?? "";
   const env = { ...process.env, [MARK]: "1" };
   const child = spawn(process.execPath, [script, ...args], { stdio: ["inherit", "inherit", "pipe"], env });

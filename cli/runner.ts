@@ -1,23 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { wakeCoordinator } from "../functions/coordinator/wake.ts";
-import type { Hold } from "../local/emulator/client.ts";
 import { isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import { Fleet } from "./fleet.ts";
 import { type Interruption, pause } from "./interruption.ts";
-import type { Target } from "./target.ts";
+import type { Claim, LocalTarget } from "./target.ts";
 import { JobView } from "./view/job-view.ts";
 import type { Reporter } from "./view/reporter.ts";
+import { WantedWorkers } from "./wanted-workers.ts";
 
 export type Run = {
-  readonly target: Target;
+  readonly target: LocalTarget;
   readonly record: JobRecord;
   /** The state that this run starts from. */
   readonly state: State;
   readonly workers: number;
   /** This process's claim on the job. */
-  readonly hold: Hold;
+  readonly hold: Claim;
   readonly reporter: Reporter;
   readonly interruption: Interruption;
 };
@@ -74,7 +74,9 @@ function endingOf(interruption: Interruption, hopeless: string | null): Ending |
 
 /** Tells the reporter how the job goes until it has ended, by itself or by `ending`. */
 async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null): Promise<State> {
-  const { target, record, reporter, interruption, workers } = run;
+  const { target, record, reporter, interruption } = run;
+  const wanted = new WantedWorkers(target.home, record.spec.name);
+  wanted.forget();
   const { jobs } = target.cloud;
   const view = new JobView(target.cloud, record, Date.now());
   let failingSince: number | null = null;
@@ -82,7 +84,8 @@ async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null):
     try {
       const end = ending();
       if (end) await jobs.end(record.spec.name, end.status, end.reason);
-      const state = await view.look(reporter, { alive: fleet.workersAlive, wanted: workers });
+      wanted.take((workers) => fleet.resize(workers));
+      const state = await view.look(reporter, { alive: fleet.workersAlive, wanted: fleet.workers });
       if (isEnded(state)) return state;
       failingSince = null;
     } catch (error) {
@@ -121,7 +124,7 @@ function keepClaim(
 }
 
 /** Waits until the functions have put the job away, which removes its marker. */
-async function waitUntilClean({ cloud }: Target, { job, attempt }: State, { second }: Interruption) {
+async function waitUntilClean({ cloud }: LocalTarget, { job, attempt }: State, { second }: Interruption) {
   const deadline = Date.now() + CLEANED_MS;
   let wakes = 0;
   while (Date.now() < deadline && !second.aborted) {

@@ -1,4 +1,3 @@
-import type { Hold } from "../local/emulator/client.ts";
 import { InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
@@ -8,16 +7,17 @@ import { codeOfSignal, codeOfStatus, exitCodes } from "./exit.ts";
 import { count } from "./format.ts";
 import { listenForInterruption } from "./interruption.ts";
 import { outcomeLines } from "./outcome.ts";
+import { command } from "./place.ts";
 import { runJob } from "./runner.ts";
 import { say } from "./say.ts";
-import type { Target } from "./target.ts";
+import type { Claim, LocalTarget, Target } from "./target.ts";
 import { reporterFor } from "./view/reporter.ts";
 import { watchJob } from "./watcher.ts";
 
 export type TakeUp = {
-  readonly target: Target;
+  readonly target: LocalTarget;
   readonly record: JobRecord;
-  readonly hold: Hold;
+  readonly hold: Claim;
   readonly workers: number;
   /** More steps than the job had so far. */
   readonly steps?: number | undefined;
@@ -57,11 +57,15 @@ export function notesOn({ optimizer }: JobSpec, steps: number): string[] {
   return [`note: the learning rate is 0 from step ${count(decaySteps)} on, so later steps change nothing`];
 }
 
-async function goOn({ cloud }: Target, state: State, steps: number): Promise<State> {
+/** @throws InvalidInput when so many steps are done already */
+export function requireMoreSteps({ version, steps: known }: State, steps: number): void {
+  if (steps > (version ?? 0) || steps === known) return;
+  throw new InvalidInput(`--steps must be more than the ${count(version ?? 0)} steps done, got ${steps}`);
+}
+
+async function goOn({ cloud }: LocalTarget, state: State, steps: number): Promise<State> {
   const { job, version } = state;
-  if (steps <= (version ?? 0) && steps !== state.steps) {
-    throw new InvalidInput(`--steps must be more than the ${count(version ?? 0)} steps done, got ${steps}`);
-  }
+  requireMoreSteps(state, steps);
   const at = `at step ${count(version ?? 0)} of ${count(state.steps)}`;
   if (isEnded(state)) {
     say([`${job} ${state.status === "succeeded" ? "ended" : `was ${state.status}`} ${at}; going on`]);
@@ -78,7 +82,7 @@ async function goOn({ cloud }: Target, state: State, steps: number): Promise<Sta
 export async function watchAlong(target: Target, record: JobRecord): Promise<number> {
   const { name } = record.spec;
   if (isDetached()) {
-    say([`${name} is running already; watch it with: npx ps-submit watch ${name}`]);
+    say([`${name} is running already; watch it with: ${command(`watch ${name}`)}`]);
     return exitCodes.succeeded;
   }
   const interruption = listenForInterruption();
@@ -88,7 +92,7 @@ export async function watchAlong(target: Target, record: JobRecord): Promise<num
     reporter.close();
     if (how === "left") {
       say([
-        `${name} goes on; watch it again with: npx ps-submit watch ${name}, end it with: npx ps-submit cancel ${name}`,
+        `${name} goes on; watch it again with: ${command(`watch ${name}`)}, end it with: ${command(`cancel ${name}`)}`,
       ]);
       return exitCodes.interrupted;
     }

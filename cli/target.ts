@@ -25,6 +25,8 @@ export type LocalTarget = Shared & {
   readonly kind: "embedded" | "endpoint";
   /** The folder of its jobs' logs. */
   readonly home: string;
+  /** The folder of tokenized texts. */
+  readonly cache: string;
   /** What a process needs in its environment to work on this target. */
   readonly environment: LocalEnvironment;
   /** Marks this process as the runner of a job; null while another process is. */

@@ -6,18 +6,21 @@ import { Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
 import { outcomeLines } from "../outcome.ts";
-import { dataDirectory } from "../paths.ts";
 import { say } from "../say.ts";
-import { openExisting, type Target } from "../target.ts";
+import { type LocalTarget, openExisting } from "../target.ts";
 
 const RUNNER_ENDS_MS = 30_000;
 const LOOK_MS = 100;
 
 /** `ps-submit cancel JOB`: ends a job; the version it has reached stays. */
 export async function cancel(job: string): Promise<number> {
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   try {
     const { cloud } = target;
+    if (target.kind === "stack") {
+      const { cancelOnStack } = await import("../stack-cancel.ts");
+      return await cancelOnStack(target, job);
+    }
     const { state } = await cloud.jobs.state(job);
     if (isEnded(state)) {
       say([`${job} has ended already`, ...outcomeLines(state)]);
@@ -37,7 +40,7 @@ export async function cancel(job: string): Promise<number> {
   }
 }
 
-async function runnerEnds(target: Target, job: string): Promise<void> {
+async function runnerEnds(target: LocalTarget, job: string): Promise<void> {
   const deadline = Date.now() + RUNNER_ENDS_MS;
   while ((await target.running()).has(job)) {
     if (Date.now() > deadline) {

@@ -1,7 +1,7 @@
 import { generate as continuePrompts, type Generated } from "../../worker/generate.ts";
 import { codeOfSignal, exitCodes } from "../exit.ts";
 import { listenForInterruption } from "../interruption.ts";
-import { type SourceFlags, withModel } from "../model-source.ts";
+import { type SourceFlags, withTextModel } from "../model-source.ts";
 import { readerGone } from "../reader-gone.ts";
 
 export type GenerateFlags = SourceFlags & {
@@ -22,7 +22,7 @@ export async function generate(source: string, flags: GenerateFlags): Promise<nu
   const signal = AbortSignal.any([interruption.first, readerGone()]);
   const printer = new Printer(flags.prompt, flags.json === true);
   try {
-    await withModel(source, flags, async ({ model }) => {
+    await withTextModel(source, flags, async (model) => {
       const { prompt: prompts, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
       const { topP = 1, repetitionPenalty = 1, stop = [] } = flags;
       const sampling = { temperature, topK, topP, repetitionPenalty, seed };

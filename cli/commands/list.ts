@@ -1,21 +1,20 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
 import { count, loss } from "../format.ts";
-import { dataDirectory } from "../paths.ts";
+import { placeOf } from "../place.ts";
 import { say } from "../say.ts";
 import { openTarget, type Target } from "../target.ts";
+import { hasJobs } from "../targets/embedded.ts";
 
-/** `ps-submit list`: every job of the data folder. */
+/** `ps-submit list`: every job of the data folder, the endpoint or the stack. */
 export async function list(): Promise<number> {
-  const dataDir = dataDirectory();
-  if (!existsSync(join(dataDir, "emulator.json"))) {
-    say([`no jobs in ${dataDir}`]);
+  const place = placeOf();
+  if (place.kind === "embedded" && !hasJobs(place.dataDir)) {
+    say([`no jobs in ${place.dataDir}`]);
     return exitCodes.succeeded;
   }
-  const target = await openTarget(dataDir);
+  const target = await openTarget(place);
   try {
     const folders = await target.cloud.store.listFolders(keys.jobs);
     const names = folders.map((folder) => folder.slice(keys.jobs.length, -1));
@@ -23,7 +22,7 @@ export async function list(): Promise<number> {
     const rows = await Promise.all(names.map((name) => rowOf(target, running, name)));
     say(
       rows.length === 0
-        ? [`no jobs in ${dataDir}`]
+        ? [`no jobs ${target.where}`]
         : table([["JOB", "STATUS", "STEP", "LOSS", "UPDATED"], ...rows]),
     );
     return exitCodes.succeeded;

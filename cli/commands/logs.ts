@@ -4,7 +4,8 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
 import { listenForInterruption, pause } from "../interruption.ts";
-import { dataDirectory, logDirectory } from "../paths.ts";
+import { logDirectory } from "../paths.ts";
+import { homeOf, placeOf } from "../place.ts";
 import { openExisting } from "../target.ts";
 
 const LOOK_MS = 250;
@@ -16,7 +17,12 @@ export async function logs(
   process_: string | undefined,
   options: { readonly follow?: boolean | undefined },
 ): Promise<number> {
-  const directory = logDirectory(dataDirectory(), job);
+  const place = placeOf();
+  if (place.kind === "stack") {
+    const { logsOfStack } = await import("../stack-log-command.ts");
+    return logsOfStack(place.name, job, process_, options);
+  }
+  const directory = logDirectory(homeOf(place), job);
   const printers = new Map<string, LogPrinter>();
   const print = () => {
     for (const name of logNames(directory, job, process_)) {
@@ -32,7 +38,7 @@ export async function logs(
 }
 
 async function follow(job: string, print: () => void): Promise<void> {
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   const interruption = listenForInterruption();
   try {
     for (let over = false; !over && !interruption.first.aborted; ) {

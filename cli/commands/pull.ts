@@ -4,7 +4,6 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { exitCodes } from "../exit.ts";
 import { count } from "../format.ts";
 import { writeModel } from "../model-directory.ts";
-import { dataDirectory } from "../paths.ts";
 import { say } from "../say.ts";
 import { openExisting } from "../target.ts";
 
@@ -16,7 +15,7 @@ export async function pull(
 ): Promise<number> {
   const goal = resolve(directory);
   await requireEmpty(goal, directory);
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   try {
     await target.cloud.jobs.record(job);
     await mkdir(dirname(goal), { recursive: true });

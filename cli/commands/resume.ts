@@ -1,8 +1,8 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import { dataDirectory } from "../paths.ts";
+import { command } from "../place.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
-import { openExisting, type Target } from "../target.ts";
+import { type LocalTarget, openExisting } from "../target.ts";
 import { inBackground } from "./background.ts";
 
 export type ResumeOptions = {
@@ -13,25 +13,33 @@ export type ResumeOptions = {
 
 /** `ps-submit resume JOB`: goes on with a job that was stopped, failed or interrupted, or trains it further. */
 export async function resume(job: string, options: ResumeOptions, args: readonly string[]): Promise<number> {
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   try {
     const { state } = await target.cloud.jobs.state(job);
     if (state.status === "succeeded" && options.steps === undefined) {
       throw new InvalidInput(
-        `${job} has succeeded at step ${state.steps}; to train it further: npx ps-submit resume ${job} --steps N`,
+        `${job} has succeeded at step ${state.steps}; to train it further: ${command(`resume ${job} --steps N`)}`,
       );
     }
     if (state.status === "succeeded" && (options.steps ?? 0) <= state.steps) {
       throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${options.steps}`);
     }
-    if (options.detach) return await inBackground(target.dataDir, job, args);
+    if (target.kind === "stack") {
+      const { resumeOnStack } = await import("../stack-submission.ts");
+      return await resumeOnStack(target, job, options);
+    }
+    if (options.detach) return await inBackground(target.home, job, args);
     return await resumeOn(target, job, options);
   } finally {
     target.close();
   }
 }
 
-async function resumeOn(target: Target, job: string, { steps, workers }: ResumeOptions): Promise<number> {
+async function resumeOn(
+  target: LocalTarget,
+  job: string,
+  { steps, workers }: ResumeOptions,
+): Promise<number> {
   const record = await target.cloud.jobs.record(job);
   const hold = await target.claim(job);
   if (hold === null) {

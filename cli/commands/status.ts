@@ -3,15 +3,15 @@ import { exitCodes } from "../exit.ts";
 import { fingerprint } from "../fingerprint.ts";
 import { count, duration, loss, milliseconds, short } from "../format.ts";
 import { outcomeLines } from "../outcome.ts";
-import { dataDirectory } from "../paths.ts";
 import { say } from "../say.ts";
-import { openExisting } from "../target.ts";
+import { openExisting, type Target } from "../target.ts";
+import type { WorkersSeen } from "../view/progress.ts";
 import { ratesOf } from "../view/progress.ts";
-import { describeBackend, describeModel, unitOf } from "../view/render.ts";
+import { describeBackend, describeModel, describeWorkers, unitOf } from "../view/render.ts";
 
 /** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
 export async function status(job: string, options: { readonly json?: boolean | undefined }): Promise<number> {
-  const target = await openExisting(dataDirectory());
+  const target = await openExisting();
   try {
     const { cloud } = target;
     const record = await cloud.jobs.record(job);
@@ -19,7 +19,8 @@ export async function status(job: string, options: { readonly json?: boolean | u
     if (options.json) {
       const { state, sha256 } = await fingerprint(cloud, job);
       const layout = await cloud.jobs.layout(job);
-      const report = jsonReport(record, state, { active, sha256, parameters: layout?.parameters ?? null });
+      const found = { active, sha256, parameters: layout?.parameters ?? null };
+      const report = { ...jsonReport(record, state, found), ...(await workersOf(target, state))?.json };
       say([JSON.stringify(report)]);
       return exitCodes.succeeded;
     }
@@ -28,11 +29,21 @@ export async function status(job: string, options: { readonly json?: boolean | u
       cloud.jobs.layout(job),
       state.version === null ? null : cloud.jobs.manifest(job, state.version),
     ]);
-    say(humanReport({ record, state, active, manifest, parameters: layout?.parameters ?? null }));
+    const workers = isEnded(state) ? null : ((await workersOf(target, state))?.seen ?? null);
+    say(humanReport({ record, state, active, manifest, parameters: layout?.parameters ?? null, workers }));
     return exitCodes.succeeded;
   } finally {
     target.close();
   }
+}
+
+/** Of a job on a stack; null elsewhere. */
+async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
+  if (kind !== "stack" || cloud.batch === null) return null;
+  const { countsOf, seenOf } = await import("../workforce.ts");
+  const counts = countsOf(await cloud.batch.groups(job, attempt));
+  const workers = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name.toLowerCase(), n]));
+  return { seen: seenOf(counts, null), json: { workers } };
 }
 
 type Found = { readonly active: boolean; readonly sha256: string | null; readonly parameters: number | null };
@@ -53,10 +64,12 @@ type Seen = {
   readonly active: boolean;
   readonly manifest: Manifest | null;
   readonly parameters: number | null;
+  /** On a stack. */
+  readonly workers?: WorkersSeen | null;
 };
 
 export function humanReport(
-  { record, state, active, manifest, parameters }: Seen,
+  { record, state, active, manifest, parameters, workers = null }: Seen,
   now = Date.now(),
 ): string[] {
   const running = active && !isEnded(state);
@@ -69,6 +82,7 @@ export function humanReport(
     `  backend     ${describeBackend(record)}`,
     `  loss        ${loss(state.loss)}${heldOut(state)}`,
     ...(running ? rateLine(record, manifest) : []),
+    ...(workers === null ? [] : [`  workers     ${describeWorkers(workers)}`]),
     ...(state.checkpoint ? [`  checkpoint  step ${count(state.checkpoint.version)}`] : []),
     `  updated     ${duration(now - Date.parse(state.updatedAt))} ago`,
   ];

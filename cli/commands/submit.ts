@@ -1,18 +1,19 @@
-import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
-import type { JobRecord, Provenance } from "../../protocol/records.ts";
+import type { Provenance } from "../../protocol/records.ts";
 import { probeBackend } from "../backend.ts";
-import { createRecord, requireSame } from "../create.ts";
+import { requireSame } from "../create.ts";
 import { codeOfSignal } from "../exit.ts";
 import { count } from "../format.ts";
 import { readJobFile } from "../job-file.ts";
 import { cacheOf, dataDirectory } from "../paths.ts";
-import { type Prepared, prepareJob, uploadPrepared } from "../prepare.ts";
+import { homeOf, placeOf } from "../place.ts";
+import { type Prepared, prepareJob } from "../prepare.ts";
 import { makeProvenance } from "../provenance.ts";
+import { findOrCreate, givenOf } from "../record.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
-import { openTarget, type Target } from "../target.ts";
+import { type LocalTarget, openTarget } from "../target.ts";
 import { tokenizing } from "../tokenizing.ts";
 import { inBackground } from "./background.ts";
 
@@ -26,23 +27,25 @@ export type SubmitOptions = {
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
-  const dataDir = dataDirectory();
+  const place = placeOf();
   const prepared = await tokenizing((watching) =>
-    prepareJob(draft, { ...watching, cache: cacheOf(dataDir) }),
+    prepareJob(draft, { ...watching, cache: cacheOf(dataDirectory()) }),
   );
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const job = prepared.done;
-  if (options.detach) return inBackground(dataDir, draft.spec.name, args);
+  if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), draft.spec.name, args);
   say(introduction(job));
-  const target = await openTarget(dataDir);
+  const target = await openTarget(place);
   try {
-    return await submitTo(target, job);
+    if (target.kind !== "stack") return await submitTo(target, job);
+    const { submitToStack } = await import("../stack-submission.ts");
+    return await submitToStack(target, job, { detach: options.detach === true });
   } finally {
     target.close();
   }
 }
 
-async function submitTo(target: Target, job: Prepared): Promise<number> {
+async function submitTo(target: LocalTarget, job: Prepared): Promise<number> {
   const { spec } = job;
   const given = givenOf(job);
   const hold = await target.claim(spec.name);
@@ -55,26 +58,11 @@ async function submitTo(target: Target, job: Prepared): Promise<number> {
     return watchAlong(target, record);
   }
   try {
-    const record = await findOrCreate(target.cloud, job);
+    const record = await findOrCreate(target.cloud, job, probeProvenance);
     return await takeUp({ target, record, hold, workers: spec.workers });
   } finally {
     hold.release();
   }
-}
-
-const givenOf = ({ spec, dataset }: Prepared): Pick<JobRecord, "spec" | "dataset"> => ({
-  spec,
-  dataset: dataset?.digest ?? null,
-});
-
-async function findOrCreate(cloud: Cloud, job: Prepared): Promise<JobRecord> {
-  const given = givenOf(job);
-  const known = await cloud.jobs.find(given.spec.name);
-  if (known) requireSame(known, given);
-  // A job that another submission left half-made keeps its record; the text may still be missing.
-  const record = known ?? { ...given, provenance: await probeProvenance(given.spec) };
-  await uploadPrepared(cloud, job);
-  return known ?? createRecord(cloud, record);
 }
 
 async function probeProvenance({ backend, device }: JobSpec): Promise<Provenance> {

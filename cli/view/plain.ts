@@ -1,5 +1,5 @@
 import type { Progress } from "./progress.ts";
-import { describeBackend, describeModel, renderLine } from "./render.ts";
+import { describeBackend, describeModel, describeWorkers, renderLine } from "./render.ts";
 import type { Reporter } from "./reporter.ts";
 
 const LINE_EVERY_MS = 2000;
@@ -7,7 +7,7 @@ const LINE_EVERY_SHARE = 0.05;
 
 /** Lines that `grep` and log collectors can read: a step line every 2 seconds or every twentieth of the job. */
 export function plainReporter(stream: { write(text: string): unknown }, now = Date.now): Reporter {
-  let shown = { at: 0, version: 0, activity: "", headed: false };
+  let shown = { at: 0, version: 0, activity: "", others: "", headed: false };
   let latest: Progress | null = null;
   const line = (text: string) => stream.write(`${text}\n`);
   const step = (progress: Progress) => {
@@ -22,6 +22,9 @@ export function plainReporter(stream: { write(text: string): unknown }, now = Da
         line(`${progress.job}: ${describeModel(progress.record)}, ${describeBackend(progress.record)}`);
         shown = { ...shown, headed: true, version: progress.state?.version ?? 0, at: now() };
       }
+      const { workers } = progress;
+      if (workers?.others !== undefined && workers.others !== shown.others) line(describeWorkers(workers));
+      shown = { ...shown, others: workers?.others ?? shown.others };
       if (progress.recent.length === 0) {
         if (progress.activity !== "" && progress.activity !== shown.activity)
           line(`${progress.activity} ...`);

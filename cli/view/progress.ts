@@ -1,5 +1,13 @@
 import type { JobRecord, Metrics, State } from "../../protocol/records.ts";
 
+/** The workers of a job, as far as whoever shows it knows of them. */
+export type WorkersSeen = {
+  readonly alive: number;
+  readonly wanted: number;
+  /** What the others do, where they are not simply processes of this machine: `1 starting, 2 queued: why`. */
+  readonly others?: string | undefined;
+};
+
 /** Everything a view shows of a job, as one value that grows with what is heard. */
 export type Progress = {
   readonly job: string;
@@ -10,7 +18,7 @@ export type Progress = {
   readonly recent: readonly Metrics[];
   /** The whole curve, thinned evenly. */
   readonly curve: readonly { readonly version: number; readonly loss: number }[];
-  readonly workers: { readonly alive: number; readonly wanted: number } | null;
+  readonly workers: WorkersSeen | null;
   /** What goes on while there are no steps to show. */
   readonly activity: string;
   /** When what is shown began, in milliseconds since 1970. */

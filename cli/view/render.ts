@@ -1,7 +1,7 @@
 import type { JobRecord } from "../../protocol/records.ts";
 import { count, duration, loss, milliseconds, short } from "../format.ts";
 import { bar, sparkline } from "./chart.ts";
-import { etaOf, type Progress, ratesOf } from "./progress.ts";
+import { etaOf, type Progress, ratesOf, type WorkersSeen } from "./progress.ts";
 import type { Style } from "./style.ts";
 
 /** What a view prints, as pure functions of the progress. */
@@ -42,7 +42,7 @@ export function renderBlock(progress: Progress, now: number, style: Style): stri
 }
 
 function startLine({ activity, workers }: Progress, style: Style): string {
-  const ready = workers === null ? "" : `, ${workers.alive} of ${workers.wanted} workers up`;
+  const ready = workers === null ? "" : `, ${describeWorkers(workers)}`;
   return `  ${style("cyan", `${activity || "starting"} ...`)}${style("dim", ready)}`;
 }
 
@@ -77,10 +77,10 @@ function rateLines({ record, recent, workers }: Progress, style: Style): string[
   const phases = Object.entries(rates.phases)
     .map(([name, ms]) => `${name} ${milliseconds(ms)}`)
     .join("  ");
-  const alive = workers === null ? new Set(recent.flatMap((step) => step.workers)).size : workers.alive;
-  const wanted = workers === null ? "" : ` of ${workers.wanted}`;
+  const heard = new Set(recent.flatMap((step) => step.workers)).size;
+  const who = workers === null ? `${heard} workers` : describeWorkers(workers);
   return [
-    `  ${count(rates.tokensPerSecond)} ${unitOf(record)}/s   ${alive}${wanted} workers`,
+    `  ${count(rates.tokensPerSecond)} ${unitOf(record)}/s   ${who}`,
     `  ${milliseconds(rates.stepMs)} ms a step: ${style("dim", phases)}`,
   ];
 }
@@ -91,6 +91,11 @@ function timeLine(progress: Progress, now: number, style: Style): string {
   const finishing =
     progress.state?.status === "finishing" ? style("cyan", "   writing the last checkpoint ...") : "";
   return `elapsed ${duration(now - progress.since)}${left}${finishing}`;
+}
+
+/** `2 of 4 workers`, and what the others do. */
+export function describeWorkers({ alive, wanted, others }: WorkersSeen): string {
+  return `${alive} of ${wanted} workers${others === undefined ? "" : `, ${others}`}`;
 }
 
 /** One line for logs and pipes: `step 100/2000  loss 2.512  12,900 tok/s  eta 2m10s`. */

@@ -144,7 +144,7 @@ async function disturb(
 }
 
 export async function killEmulator({ target }: Lab): Promise<void> {
-  const { pid } = JSON.parse(readFileSync(join(target.dataDir, "emulator.json"), "utf8"));
+  const { pid } = JSON.parse(readFileSync(join(target.home, "emulator.json"), "utf8"));
   process.kill(pid, "SIGKILL");
   await target.revive();
 }

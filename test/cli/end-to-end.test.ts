@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createRecord } from "../../cli/create.ts";
-import { openTarget } from "../../cli/target.ts";
+import { openEmbedded } from "../../cli/targets/embedded.ts";
 import { Playground, tinyJob, tinyText } from "./command.ts";
 
 /** One folder for all tests, so that its jobs share an emulator as a user's do. */
@@ -87,7 +87,7 @@ test("a job whose runner is killed leaves no process, shows as interrupted, and 
 });
 
 test("a submission that was cut short is completed by the same one", async () => {
-  const target = await openTarget(playground.dataDir);
+  const target = await openEmbedded(playground.dataDir);
   const { spec, ...rest } = await target.cloud.jobs.record("straight");
   await createRecord(target.cloud, { ...rest, spec: { ...spec, name: "half" } });
   target.close();

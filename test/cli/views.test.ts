@@ -73,7 +73,7 @@ test("the block shows the job, its size, its curve, every phase of a step and it
 
 test("before the first step the block says what goes on", () => {
   const starting = { ...beginProgress(record, 0), activity: "first step", workers: { alive: 0, wanted: 2 } };
-  assert.match(renderBlock(starting, 500, plainStyle).join("\n"), /first step \.\.\., 0 of 2 workers up/);
+  assert.match(renderBlock(starting, 500, plainStyle).join("\n"), /first step \.\.\., 0 of 2 workers/);
 });
 
 test("a step that waited for a resume does not spoil the rates", () => {

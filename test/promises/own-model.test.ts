@@ -36,7 +36,7 @@ function prepared(name: string, changes: Record<string, unknown>) {
     ...changes,
   };
   const draft = { spec: parseJob(job, name), textFile: join(folder, "text.txt"), folder };
-  return prepareJob(draft, { cache: join(lab.target.dataDir, "cache") });
+  return prepareJob(draft, { cache: join(lab.target.home, "cache") });
 }
 
 async function run(name: string, changes: Record<string, unknown> = {}) {

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { beginJob, createRecord } from "../../cli/create.ts";
 import { uploadDataset } from "../../cli/dataset.ts";
-import { openTarget, type Target } from "../../cli/target.ts";
+import type { LocalTarget } from "../../cli/target.ts";
+import { openEmbedded } from "../../cli/targets/embedded.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
@@ -19,7 +20,7 @@ export type Role = "worker" | "functions";
 
 /** A parameter server in a folder of its own, whose processes a test starts and kills as it likes. */
 export type Lab = {
-  readonly target: Target;
+  readonly target: LocalTarget;
   readonly cloud: Cloud;
   /** Starts a process; its output goes to `<folder>/logs/`. */
   start(role: Role, options?: { job?: string; name?: string; env?: Record<string, string> }): ChildProcess;
@@ -37,7 +38,7 @@ const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDO_SECONDS: "2", TF_NUM_INTRAOP
 
 export async function openLab(): Promise<Lab> {
   const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
-  const target = await openTarget(folder);
+  const target = await openEmbedded(folder);
   const { cloud } = target;
   const children = new Set<ChildProcess>();
 

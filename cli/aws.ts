@@ -1,0 +1,52 @@
+import { clientConfig } from "../cloud/connect.ts";
+import { describe, Unrecoverable } from "../protocol/errors.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The configuration of a client that only this machine uses; `AWS_ENDPOINT_URL_<service>` may lead it elsewhere. */
+export function serviceConfig(env: Env, service: "SSM" | "BATCH" | "CLOUDWATCH_LOGS") {
+  const endpoint = env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL;
+  return { ...clientConfig(env), ...(endpoint && { endpoint }) };
+}
+
+/** What goes wrong on the way to AWS, by the name or the text of the error, and what to do about it. */
+const KNOWN: readonly (readonly [RegExp, string])[] = [
+  [
+    /could not load credentials|CredentialsProviderError|no credentials/i,
+    "no AWS credentials were found; run `aws configure` or `aws sso login`, or name a --profile",
+  ],
+  [
+    /region is missing|ConfigError.*region/i,
+    "no AWS region is set; give --region, or set AWS_REGION or a region in your AWS profile",
+  ],
+  [
+    /ExpiredToken|token .*expired|session .*expired/i,
+    "the AWS credentials have expired; log in again, for instance with `aws sso login`",
+  ],
+  [
+    /UnrecognizedClient|InvalidClientTokenId|InvalidSignature|SignatureDoesNotMatch|InvalidAccessKeyId/i,
+    "AWS does not know these credentials; check the keys in the environment or the --profile",
+  ],
+  [
+    /AccessDenied|UnauthorizedOperation|not authorized to perform/i,
+    "these credentials may not do that; ask for the stack's policy for people who submit",
+  ],
+];
+
+/**
+ * Throws an error that says what a person can do about it.
+ *
+ * @throws Unrecoverable for what is known to go wrong, else `error` itself
+ */
+export function explainAws(error: unknown): never {
+  const text = describe(error);
+  const [, advice] = KNOWN.find(([pattern]) => pattern.test(text)) ?? [];
+  if (advice !== undefined) throw new Unrecoverable(`${advice} (${text})`, { cause: error });
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === "string" && /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) {
+    throw new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {
+      cause: error,
+    });
+  }
+  throw error;
+}

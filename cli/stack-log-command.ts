@@ -1,0 +1,104 @@
+import type { Member } from "../cloud/batch.ts";
+import { InvalidInput } from "../protocol/errors.ts";
+import { isEnded, type State } from "../protocol/records.ts";
+import { exitCodes } from "./exit.ts";
+import { listenForInterruption, pause } from "./interruption.ts";
+import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
+import type { StackTarget } from "./target.ts";
+import { openStack } from "./targets/stack.ts";
+
+const LOOK_MS = 2000;
+/** CloudWatch shows a line some seconds after it was written, and lines of several streams not in order. */
+const LATE_MS = 20_000;
+/** Streams that one question may name. */
+const STREAMS = 100;
+
+type Options = { readonly follow?: boolean | undefined };
+type Source = { readonly name: string; readonly query: Omit<LogQuery, "since"> };
+
+/** `ps-submit logs` on a stack: what functions and workers wrote about a job, from CloudWatch. */
+export async function logsOfStack(
+  stack: string,
+  job: string,
+  process_: string | undefined,
+  { follow }: Options,
+): Promise<number> {
+  const target = await openStack(stack);
+  const interruption = listenForInterruption();
+  const logs = new StackLogs(process.env);
+  try {
+    const printer = new Printer(logs, process_ === undefined);
+    for (let over = false; !over && !interruption.first.aborted; ) {
+      const { state } = await target.cloud.jobs.state(job);
+      over = !follow || isEnded(state);
+      await printer.print(await sourcesOf(target, state, process_), Date.parse(state.createdAt));
+      if (!over) await pause(LOOK_MS, interruption.first);
+    }
+    return exitCodes.succeeded;
+  } finally {
+    interruption.close();
+    logs.close();
+    target.close();
+  }
+}
+
+/** The functions, and the workers of the present attempt. */
+async function sourcesOf(target: StackTarget, state: State, wanted?: string): Promise<Source[]> {
+  const { stack, cloud } = target;
+  const functions = Object.entries(stack.logs).map(([name, group]) => ({
+    name,
+    query: { group, pattern: patternOf(state.job) },
+  }));
+  const groups = (await cloud.batch?.groups(state.job, state.attempt)) ?? [];
+  const members = (await Promise.all(groups.map((group) => cloud.batch?.members(group) ?? []))).flat();
+  const workers = members.flatMap((member, number) => sourceOf(stack.workers?.logs, member, number));
+  const all = [...functions, ...workers];
+  if (wanted === undefined) return all;
+  const found = all.filter(({ name }) => name === wanted);
+  if (found.length > 0) return found;
+  throw new InvalidInput(
+    `${state.job} has no process ${wanted}; it has ${all
+      .slice(0, STREAMS)
+      .map(({ name }) => name)
+      .join(", ")}`,
+  );
+}
+
+function sourceOf(group: string | undefined, { logStream }: Member, number: number): Source[] {
+  if (group === undefined || logStream === null) return [];
+  return [{ name: `worker-${number}`, query: { group, streams: [logStream] } }];
+}
+
+/** The lines of our own logs that are about a job. */
+const patternOf = (job: string): string => `{ ($.job = "${job}") || ($.group = "${job}/*") }`;
+
+/** Prints lines once, each time those that have come since. */
+class Printer {
+  readonly #logs: StackLogs;
+  readonly #named: boolean;
+  readonly #printed = new Set<string>();
+  #since: number | null = null;
+
+  constructor(logs: StackLogs, named: boolean) {
+    this.#logs = logs;
+    this.#named = named;
+  }
+
+  async print(sources: readonly Source[], start: number): Promise<void> {
+    const since = this.#since ?? start;
+    this.#since = Date.now() - LATE_MS;
+    const found = await Promise.all(sources.map((source) => this.#linesOf(source, since)));
+    for (const { text } of found.flat().sort((a, b) => a.time - b.time)) process.stdout.write(`${text}\n`);
+  }
+
+  async #linesOf({ name, query }: Source, since: number): Promise<LogLine[]> {
+    const lines: LogLine[] = [];
+    for await (const line of this.#logs.lines({ ...query, since })) {
+      const id = `${name}/${line.id}`;
+      if (this.#printed.has(id)) continue;
+      this.#printed.add(id);
+      lines.push({ ...line, text: this.#named ? `${name.padEnd(12)} | ${line.text}` : line.text });
+    }
+    return lines;
+  }
+}

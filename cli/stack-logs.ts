@@ -1,0 +1,89 @@
+import {
+  CloudWatchLogsClient,
+  type FilteredLogEvent,
+  FilterLogEventsCommand,
+  GetLogEventsCommand,
+  ResourceNotFoundException,
+} from "@aws-sdk/client-cloudwatch-logs";
+import { serviceConfig } from "./aws.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Which lines of a log group. */
+export type LogQuery = {
+  readonly group: string;
+  /** CloudWatch's filter pattern. */
+  readonly pattern?: string | undefined;
+  readonly streams?: readonly string[] | undefined;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+};
+
+export type LogLine = {
+  readonly id: string;
+  readonly time: number;
+  readonly stream: string;
+  readonly text: string;
+};
+
+const TAIL_LINES = 5;
+
+/** What the processes of a stack wrote, from CloudWatch Logs. A group or stream that is not there yet is empty. */
+export class StackLogs {
+  readonly #client: CloudWatchLogsClient;
+
+  constructor(env: Env) {
+    this.#client = new CloudWatchLogsClient(serviceConfig(env, "CLOUDWATCH_LOGS"));
+  }
+
+  /** The last lines of a stream, oldest first. */
+  async tail(group: string, stream: string, limit = TAIL_LINES): Promise<string[]> {
+    const command = new GetLogEventsCommand({
+      logGroupName: group,
+      logStreamName: stream,
+      limit,
+      startFromHead: false,
+    });
+    const answer = await unlessMissing(this.#client.send(command));
+    return (answer?.events ?? []).map(({ message = "" }) => message.trimEnd());
+  }
+
+  /** All lines that a query finds, in the order in which they were written. */
+  async *lines({ group, pattern, streams, since }: LogQuery): AsyncGenerator<LogLine> {
+    let nextToken: string | undefined;
+    do {
+      const command = new FilterLogEventsCommand({
+        logGroupName: group,
+        startTime: since,
+        ...(pattern !== undefined && { filterPattern: pattern }),
+        ...(streams !== undefined && { logStreamNames: [...streams] }),
+        ...(nextToken !== undefined && { nextToken }),
+      });
+      const page = await unlessMissing(this.#client.send(command));
+      for (const event of page?.events ?? []) yield lineOf(event);
+      nextToken = page?.nextToken;
+    } while (nextToken !== undefined);
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+}
+
+function lineOf({
+  eventId = "",
+  timestamp = 0,
+  logStreamName = "",
+  message = "",
+}: FilteredLogEvent): LogLine {
+  return { id: eventId, time: timestamp, stream: logStreamName, text: message.trimEnd() };
+}
+
+async function unlessMissing<T>(request: Promise<T>): Promise<T | null> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof ResourceNotFoundException) return null;
+    throw error;
+  }
+}

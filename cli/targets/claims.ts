@@ -1,0 +1,62 @@
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Claim } from "../target.ts";
+
+const SUFFIX = ".claim";
+const BUSY = 5;
+/** Longer than anyone takes to look whether a claim is taken, which holds up a claimant for that time. */
+const CLAIM_WAIT_MS = 200;
+
+/**
+ * Which process of this machine runs which job: SQLite's lock on a file per job, which the system takes back from a
+ * process that dies.
+ */
+export class Claims {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Null while another process has the job. */
+  claim(job: string): Claim | null {
+    const file = this.#open(job, CLAIM_WAIT_MS);
+    if (!lockedBy(file, "BEGIN EXCLUSIVE"))
+      return { release: () => file.close(), lost: new Promise(() => {}) };
+    file.close();
+    return null;
+  }
+
+  /** The jobs that some process has claimed. */
+  taken(): ReadonlySet<string> {
+    const files = readdirSync(this.#directory).filter((file) => file.endsWith(SUFFIX));
+    const jobs = files.map((file) => file.slice(0, -SUFFIX.length));
+    return new Set(jobs.filter((job) => this.#isTaken(job)));
+  }
+
+  #isTaken(job: string): boolean {
+    const file = this.#open(job, 0);
+    try {
+      return lockedBy(file, "SELECT count(*) FROM sqlite_master");
+    } finally {
+      file.close();
+    }
+  }
+
+  #open(job: string, timeout: number): DatabaseSync {
+    return new DatabaseSync(join(this.#directory, `${job}${SUFFIX}`), { timeout });
+  }
+}
+
+/** Whether a statement could not get its lock, as another process has it. */
+function lockedBy(file: DatabaseSync, statement: string): boolean {
+  try {
+    file.exec(statement);
+    return false;
+  } catch (error) {
+    if ((error as { errcode?: unknown }).errcode === BUSY) return true;
+    throw error;
+  }
+}
