@@ -66,15 +66,15 @@ async function undisturbed(spec: ReturnType<typeof linearJob>): Promise<string> 
 }
 
 test("reclaimed hosts and ended workers cost time alone: the result is that of an embedded run", async () => {
-  const spec = linearJob("on-batch", { steps: 90, ranks: 3 });
+  const spec = linearJob("on-batch", { steps: 40, ranks: 3 });
   const { name: job } = spec;
   await lab.submit(spec);
   const array = await lab.workers(job, 3);
-  await reached(job, 10);
+  await reached(job, 6);
   assert.equal(lab.fake.reclaim(2), 2);
-  await reached(job, 30);
+  await reached(job, 18);
   assert.equal(await lab.cloud.batch.reduce(job, 1, 2, "fewer workers"), 1);
-  await reached(job, 50);
+  await reached(job, 26);
   await lab.workers(job, 1);
   const ended = await lab.ended(job, DEADLINE_MS);
   assert.equal(ended.status, "succeeded", ended.reason ?? "");
