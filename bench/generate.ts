@@ -5,11 +5,14 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { elements } from "../protocol/safetensors.ts";
 import { writeModel } from "../test/worker/families.ts";
-import { loadBackend } from "../worker/backend/load.ts";
-import { recordProgram } from "../worker/backend/program.ts";
 import { generate } from "../worker/generate.ts";
-import { loadLanguageModel } from "../worker/inference/language-model.ts";
+import { Crew } from "../worker/inference/crew.ts";
+import { Decoder } from "../worker/inference/decoder.ts";
+import { compileKernels } from "../worker/inference/kernels.ts";
+import { shareWeights } from "../worker/inference/share-weights.ts";
+import { loadTextModel } from "../worker/inference/text-model.ts";
 import { familyOf, type ModelConfig } from "../worker/models/family.ts";
 import type { Gpt2 } from "../worker/models/gpt2.ts";
 import type { Llama } from "../worker/models/llama.ts";
@@ -19,8 +22,8 @@ import { median, report } from "./support/report.ts";
 /**
  * Tokens per second of greedy generation with the KV cache, one text at a time, against `generate` of transformers on
  * the same checkpoints and cores, taking turns. A round is 8 tokens of prompt and then the model's context less 9, or
- * 120; a graph recorded
- * for the first text of a model serves all others, and the first round is not counted. The limit is what reading every weight once takes: the matrix products alone, measured in the same run.
+ * 120; the first round is not counted. The limit is what reading every weight once takes: one matrix
+ * product of that size by the same kernels and threads, measured in the same run.
  * PS_PYTHON names a Python that has torch and transformers. Asked: at least 2 times its tokens per second.
  */
 
@@ -60,7 +63,6 @@ const MODELS: readonly { name: string; type: string; config: ModelConfig }[] = [
   { name: "gpt2 12 x 12 x 768, context 256", type: "gpt2", config: gpt2(12, 12, 768, 256) },
 ];
 
-const backend = await loadBackend("auto", { threads: THREADS });
 const peer = startPeer();
 try {
   for (const model of MODELS) await compare(model);
@@ -75,7 +77,7 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
   try {
     writeCheckpoint(directory, type, config);
     const tokens = Math.min(MOST_TOKENS, config.context - PROMPT.length - 1);
-    const model = await loadLanguageModel(directory, backend);
+    const model = await loadTextModel(directory);
     const own = async () => {
       const start = performance.now();
       const options = { model, prompts: [PROMPT], maxNewTokens: tokens, temperature: 0, seed: 1 };
@@ -92,12 +94,7 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
       rates.theirs.push(b.rate);
       if (a.text !== b.text) console.log(`the texts differ: ${a.text.slice(0, 40)}, ${b.text.slice(0, 40)}`);
     }
-    const limit =
-      1000 /
-      productsMs(
-        config,
-        Object.values(model.theta).filter(({ rank }) => rank === 2),
-      );
+    const limit = 1000 / (await productMs(matrixBytes(type, config)));
     show(name, median(rates.ours), peer ? median(rates.theirs) : null, limit);
     model.dispose();
   } finally {
@@ -109,28 +106,41 @@ function show(name: string, ours: number, theirs: number | null, limit: number):
   report(`generate, tokens/s, ${name}, ${THREADS} threads, medians of ${ROUNDS}`, {
     ours,
     ...(theirs === null ? {} : { transformers: theirs }),
-    "the matrix products alone": limit,
+    "one product of that size": limit,
   });
   console.log(`${(ours / limit).toFixed(2)} of the limit; load of the machine ${loadavg()[0]?.toFixed(1)}`);
   if (theirs !== null) console.log(`ratio ${(ours / theirs).toFixed(2)} to transformers (asked: at least 2)`);
 }
 
-/** Milliseconds for a row times each matrix of a model: what no way of generating avoids. */
-function productsMs(config: ModelConfig, matrices: readonly import("@tensorflow/tfjs").Tensor[]): number {
-  const { tf } = backend;
-  const used = matrices.filter(({ shape }) => shape[0] !== config.context);
-  const rows = used.map(({ shape }) => tf.ones([1, shape[0] ?? 1]));
-  const compute = () => used.map((matrix, i) => tf.matMul(rows[i] ?? matrix, matrix));
-  const inputs = [...rows, ...used];
-  const program = backend.name === "tensorflow" ? recordProgram(tf, inputs, compute) : { run: compute };
+/** What a token has to be multiplied with: all matrices but the table of positions. */
+function matrixBytes(type: string, config: ModelConfig): number {
+  const matrices = familyOf(type)
+    .parameters(config)
+    .filter(({ name, shape }) => shape.length === 2 && !name.includes("wpe"));
+  return matrices.reduce((sum, { shape }) => sum + 4 * elements(shape), 0);
+}
+
+/** Milliseconds for one matrix of so many bytes, as the logits of a model that has nothing else. */
+async function productMs(bytes: number): Promise<number> {
+  const width = 768;
+  const vocabulary = Math.ceil(bytes / 4 / width);
+  const table = "model.embed_tokens.weight";
+  const heads = { heads: 1, keyHeads: 1, headWidth: 1, hidden: 1, frequencies: new Float32Array() };
+  const shape = { type: "llama", layers: 0, width, vocabulary, epsilon: 1, head: table, ...heads } as const;
+  const parameters = [
+    { name: table, shape: [vocabulary, width] },
+    { name: "model.norm.weight", shape: [width] },
+  ];
+  const weights = await shareWeights({ parameters, read: async (_, into) => into.fill(1) }, shape);
+  const crew = new Crew(THREADS);
+  const decoder = new Decoder({ shape, weights, module: compileKernels() }, crew, { count: 1, length: 1 });
   const times = Array.from({ length: 50 }, () => {
     const start = performance.now();
-    const results = program.run(inputs);
-    results[0]?.dataSync();
-    tf.dispose(results);
+    decoder.read([{ token: 0, text: 0, position: 0, wanted: true }]);
     return performance.now() - start;
   });
-  tf.dispose(rows);
+  decoder.close();
+  crew.close();
   return median(times);
 }
 

@@ -7,7 +7,7 @@ import { type Backend, loadBackend } from "../worker/backend/load.ts";
 import { type LanguageModel, loadLanguageModel } from "../worker/inference/language-model.ts";
 import { loadTextModel, type TextModel } from "../worker/inference/text-model.ts";
 import { writeModel } from "./model-directory.ts";
-import { openExisting } from "./target.ts";
+import { openExisting, type Target } from "./target.ts";
 
 export type SourceFlags = { readonly version?: number | undefined };
 
@@ -60,7 +60,28 @@ async function withDirectory<T>(
   }
 }
 
-const isModelDirectory = (source: string): boolean => existsSync(join(source, "config.json"));
+/** A model's directory, rather than the name of a job. */
+export const isModelDirectory = (source: string): boolean => existsSync(join(source, "config.json"));
+
+/**
+ * Calls `use` with the place where a job is.
+ *
+ * @throws InvalidInput for what can only be a directory, and is none of a model
+ */
+export async function withJobsPlace<T>(job: string, use: (target: Target) => Promise<T>): Promise<T> {
+  requireJobName(job);
+  const target = await openExisting();
+  try {
+    return await use(target);
+  } finally {
+    target.close();
+  }
+}
+
+function requireJobName(source: string): void {
+  if (!/[/\\]/.test(source)) return;
+  throw new InvalidInput(`${source} has no config.json; give a model's directory, or the name of a job`);
+}
 
 /** Puts a version of a job into a folder; returns the backend to run it on. */
 async function fetchModel(
@@ -68,18 +89,18 @@ async function fetchModel(
   directory: string,
   version: number | undefined,
 ): Promise<"auto" | "wasm"> {
-  if (/[/\\]/.test(job)) {
-    throw new InvalidInput(`${job} has no config.json; give a model's directory, or the name of a job`);
-  }
-  const target = await openExisting();
-  try {
-    const { spec } = await target.cloud.jobs.record(job);
+  return withJobsPlace(job, async ({ cloud }) => {
+    const { spec } = await cloud.jobs.record(job);
     if (spec.model.type === "linear") {
       throw new InvalidInput(`${job} is a linear model, which has no text; this takes a language model`);
     }
-    await writeModel(target.cloud, job, directory, version);
+    if (spec.model.type === "module") {
+      throw new InvalidInput(
+        `${job} is a model of your own (${spec.model.module}), of which only a loss is known and no text: evaluate ` +
+          "takes it; generate takes gpt2 and llama models, fill-mask bert models",
+      );
+    }
+    await writeModel(cloud, job, directory, version);
     return spec.backend === "wasm" ? "wasm" : "auto";
-  } finally {
-    target.close();
-  }
+  });
 }

@@ -22,6 +22,7 @@ const entries = {
   worker: "worker/main.ts",
   "worker-thread": "worker/worker-thread.ts",
   "tokenize-thread": "worker/data/tokenize-thread.ts",
+  "crew-thread": "worker/inference/crew-thread.ts",
 };
 
 const lambdas = ["updates", "dead-letters", "watchdog"];

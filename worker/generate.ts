@@ -1,13 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { InvalidInput } from "../protocol/errors.ts";
-import { decoderOf } from "./inference/decoder.ts";
-import type { LanguageModel } from "./inference/language-model.ts";
 import { Reader } from "./inference/reader.ts";
 import { type Sampling, sampleToken } from "./inference/sampling.ts";
+import type { TextModel } from "./inference/text-model.ts";
 import { TextStream } from "./inference/text-stream.ts";
 
 export type GenerateOptions = Sampling & {
-  readonly model: LanguageModel;
+  readonly model: TextModel;
   /** Each with at least one character. They are continued side by side, each as if it were alone. */
   readonly prompts: readonly string[];
   readonly maxNewTokens: number;
@@ -41,22 +40,23 @@ export async function generate(
   checkOptions(options);
   const { model, signal } = options;
   const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
-  const decoder = decoderOf(model.kit, model.family.type, model.config, model.theta);
-  const reader = new Reader(model.kit, decoder, model.config.context, model.programs);
+  const decoder = model.decoder({ count: texts.length, length: mostTokens(options, texts) });
   try {
+    const tokens = texts.map((text) => text.tokens);
+    const reader = new Reader(decoder, model.config.context, tokens);
     for (;;) {
-      const open = texts.filter(({ end }) => end === null);
+      const open = [...texts.entries()].filter(([, { end }]) => end === null);
       if (open.length === 0) break;
       await setImmediate();
       signal?.throwIfAborted();
-      const logits = reader.next(open.map(({ tokens }) => tokens));
-      for (const [i, text] of open.entries()) {
+      const logits = reader.next(open.map(([place]) => place));
+      for (const [i, [place, text]] of open.entries()) {
         const piece = text.extend(logits[i] ?? new Float32Array());
-        if (piece !== "") await onText(piece, texts.indexOf(text));
+        if (piece !== "") await onText(piece, place);
       }
     }
   } finally {
-    reader.close();
+    decoder.close();
   }
   return texts.map(({ text, added, end }) => ({ text, tokens: added, end: end ?? "length" }));
 }
@@ -81,17 +81,21 @@ function checkOptions(options: GenerateOptions): void {
   if (problems.length > 0) throw new InvalidInput(problems);
 }
 
+/** The most tokens of a text that are read at a time. */
+const mostTokens = ({ model, maxNewTokens }: GenerateOptions, texts: readonly Text[]): number =>
+  Math.min(model.config.context, maxNewTokens + Math.max(...texts.map(({ tokens }) => tokens.length)));
+
 /** One prompt and what is added to it. */
 class Text {
   readonly tokens: number[];
   end: Generated["end"] | null = null;
   text = "";
-  readonly #model: LanguageModel;
+  readonly #model: TextModel;
   readonly #options: GenerateOptions;
   readonly #stream: TextStream;
   readonly #promptTokens: number;
 
-  constructor(model: LanguageModel, prompt: string, options: GenerateOptions) {
+  constructor(model: TextModel, prompt: string, options: GenerateOptions) {
     const { tokenizer } = model;
     this.#model = model;
     this.#options = options;

@@ -1,3 +1,17 @@
+import {
+  F32,
+  get,
+  I32,
+  leb,
+  list,
+  PREAMBLE,
+  section,
+  set,
+  simd,
+  text,
+  V128,
+} from "../../protocol/webassembly.ts";
+
 /**
  * Element-wise float32 formulas compiled to WebAssembly SIMD: JavaScript's own arithmetic reaches a tenth of a
  * memory copy, this more than half. A kernel is one formula as two loops, over four elements at a time and over the
@@ -59,7 +73,7 @@ function encode(formula: Formula, constants: readonly string[]): number[] {
   const { inputs, outputs } = formula;
   const parameters = [...Array(2 + inputs + outputs.length).fill([I32]), ...constants.map(() => [F32])];
   return [
-    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...PREAMBLE,
     ...section(1, [[0x60, ...list(parameters), 0]]),
     ...section(2, [[...text(""), ...text("memory"), 2, 0, 0]]),
     ...section(3, [[0], [0]]),
@@ -86,9 +100,6 @@ type Code = {
   readonly spread: readonly number[];
   readonly operations: Readonly<Record<Operation, readonly number[]>>;
 };
-
-const [I32, F32, V128] = [0x7f, 0x7d, 0x7b];
-const simd = (opcode: number): number[] => [0xfd, ...leb(opcode)];
 
 const wideCode: Code = {
   bytes: 16,
@@ -143,22 +154,5 @@ function loop({ inputs, outputs }: Formula, constants: readonly string[], code: 
   return [...leb(declared.length + body.length), ...declared, ...body];
 }
 
-const get = (local: number): number[] => [0x20, ...leb(local)];
-const set = (local: number): number[] => [0x21, ...leb(local)];
-
 /** Loads and stores are at multiples of 2^2 bytes, without a further offset. */
 const ALIGNED = [2, 0];
-
-const list = (items: readonly (readonly number[])[]): number[] => [...leb(items.length), ...items.flat()];
-
-function section(id: number, items: readonly (readonly number[])[]): number[] {
-  const content = list(items);
-  return [id, ...leb(content.length), ...content];
-}
-
-const text = (name: string): number[] => list([...Buffer.from(name)].map((byte) => [byte]));
-
-/** Unsigned LEB128. */
-function leb(value: number): number[] {
-  return value < 128 ? [value] : [(value % 128) | 128, ...leb(Math.floor(value / 128))];
-}

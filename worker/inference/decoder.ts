@@ -1,81 +1,103 @@
-import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import { InvalidInput } from "../../protocol/errors.ts";
-import type { ModelConfig } from "../models/family.ts";
-import type { Gpt2 } from "../models/gpt2.ts";
-import type { Llama } from "../models/llama.ts";
-import type { Tensors } from "../models/model.ts";
-import { type Kit, timesTransposed } from "../models/ops.ts";
-import { gpt2Decoder } from "./gpt2.ts";
-import { llamaDecoder } from "./llama.ts";
+import type { Crew } from "./crew.ts";
+import { type DecoderPlan, MOST_VECTORS, planDecoder, type SharedWeights, type Texts } from "./plan.ts";
+import type { DecoderShape } from "./shape.ts";
 
-/** Tokens that come after those that are kept: B sequences of T. */
-export type Step = {
-  readonly sequences: number;
-  readonly length: number;
-  /** [B T] */
-  readonly ids: Tensor1D;
-  /** Of `Decoder.places`. */
-  readonly places: readonly Tensor[];
-  readonly attend: Attend;
+/** A token that a text gets, at a place of it. */
+export type Added = {
+  readonly token: number;
+  readonly text: number;
+  readonly position: number;
+  /** Whether the logits of what follows it are. */
+  readonly wanted: boolean;
 };
-
-/** One layer's new queries [B, K, G, T, D], keys and values [B, K, T, D]; G queries share a key. */
-export type Heads = { readonly queries: Tensor; readonly keys: Tensor; readonly values: Tensor };
-
-/** Attention of a layer's new tokens to themselves and to those kept, [B T, K G D]; keeps their keys and values. */
-export type Attend = (heads: Heads, layer: number) => Tensor;
 
 /**
- * A language model that predicts one token after the other, when the keys and values of those before are kept. Both
- * functions make only the tensors that they return, apart from what `attend` keeps.
+ * Reads tokens of some texts and says what follows them, keeping the keys and values of those that it has read. The
+ * matrices are read once for all tokens of a step, whichever texts they are of.
  */
-export type Decoder = {
-  readonly layers: number;
-  /** K */
-  readonly keyHeads: number;
-  /** D */
-  readonly headWidth: number;
-  /** All that a step depends on. */
-  readonly theta: Tensors;
+export class Decoder {
+  readonly #crew: Crew;
+  readonly #plan: DecoderPlan;
+  readonly #id: number;
+  readonly #embed: (token: number, position: number, to: number) => void;
+  readonly #floats: Float32Array;
+  readonly #integers: Int32Array;
+
+  constructor(
+    { shape, weights, module }: { shape: DecoderShape; weights: SharedWeights; module: WebAssembly.Module },
+    crew: Crew,
+    texts: Texts,
+  ) {
+    const plan = planDecoder(shape, weights, texts, { module, threads: crew.size });
+    this.#crew = crew;
+    this.#plan = plan;
+    this.#floats = new Float32Array(plan.state.buffer);
+    this.#integers = new Int32Array(plan.state.buffer);
+    this.#embed = embedderOf(plan, this.#floats);
+    this.#id = crew.add(plan);
+  }
+
   /**
-   * What the model needs to know of where tokens are.
+   * The logits of what follows the wanted tokens, in their order.
    *
-   * @param positions the place of each sequence's first token of the step
+   * @param added a text's tokens in order, each after those it had before
    */
-  places(positions: readonly number[], length: number): Tensor[];
-  /** The logits of what follows each sequence, [B, V]. */
-  logits(step: Step): Tensor2D;
-};
+  read(added: readonly Added[]): Float32Array[] {
+    const logits: Float32Array[] = [];
+    for (let first = 0; first < added.length; first += MOST_VECTORS) {
+      logits.push(...this.#step(added.slice(first, first + MOST_VECTORS)));
+    }
+    return logits;
+  }
 
-/** @throws InvalidInput for a family that does not predict what comes next */
-export function decoderOf(kit: Kit, type: string, config: ModelConfig, theta: Tensors): Decoder {
-  if (type === "gpt2") return gpt2Decoder(kit, config as Gpt2, theta);
-  if (type === "llama") return llamaDecoder(kit, config as Llama, theta);
-  throw new InvalidInput(`a ${type} model does not say what comes next; gpt2 and llama models generate text`);
+  close(): void {
+    this.#crew.remove(this.#id);
+  }
+
+  #step(added: readonly Added[]): Float32Array[] {
+    const { tokens, x, rotation, logits } = this.#plan.buffers;
+    const word = (row: number, i: number) => (tokens.place + row * tokens.stride) / 4 + i;
+    let wanted = 0;
+    for (const [i, { token, text, position, ...rest }] of added.entries()) {
+      this.#integers[word(0, i)] = token;
+      this.#integers[word(1, i)] = text;
+      this.#integers[word(2, i)] = position;
+      if (rest.wanted) this.#integers[word(3, wanted++)] = i;
+      this.#embed(token, position, (x.place + i * x.stride) / 4);
+      this.#turnTo(position, (rotation.place + i * rotation.stride) / 4);
+    }
+    this.#crew.run(this.#id, added.length, wanted);
+    return Array.from({ length: wanted }, (_, i) => {
+      const at = (logits.place + i * logits.stride) / 4;
+      return this.#floats.slice(at, at + this.#plan.shape.vocabulary);
+    });
+  }
+
+  /** Cosines and sines of a position, in single precision as everyone has it. */
+  #turnTo(position: number, at: number): void {
+    const { frequencies } = this.#plan.shape;
+    for (const [i, frequency] of frequencies.entries()) {
+      const angle = Math.fround(position * frequency);
+      this.#floats[at + i] = Math.cos(angle);
+      this.#floats[at + frequencies.length + i] = Math.sin(angle);
+    }
+  }
 }
 
-/** The queries that share a key as rows of one product, [B, K, G T, D]. */
-export function rowsOf({ tf }: Kit, queries: Tensor): Tensor {
-  const [sequences = 0, keyHeads = 0, group = 0, length = 0, depth = 0] = queries.shape;
-  return tf.reshape(queries, [sequences, keyHeads, group * length, depth]);
-}
-
-/** q kᵀ / sqrt(D): [B, K, G T, D], [B, K, S, D] -> [B, K, G T, S]. */
-export const scoresOf = (kit: Kit, rows: Tensor, keys: Tensor): Tensor =>
-  kit.tf.mul(timesTransposed(kit, rows, keys), 1 / Math.sqrt(keys.shape.at(-1) ?? 1));
-
-/** What each query has gathered, [B, K, G T, D] -> [B T, K G D]. */
-export function joinHeads({ tf }: Kit, attended: Tensor, queries: Tensor): Tensor {
-  const [sequences = 0, keyHeads = 0, group = 0, length = 0, depth = 0] = queries.shape;
-  const shape: [number, number] = [sequences * length, keyHeads * group * depth];
-  if (length === 1) return tf.reshape(attended, shape);
-  return tf.reshape(tf.transpose(tf.reshape(attended, queries.shape), [0, 3, 1, 2, 4]), shape);
-}
-
-/** The rows of the last token of each sequence: [B T, C] -> [B, C]. */
-export function lastRows({ tf }: Kit, x: Tensor, { sequences, length }: Step): Tensor {
-  if (length === 1) return x;
-  const width = x.shape.at(-1) ?? 0;
-  const last = tf.slice(tf.reshape(x, [sequences, length, width]), [0, length - 1, 0], [-1, 1, -1]);
-  return tf.reshape(last, [sequences, width]);
+/** Puts a token's first vector to a float index. */
+function embedderOf(plan: DecoderPlan, floats: Float32Array) {
+  const table = (name: string) => {
+    const tensor = plan.weights.tensors[name];
+    const memory = plan.weights.slabs[tensor?.slab ?? 0];
+    if (!tensor || !memory) throw new Error(`there is no parameter ${name}`);
+    return new Float32Array(memory.buffer, tensor.place);
+  };
+  const { width, type } = plan.shape;
+  const words = table(type === "gpt2" ? "transformer.wte.weight" : "model.embed_tokens.weight");
+  const places = type === "gpt2" ? table("transformer.wpe.weight") : null;
+  return (token: number, position: number, to: number) => {
+    for (let i = 0; i < width; i++) {
+      floats[to + i] = (words[token * width + i] ?? 0) + (places?.[position * width + i] ?? 0);
+    }
+  };
 }

@@ -1,59 +1,68 @@
-import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
-import { type Gpt2, LAYER_NORM_EPSILON } from "../models/gpt2.ts";
-import { type Tensors, tensorOf } from "../models/model.ts";
-import { gelu, type Kit, layerNorm, linear, timesTransposed } from "../models/ops.ts";
-import { type Decoder, type Heads, lastRows, type Step } from "./decoder.ts";
+import { attention } from "./attention.ts";
+import type { Machine, Parameter, Range } from "./machine.ts";
+import { layerNorm, normAll, normWanted } from "./norms.ts";
+import { overRanges, type Phase, rangesOf } from "./phases.ts";
 
-/** GPT-2 token by token; the computation is that of `worker/models/gpt2.ts`. */
-export function gpt2Decoder(kit: Kit, model: Gpt2, theta: Tensors): Decoder {
-  const { tf } = kit;
-  const headWidth = model.width / model.heads;
-  const of = (name: string) => tensorOf(theta, `transformer.${name}`);
-  const norm = (name: string, x: Tensor) =>
-    layerNorm(kit, x, of(`${name}.weight`), of(`${name}.bias`), LAYER_NORM_EPSILON).y;
-  const project = (name: string, x: Tensor) => linear(kit, x, of(`${name}.weight`), of(`${name}.bias`));
-
-  function layer(x: Tensor, index: number, step: Step): Tensor {
-    return tf.tidy(() => {
-      const h = `h.${index}`;
-      const qkv = project(`${h}.attn.c_attn`, norm(`${h}.ln_1`, x));
-      const attended = step.attend(headsOf(qkv, step), index);
-      const middle = tf.add(x, project(`${h}.attn.c_proj`, attended));
-      const hidden = gelu(kit, project(`${h}.mlp.c_fc`, norm(`${h}.ln_2`, middle)));
-      return tf.add(middle, project(`${h}.mlp.c_proj`, hidden));
-    });
-  }
-
-  /** [B T, 3 C] -> queries [B, H, 1, T, D], keys and values [B, H, T, D]. */
-  function headsOf(qkv: Tensor, { sequences, length }: Step): Heads {
-    const { heads } = model;
-    const split = tf.reshape(qkv, [sequences, length, 3, heads, headWidth]);
-    const [queries, keys, values] = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]));
-    if (!queries || !keys || !values) throw new Error("queries, keys and values must be three");
-    return { queries: tf.reshape(queries, [sequences, heads, 1, length, headWidth]), keys, values };
-  }
-
-  return {
-    layers: model.layers,
-    keyHeads: model.heads,
-    headWidth,
-    theta,
-    places(positions, length) {
-      const places = positions.flatMap((first) => Array.from({ length }, (_, i) => first + i));
-      return [tf.tensor1d(places, "int32")];
-    },
-    logits: (step) =>
-      tf.tidy(() => {
-        const [places] = step.places;
-        if (!places) throw new Error("a step must have places");
-        let x = tf.add(tf.gather(of("wte.weight"), step.ids), tf.gather(of("wpe.weight"), places));
-        for (let index = 0; index < model.layers; index++) {
-          const input = x;
-          x = layer(input, index, step);
-          input.dispose();
-        }
-        const last = norm("ln_f", lastRows(kit, x, step));
-        return timesTransposed(kit, last, of("wte.weight")) as Tensor2D;
-      }),
+/** GPT-2's steps; the computation is that of `worker/models/gpt2.ts`, its matrices transposed. */
+export function gpt2Phases(machine: Machine): Phase[] {
+  const { shape } = machine.plan;
+  const layers = Array.from({ length: shape.layers }, (_, layer) => layerPhases(machine, layer)).flat();
+  const norm = normOf(machine, "transformer.ln_f");
+  const table = machine.parameter(shape.head);
+  const head = (range: Range) => {
+    const { logits } = machine.buffers;
+    machine.begin(logits, range, null, machine.wanted);
+    machine.addRows(table, machine.own.normed, logits, range, machine.wanted);
   };
+  const prepare = () => normWanted(machine, norm);
+  return [...layers, overRanges(rangesOf(machine, table), head, prepare)];
+}
+
+const normOf = (machine: Machine, name: string) =>
+  layerNorm(
+    machine.parameter(`${name}.weight`),
+    machine.parameter(`${name}.bias`),
+    machine.plan.shape.epsilon,
+  );
+
+function layerPhases(machine: Machine, layer: number): Phase[] {
+  const { buffers, own } = machine;
+  const of = (name: string) => machine.parameter(`transformer.h.${layer}.${name}`);
+  const norms = ["ln_1", "ln_2"].map((name) => normOf(machine, `transformer.h.${layer}.${name}`));
+  const [first, second] = norms.map((norm) => () => normAll(machine, norm));
+  const over = (matrix: Parameter, run: (range: Range) => void, prepare?: () => void) =>
+    overRanges(rangesOf(machine, matrix), run, prepare);
+  /** `to` = projection of the normed stream. */
+  const project = (name: string, to: typeof buffers.qkv) => {
+    const [matrix, bias] = [of(`${name}.weight`), of(`${name}.bias`)];
+    const run = (range: Range) => {
+      machine.begin(to, range, bias);
+      machine.addRows(matrix, own.normed, to, range);
+    };
+    return { matrix, run };
+  };
+  /** The stream += projection of `from`. */
+  const addTo = (name: string, from: typeof buffers.qkv) => {
+    const [matrix, bias] = [of(`${name}.weight`), of(`${name}.bias`)];
+    return over(matrix, (range) => {
+      machine.addBias(buffers.x, range, bias);
+      machine.addRows(matrix, from, buffers.x, range);
+    });
+  };
+  const qkv = project("attn.c_attn", buffers.qkv);
+  const hidden = project("mlp.c_fc", buffers.hidden);
+  const gelu = (range: Range) => {
+    hidden.run(range);
+    for (let i = 0; i < machine.vectors; i++) {
+      const place = buffers.hidden.place + i * buffers.hidden.stride + 4 * range.start;
+      hidden.matrix.kernels.gelu(place, 16 * Math.ceil((range.end - range.start) / 4));
+    }
+  };
+  return [
+    over(qkv.matrix, qkv.run, first),
+    attention(machine, layer),
+    addTo("attn.c_proj", buffers.attended),
+    over(hidden.matrix, gelu, second),
+    addTo("mlp.c_proj", buffers.hidden),
+  ];
 }

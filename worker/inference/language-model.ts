@@ -4,14 +4,11 @@ import type { Backend } from "../backend/load.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint.ts";
 import type { Tensors } from "../models/model.ts";
 import { type Kit, kitOf } from "../models/ops.ts";
-import type { Programs } from "./recorded-steps.ts";
 
 /** A checkpoint with its parameters on a backend, ready to be used. */
 export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
   readonly kit: Kit;
   readonly theta: Tensors;
-  /** What was recorded of it so far. */
-  readonly programs: Programs;
   dispose(): void;
 };
 
@@ -37,12 +34,7 @@ export async function loadLanguageModel(directory: string, { tf }: Backend): Pro
     await checkpoint.close();
   }
   const { family, config, tokenizer, ends } = checkpoint;
-  const programs: Programs = new Map();
-  const dispose = () => {
-    tf.dispose(theta);
-    for (const program of programs.values()) program.dispose();
-  };
-  return { family, config, tokenizer, ends, kit, theta, programs, dispose };
+  return { family, config, tokenizer, ends, kit, theta, dispose: () => tf.dispose(theta) };
 }
 
 const LARGE = 1 << 20;

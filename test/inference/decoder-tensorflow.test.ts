@@ -1,3 +1,0 @@
-import { testDecoders } from "./decoder-cases.ts";
-
-await testDecoders("tensorflow");

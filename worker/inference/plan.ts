@@ -1,0 +1,103 @@
+import type { DecoderShape } from "./shape.ts";
+import { allocate, type Region, sharedMemory } from "./slabs.ts";
+
+/** A model's parameters where threads see them. Matrices are [outputs, inputs]. */
+export type SharedWeights = {
+  readonly slabs: readonly WebAssembly.Memory[];
+  readonly tensors: Readonly<Record<string, Region & { readonly shape: readonly number[] }>>;
+};
+
+/** The texts that a decoder holds at a time. */
+export type Texts = { readonly count: number /** The most tokens of one. */; readonly length: number };
+
+/** So many tokens are read in one step, of one text or of several. */
+export const MOST_VECTORS = 32;
+
+/**
+ * All that a thread needs to take part in a decoder's steps; what it holds of memory is shared. The state's buffers
+ * have a vector for each token of a step; places and strides are in bytes.
+ */
+export type DecoderPlan = {
+  readonly shape: DecoderShape;
+  readonly texts: Texts;
+  readonly module: WebAssembly.Module;
+  readonly weights: SharedWeights;
+  readonly state: WebAssembly.Memory;
+  readonly buffers: Buffers;
+  /**
+   * Of each layer: keys, [texts, key heads, length, head's width], and values, [texts, key heads, head's width,
+   * length], so that both are rows of a matrix.
+   */
+  readonly cache: readonly { readonly keys: Region; readonly values: Region }[];
+  readonly cacheSlabs: readonly WebAssembly.Memory[];
+};
+
+type Buffer = { readonly place: number; readonly stride: number };
+
+export type Buffers = {
+  /** Of each token of a step: its id, its text and its position; then the tokens whose logits are wanted. Integers. */
+  readonly tokens: Buffer;
+  /** The residual stream. */
+  readonly x: Buffer;
+  /** Queries, keys and values, head after head. */
+  readonly qkv: Buffer;
+  readonly attended: Buffer;
+  readonly hidden: Buffer;
+  /** What the hidden layer is multiplied with, in gated ones. */
+  readonly up: Buffer;
+  /** Cosines, then sines, of a token's position. */
+  readonly rotation: Buffer;
+  readonly logits: Buffer;
+  /** For each thread: normed vectors, and scores of the queries of a key head. */
+  readonly own: readonly { readonly normed: Buffer; readonly scores: Buffer }[];
+};
+
+/** Odd, so that vectors do not share places in the processor's cache, and with room for whole vectors of four. */
+const strideOf = (floats: number): number => (Math.ceil(floats / 16) | 1) * 64;
+
+/** A text's places come in whole passes of the kernels. */
+export const roundUp = (places: number): number => Math.ceil(places / 8) * 8;
+
+export function planDecoder(
+  shape: DecoderShape,
+  weights: SharedWeights,
+  { count, length }: Texts,
+  { module, threads }: { readonly module: WebAssembly.Module; readonly threads: number },
+): DecoderPlan {
+  const texts: Texts = { count, length: roundUp(length) };
+  const { buffers, bytes } = planBuffers(shape, texts, threads);
+  const size = 4 * texts.count * shape.keyHeads * texts.length * shape.headWidth;
+  const { slabs, regions } = allocate(Array<number>(2 * shape.layers).fill(size));
+  const none: Region = { slab: 0, place: 0 };
+  const cache = Array.from({ length: shape.layers }, (_, layer) => ({
+    keys: regions[2 * layer] ?? none,
+    values: regions[2 * layer + 1] ?? none,
+  }));
+  const state = sharedMemory(bytes);
+  return { shape, texts, module, weights, state, buffers, cache, cacheSlabs: slabs };
+}
+
+function planBuffers(shape: DecoderShape, texts: Texts, threads: number) {
+  let bytes = 0;
+  const buffer = (floats: number, count = MOST_VECTORS): Buffer => {
+    const [place, stride] = [bytes, strideOf(floats)];
+    bytes += count * stride;
+    return { place, stride };
+  };
+  const { width, heads, keyHeads, headWidth, hidden, vocabulary } = shape;
+  const buffers: Buffers = {
+    tokens: buffer(MOST_VECTORS, 4),
+    x: buffer(width),
+    qkv: buffer((heads + 2 * keyHeads) * headWidth),
+    attended: buffer(heads * headWidth),
+    hidden: buffer(hidden),
+    up: buffer(shape.type === "llama" ? hidden : 0),
+    rotation: buffer(2 * shape.frequencies.length),
+    logits: buffer(vocabulary),
+    own: Array.from({ length: threads }, () => ({
+      normed: buffer(width),
+      scores: buffer(texts.length, heads / keyHeads),
+    })),
+  };
+  return { buffers, bytes };
+}

@@ -1,0 +1,51 @@
+import type { Parameter } from "../../protocol/layout.ts";
+import { elements } from "../../protocol/safetensors.ts";
+import type { SharedWeights } from "./plan.ts";
+import type { DecoderShape } from "./shape.ts";
+import { allocate } from "./slabs.ts";
+
+export type ReadableWeights = {
+  readonly parameters: readonly Parameter[];
+  /** The values of one parameter, into memory of its length. */
+  read(parameter: string, into: Float32Array): Promise<Float32Array>;
+};
+
+/** Reads parameters to where threads see them, each matrix as [outputs, inputs]. */
+export async function shareWeights(
+  { parameters, read }: ReadableWeights,
+  { type }: Pick<DecoderShape, "type">,
+): Promise<SharedWeights> {
+  const { slabs, regions } = allocate(parameters.map(({ shape }) => 4 * elements(shape)));
+  const tensors: Record<string, SharedWeights["tensors"][string]> = {};
+  for (const [i, { name, shape }] of parameters.entries()) {
+    const [region, memory] = [regions[i], slabs[regions[i]?.slab ?? 0]];
+    if (!region || !memory) throw new Error(`${name} has no place`);
+    const values = new Float32Array(memory.buffer, region.place, elements(shape));
+    const [rows = 0, columns = 0] = shape;
+    // GPT-2's projections are stored as [inputs, outputs], its tables are not.
+    if (type === "gpt2" && name.includes(".h.") && shape.length === 2) {
+      transpose(await read(name, new Float32Array(values.length)), rows, columns, values);
+      tensors[name] = { ...region, shape: [columns, rows] };
+    } else {
+      await read(name, values);
+      tensors[name] = { ...region, shape };
+    }
+  }
+  return { slabs, tensors };
+}
+
+/** Both sides of what is turned at a time, so that it fits the first-level cache. */
+const BLOCK = 32;
+
+/** Puts a matrix [rows, columns] into `to` as [columns, rows]. */
+function transpose(from: Float32Array, rows: number, columns: number, to: Float32Array): void {
+  for (let row = 0; row < rows; row += BLOCK) {
+    const rowEnd = Math.min(rows, row + BLOCK);
+    for (let column = 0; column < columns; column += BLOCK) {
+      const columnEnd = Math.min(columns, column + BLOCK);
+      for (let c = column; c < columnEnd; c++) {
+        for (let r = row; r < rowEnd; r++) to[c * rows + r] = from[r * columns + c] ?? 0;
+      }
+    }
+  }
+}
