@@ -23,8 +23,12 @@ export class Claims {
   /** Null while another process has the job. */
   claim(job: string): Claim | null {
     const file = this.#open(job, CLAIM_WAIT_MS);
-    if (!lockedBy(file, "BEGIN EXCLUSIVE"))
-      return { release: () => file.close(), lost: new Promise(() => {}) };
+    if (!lockedBy(file, "BEGIN EXCLUSIVE")) {
+      const release = () => {
+        if (file.isOpen) file.close();
+      };
+      return { release, lost: new Promise(() => {}) };
+    }
     file.close();
     return null;
   }

@@ -11,6 +11,12 @@ export type Result = { readonly code: number | null; readonly stdout: string; re
 export class Playground {
   readonly directory = mkdtempSync(join(tmpdir(), "ps-cli-"));
   readonly #children: ChildProcess[] = [];
+  readonly #environment: Readonly<Record<string, string>>;
+
+  /** @param environment on top of this process's, for every command */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#environment = environment;
+  }
 
   /** Ends what is left of the commands, waits for what they started, and removes the folder. */
   async close(): Promise<void> {
@@ -27,7 +33,7 @@ export class Playground {
   start(...args: readonly string[]): Running {
     const child = spawn(process.execPath, [program("ps-submit"), ...args], {
       cwd: this.directory,
-      env: { ...process.env, PS_DATA_DIR: this.dataDir, NO_COLOR: "1" },
+      env: { ...process.env, PS_DATA_DIR: this.dataDir, NO_COLOR: "1", ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#children.push(child);
