@@ -27,13 +27,15 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
   if (typeof why === "number") process.exit(why);
   log("worker stopping", { why });
   thread.postMessage("stop");
-  // A worker in the middle of a task need not end it: its lease is another's as soon as this is done.
-  const settled = keeper.holding ? keeper.giveBack() : Promise.all([keeper.giveBack(), left]);
-  await Promise.race([settled, delay(GIVE_BACK_MS)]);
+  // With nothing in hand it leaves by itself, unless it is still loading.
+  if (!keeper.holding) await Promise.race([left, delay(IDLE_MS)]);
+  // In the middle of a task it need not go on: its lease is another's as soon as this is done.
+  await Promise.race([keeper.giveBack(), delay(GIVE_BACK_MS)]);
   if (!STOPS.has(why)) await Promise.race([toldToStop(), delay(RECLAIM_MS)]);
   leave();
 }
 
+const IDLE_MS = 500;
 const GIVE_BACK_MS = 3_000;
 /** A reclaimed instance is gone after two minutes; Batch tries its jobs again when it sees that, and not before. */
 const RECLAIM_MS = 180_000;
