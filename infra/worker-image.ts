@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { IgnoreMode, Stack } from "aws-cdk-lib";
 import { Repository } from "aws-cdk-lib/aws-ecr";
@@ -6,11 +7,10 @@ import { ContainerImage } from "aws-cdk-lib/aws-ecs";
 import type { Construct } from "constructs";
 import type { Device } from "../cloud/batch.ts";
 
-/** What the image's build does not need, and what would make a new image of it without need. */
-const UNUSED = [
-  ...[".git", ".ci", ".ps", "cdk.out", "dist", "node_modules"],
-  ...["bench", "docs", "examples", "infra", "test", "*.md", "cdk.json", "biome.json"],
-];
+/** The patterns that Docker itself reads: what changes beside what the worker is built from makes no new image. */
+const UNUSED = readFileSync(new URL("../worker/Dockerfile.dockerignore", import.meta.url), "utf8")
+  .split("\n")
+  .filter((line) => line !== "" && !line.startsWith("#"));
 
 export type WorkerImage = { readonly container: ContainerImage; readonly uri: string };
 
