@@ -173,7 +173,7 @@ export class Batch {
     return `${this.#prefix}${job}-workers-${attempt}`;
   }
 
-  /** The jobs of exactly this name in a queue, in any status. A filter by name leaves out the children of arrays. */
+  /** The jobs of this name in a queue, in any status. A filter by name leaves out the children of arrays. */
   async #list(jobQueue: string, name: string): Promise<JobSummary[]> {
     const found: JobSummary[] = [];
     let nextToken: string | undefined;
@@ -184,8 +184,7 @@ export class Batch {
         ...(nextToken !== undefined && { nextToken }),
       });
       const page = await unlessNoQueue(this.#client.send(command));
-      // The filter does not tell upper from lower case.
-      found.push(...(page?.jobSummaryList ?? []).filter(({ jobName }) => jobName === name));
+      found.push(...(page?.jobSummaryList ?? []));
       nextToken = page?.nextToken;
     } while (nextToken !== undefined);
     return found;

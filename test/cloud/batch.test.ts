@@ -117,6 +117,20 @@ test("fewer workers: those that wait go first, then the youngest group's, the hi
   await batch.terminate("fewer", 1, "done");
 });
 
+test("fewer workers: one that waits goes before one that runs, though its group is the older", async () => {
+  await submit("blocks", 3);
+  await groupsOf("blocks", (groups) => running(groups) === 3);
+  const old = await submit("older", 1, FOREVER, "test-gpu");
+  const young = await submit("older", 1);
+  await batch.reduce("blocks", 1, 2, "room for one");
+  await groupsOf("older", (groups) => groups[0]?.status === "RUNNABLE" && groups[1]?.status === "RUNNING");
+  assert.equal(await batch.reduce("older", 1, 1, "fewer"), 1);
+  assert.equal((await lab.describe(old)).status, "FAILED");
+  assert.equal((await lab.describe(young)).status, "RUNNING");
+  await batch.terminate("older", 1, "done");
+  await batch.terminate("blocks", 1, "done");
+});
+
 test("a size that Batch does not take is refused with the rule and the value", async () => {
   await assert.rejects(submit("none", 0), /workers must be a whole number from 1 to 10,000 at a time, got 0/);
   await assert.rejects(submit("many", 10_001), /got 10001/);
