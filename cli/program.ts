@@ -192,7 +192,10 @@ function defineUse(program: Command, args: readonly string[], end: Result): void
     .command("evaluate")
     .description("how well a model predicts a text: loss, perplexity, bits per byte")
     .argument("<model>", SOURCE)
-    .argument("<file>", "a UTF-8 text, of any size")
+    .argument(
+      "[file]",
+      "a UTF-8 text, of any size; default: what the job holds out, as its own evaluations have it",
+    )
     .addOption(version())
     .option("--json", "print one JSON object: loss, perplexity, bitsPerByte, tokens, predicted, bytes")
     .addHelpText(
@@ -200,7 +203,8 @@ function defineUse(program: Command, args: readonly string[], end: Result): void
       `
 The text is cut into windows of the model's context, end to end. Every token but the first is predicted once, from
 those before it in its window. A BERT predicts 15 % of the tokens of each window, the same ones every time.
-${examples("evaluate shakespeare held-out.txt", "evaluate my-model/ held-out.txt --json | jq .perplexity")}`,
+A model of your own predicts whole windows only.
+${examples("evaluate shakespeare", "evaluate shakespeare held-out.txt", "evaluate my-model/ held-out.txt --json | jq .perplexity")}`,
     )
     .action(async (model, file, flags) =>
       end(await (await import("./commands/evaluate.ts")).evaluate(model, file, flags)),

@@ -9,8 +9,18 @@ import type { LanguageModel } from "./inference/language-model.ts";
 import type { Batch } from "./models/model.ts";
 import { recordedLoss } from "./models/recorded.ts";
 
+/** What is needed of a model to know how well it predicts a text. */
+export type TextPredictor = Pick<LanguageModel, "kit" | "theta" | "tokenizer" | "config"> & {
+  readonly family: Pick<LanguageModel["family"], "masked" | "loss">;
+  /**
+   * Someone's own code: it is given windows as in training only, so that what is left at the end of a text is not
+   * predicted, and is run as it is, since a recording would not see all that it may do.
+   */
+  readonly own?: boolean;
+};
+
 export type EvaluateFileOptions = {
-  readonly model: LanguageModel;
+  readonly model: TextPredictor;
   /** A UTF-8 text. */
   readonly path: string;
   readonly signal?: AbortSignal;
@@ -23,7 +33,7 @@ export type FileEvaluation = {
   readonly loss: number;
   /** e to the loss. */
   readonly perplexity: number;
-  /** What the text takes when the model's predictions compress it; null for a model that sees only hidden tokens. */
+  /** What the text takes when the model's predictions compress it; null where not all of it is predicted. */
   readonly bitsPerByte: number | null;
   /** Of the text. */
   readonly tokens: number;
@@ -56,8 +66,7 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
   const { model, path, signal } = options;
   const count = { bytes: 0, tokens: 0, predicted: 0, nats: 0 };
   const windows = model.family.masked ? maskedWindows(model) : causalWindows(model);
-  const { kit, family, config } = model;
-  const lossOn = recordedLoss(kit, (theta, batch) => family.loss(kit, config, theta, batch));
+  const lossOn = lossOnBatch(model);
   const consume = async (batches: Generator<WindowBatch>) => {
     for (const batch of batches) {
       await setImmediate();
@@ -74,20 +83,32 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
     options.onProgress?.(read, bytes);
   }
   await consume(windows.end());
-  return resultOf(path, count, model.family.masked);
+  return resultOf(path, count, model);
 }
 
 type Loss = ReturnType<typeof recordedLoss>;
+
+function lossOnBatch({ kit, family, config, own = false }: TextPredictor): Loss {
+  const compute: Loss = (theta, batch) => family.loss(kit, config, theta, batch);
+  return own ? compute : recordedLoss(kit, compute);
+}
+
 type Count = { bytes: number; tokens: number; predicted: number; nats: number };
 
-function resultOf(path: string, { bytes, tokens, predicted, nats }: Count, masked: boolean): FileEvaluation {
-  if (predicted === 0)
-    throw new InvalidInput(`${path} must have at least 2 tokens to evaluate, got ${tokens}`);
+function resultOf(
+  path: string,
+  { bytes, tokens, predicted, nats }: Count,
+  { family: { masked }, config, own = false }: TextPredictor,
+): FileEvaluation {
+  if (predicted === 0) {
+    const least = own ? config.context + 1 : 2;
+    throw new InvalidInput(`${path} must have at least ${least} tokens to evaluate, got ${tokens}`);
+  }
   const loss = nats / predicted;
   if (!Number.isFinite(loss)) {
     throw new CorruptData("the model's loss is not finite: its parameters are damaged or diverged");
   }
-  const bitsPerByte = masked ? null : nats / Math.LN2 / bytes;
+  const bitsPerByte = masked || own ? null : nats / Math.LN2 / bytes;
   return { loss, perplexity: Math.exp(loss), bitsPerByte, tokens, predicted, bytes };
 }
 
@@ -128,7 +149,7 @@ type Windows = {
   end(): Generator<WindowBatch>;
 };
 
-const windowsAtOnce = ({ config }: LanguageModel): number =>
+const windowsAtOnce = ({ config }: TextPredictor): number =>
   Math.max(1, Math.min(MOST_WINDOWS, Math.floor(LOGITS / (config.context * config.vocabulary))));
 
 /**
@@ -142,7 +163,8 @@ function cut(
     overlap,
     atOnce,
     start,
-  }: { step: number; overlap: number; atOnce: number; start: readonly number[] },
+    whole = false,
+  }: { step: number; overlap: number; atOnce: number; start: readonly number[]; whole?: boolean | undefined },
   batchOf: (runs: readonly (readonly number[])[]) => WindowBatch,
 ): Windows {
   let rest: number[] = [...start];
@@ -157,15 +179,15 @@ function cut(
       while (rest.length >= atOnce * step + overlap) yield batchOf(Array.from({ length: atOnce }, take));
     },
     *end() {
-      while (rest.length > overlap) yield batchOf([take()]);
+      while (rest.length >= (whole ? step + overlap : overlap + 1)) yield batchOf([take()]);
     },
   };
 }
 
-function causalWindows(model: LanguageModel): Windows {
-  const { config, tokenizer } = model;
+function causalWindows(model: TextPredictor): Windows {
+  const { config, tokenizer, own: whole } = model;
   const start = tokenizer.encode("", { special: true });
-  return cut({ step: config.context, overlap: 1, atOnce: windowsAtOnce(model), start }, (runs) => ({
+  return cut({ step: config.context, overlap: 1, atOnce: windowsAtOnce(model), start, whole }, (runs) => ({
     ids: Int32Array.from(runs.flatMap((run) => run.slice(0, -1))),
     targets: Int32Array.from(runs.flatMap((run) => run.slice(1))),
     sequences: runs.length,
@@ -173,7 +195,7 @@ function causalWindows(model: LanguageModel): Windows {
   }));
 }
 
-function maskedWindows(model: LanguageModel): Windows {
+function maskedWindows(model: TextPredictor): Windows {
   const { config, tokenizer } = model;
   const { before, after, special, mask } = specialsOf(tokenizer);
   const step = config.context - before.length - after.length;
@@ -205,7 +227,7 @@ export function specialsOf({ special, encode }: Tokenizer) {
 }
 
 /** The mean loss over the tokens to predict. */
-function lossOf({ kit, theta }: LanguageModel, lossOn: Loss, windows: WindowBatch): number {
+function lossOf({ kit, theta }: TextPredictor, lossOn: Loss, windows: WindowBatch): number {
   const { tf } = kit;
   const { ids, sequences, targets, places } = windows;
   const loss = tf.tidy(() => {

@@ -110,6 +110,14 @@ function roundsOf(tf: Backend["tf"], layout: Layout, frozen: Tensors) {
   };
 }
 
+/** All parameters of a version as tensors, by name. */
+export const parameterTensors = (
+  tf: Backend["tf"],
+  layout: Layout,
+  theta: Float32Array,
+  frozen: Float32Array | null,
+): Tensors => ({ ...uploadFrozen(tf, layout, frozen), ...upload(tf, layout, theta) });
+
 function upload(tf: Backend["tf"], layout: Layout, vector: Float32Array): Tensors {
   if (vector.length !== layout.parameters) {
     throw new InvalidInput(`theta must have ${layout.parameters} parameters, got ${vector.length}`);

@@ -1,21 +1,27 @@
-import { evaluateFile, type FileEvaluation } from "../../worker/evaluate-file.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
+import { type EvaluateFileOptions, evaluateFile, type FileEvaluation } from "../../worker/evaluate-file.ts";
 import { codeOfSignal, exitCodes } from "../exit.ts";
 import { count } from "../format.ts";
 import { listenForInterruption } from "../interruption.ts";
-import { type SourceFlags, withModel } from "../model-source.ts";
+import { evaluateHeldOut, evaluateOwn } from "../job-evaluation.ts";
+import { isModelDirectory, type SourceFlags, withJobsPlace, withModel } from "../model-source.ts";
 import { say } from "../say.ts";
 
 export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
 
-/** `ps-submit evaluate JOB_OR_DIRECTORY FILE`: how well a model predicts a text. */
-export async function evaluate(source: string, path: string, flags: EvaluateFlags): Promise<number> {
+/** `ps-submit evaluate JOB_OR_DIRECTORY [FILE]`: how well a model predicts a text, or what its job holds out. */
+export async function evaluate(
+  source: string,
+  path: string | undefined,
+  flags: EvaluateFlags,
+): Promise<number> {
   const interruption = listenForInterruption();
   try {
-    const result = await withModel(source, flags, ({ model }) =>
-      evaluateFile({ model, path, signal: interruption.first, onProgress: progress() }),
-    );
+    const report =
+      path === undefined ? heldOut(source, flags) : onFile(source, path, flags, interruption.first);
+    const { result, lines } = await report;
     clear();
-    say(flags.json ? [JSON.stringify(result)] : lines(result));
+    say(flags.json ? [JSON.stringify(result)] : lines);
     return exitCodes.succeeded;
   } catch (error) {
     clear();
@@ -27,7 +33,39 @@ export async function evaluate(source: string, path: string, flags: EvaluateFlag
   }
 }
 
-const lines = ({ loss, perplexity, bitsPerByte, tokens, predicted, bytes }: FileEvaluation): string[] => [
+type Report = { readonly result: object; readonly lines: string[] };
+
+async function onFile(
+  source: string,
+  path: string,
+  flags: EvaluateFlags,
+  signal: AbortSignal,
+): Promise<Report> {
+  const options = { path, signal, onProgress: progress() };
+  const own = isModelDirectory(source) ? null : await onFileOfOwn(source, flags, options);
+  const result = own ?? (await withModel(source, flags, ({ model }) => evaluateFile({ ...options, model })));
+  return { result, lines: linesOf(result) };
+}
+
+/** Null for a job of another model. */
+const onFileOfOwn = (job: string, { version }: EvaluateFlags, options: Omit<EvaluateFileOptions, "model">) =>
+  withJobsPlace(job, async (target) => {
+    const { spec } = await target.cloud.jobs.record(job);
+    return spec.model.type === "module" ? evaluateOwn(target, job, version, options) : null;
+  });
+
+async function heldOut(source: string, { version }: EvaluateFlags): Promise<Report> {
+  if (isModelDirectory(source)) {
+    throw new InvalidInput(
+      `${source} is a directory, which holds out no data; name a text to evaluate it on`,
+    );
+  }
+  const result = await withJobsPlace(source, (target) => evaluateHeldOut(target, source, version));
+  const what = `${count(result.sequences)} sequences or examples held out, at version ${count(result.version)}`;
+  return { result, lines: [`loss           ${result.loss.toFixed(4)} on ${what}`] };
+}
+
+const linesOf = ({ loss, perplexity, bitsPerByte, tokens, predicted, bytes }: FileEvaluation): string[] => [
   `loss           ${loss.toFixed(4)} per token`,
   `perplexity     ${perplexity.toFixed(2)}`,
   ...(bitsPerByte === null ? [] : [`bits per byte  ${bitsPerByte.toFixed(4)}`]),

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { evaluateHeldOut, evaluateOwn } from "../../cli/job-evaluation.ts";
 import { prepareJob, uploadPrepared } from "../../cli/prepare.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { parseJob } from "../../protocol/job.ts";
@@ -35,7 +36,12 @@ function prepared(name: string, changes: Record<string, unknown>) {
     backend: "wasm",
     ...changes,
   };
-  const draft = { spec: parseJob(job, name), textFile: join(folder, "text.txt"), folder };
+  const draft = {
+    spec: parseJob(job, name),
+    textFile: join(folder, "text.txt"),
+    folder,
+    choosesShards: false,
+  };
   return prepareJob(draft, { cache: join(lab.target.home, "cache") });
 }
 
@@ -171,5 +177,51 @@ test("what can be seen of a module without training is refused at submission", a
   await refuse("x".repeat(2 << 20), /must be at most 1048576 bytes/);
   await assert.rejects(prepared("absent", { model: { module: "absent.ts" } }), {
     message: /must name a file that exists/,
+  });
+});
+
+test("evaluate takes a model of one's own on what its job holds out, with the loss of the job's own evaluation", async () => {
+  const changes = { steps: 4, evaluateEvery: 4, freeze: ["hidden.bias"] };
+  const { evaluation } = await run("held-out", changes);
+  assert.ok(evaluation?.version === 4);
+  assert.deepEqual(await evaluateHeldOut(lab.target, "held-out"), {
+    loss: evaluation.loss,
+    sequences: 32 * 20,
+    version: 4,
+  });
+  const path = join(folder, "text.txt");
+  await assert.rejects(evaluateOwn(lab.target, "held-out", undefined, { path }), {
+    name: "InvalidInput",
+    message: /held-out trains on what the batch function of mlp\.ts makes, so it can't be given a text/,
+  });
+  await assert.rejects(evaluateHeldOut(lab.target, "held-out", 77), { message: /has no version 77/ });
+});
+
+test("evaluate takes a model of one's own that trains on text on another text, window by window", async () => {
+  // The loss is the share of targets that are the letter e, and it asks for windows as in training.
+  const changes = `
+    batch: undefined,
+    loss: (tf: any, theta: any, { inputs, targets }: any, { context }: any) => {
+      if (inputs.shape[1] !== context || targets.shape[1] !== context) throw new Error("another window");
+      const e = tf.equal(targets, tf.scalar(E, "int32"));
+      return tf.add(tf.mean(tf.cast(e, "float32")), tf.mul(0, tf.sum(theta.w)));
+    },`;
+  const letters = [...new Set(readFileSync(join(folder, "text.txt"), "utf8"))].sort();
+  const source = moduleWith(changes).replace("E,", `${letters.indexOf("e")},`);
+  writeFileSync(join(folder, "on-text.ts"), source);
+  const model = { module: "on-text.ts", context: 8 };
+  const state = await run("on-text", { model, data: { type: "text", path: "text.txt" }, batch: 2 });
+  assert.equal(state.status, "succeeded", state.reason ?? "");
+  const path = join(folder, "other.txt");
+  const text = "the one question is not to be that or ".repeat(7);
+  writeFileSync(path, text);
+  const result = await evaluateOwn(lab.target, "on-text", undefined, { path });
+  const predicted = 8 * Math.floor((text.length - 1) / 8);
+  const wanted = [...text.slice(1, predicted + 1)].filter((letter) => letter === "e").length / predicted;
+  assert.deepEqual([result.tokens, result.predicted, result.bitsPerByte], [text.length, predicted, null]);
+  assert.ok(Math.abs(result.loss - wanted) < 1e-6, `${result.loss} is not ${wanted}`);
+  writeFileSync(path, "to be");
+  await assert.rejects(evaluateOwn(lab.target, "on-text", undefined, { path }), {
+    message: /must have at least 9 tokens to evaluate, got 5/,
   });
 });

@@ -153,3 +153,11 @@ export function checkBatch(name: string, batch: unknown): Readonly<Record<string
   }
   return batch as Readonly<Record<string, UserArray>>;
 }
+
+/** @throws Unrecoverable when what a user's `loss` returned is no scalar */
+export function checkLoss(name: string, loss: Scalar): Scalar {
+  const shape: unknown = (loss as Partial<Scalar> | null | undefined)?.shape;
+  if (Array.isArray(shape) && shape.length === 0) return loss;
+  const got = Array.isArray(shape) ? `shape [${shape}]` : String(loss);
+  throw new Unrecoverable(`${name}: loss must return a scalar tensor, got ${got}; take tf.mean of it`);
+}

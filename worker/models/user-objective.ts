@@ -1,5 +1,5 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
-import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import {
@@ -17,6 +17,7 @@ import type { Kit } from "./ops.ts";
 import {
   callUser,
   checkBatch,
+  checkLoss,
   describeUserModel,
   sizesOf,
   type UserArray,
@@ -75,13 +76,6 @@ const tensorsOf = ({ tf }: Kit, arrays: Arrays): Tensors =>
       tf.tensor(values, [...shape], values instanceof Int32Array ? "int32" : "float32"),
     ]),
   );
-
-function checkLoss(name: string, loss: Scalar): Scalar {
-  const shape: unknown = (loss as Partial<Scalar> | null | undefined)?.shape;
-  if (Array.isArray(shape) && shape.length === 0) return loss;
-  const got = Array.isArray(shape) ? `shape [${shape}]` : String(loss);
-  throw new Unrecoverable(`${name}: loss must return a scalar tensor, got ${got}; take tf.mean of it`);
-}
 
 /** Windows of a text: `inputs` and the tokens that follow them, `targets`, both [rows, context]. */
 function textSource(spec: JobSpec, { meta, tokens }: Dataset, { context }: UserSizes): Source {
