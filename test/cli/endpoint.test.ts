@@ -61,12 +61,10 @@ test("a job on an endpoint ends with the bytes of an embedded one, and its logs 
     existsSync(join(playground.dataDir, "endpoints", `127.0.0.1-${port}`, "logs", "there", "functions.log")),
   );
   assert.match((await playground.run("logs", "there", "functions", ...at)).stdout, /functions started/);
-  const lists = [await playground.run("list"), await playground.run("list", ...at)].map(
-    ({ stdout: text }) => text,
-  );
-  assert.match(lists[0] ?? "", /straight/);
-  assert.doesNotMatch(lists[0] ?? "", /there/);
-  assert.match(lists[1] ?? "", /^there +succeeded/m);
+  const [embedded, onEndpoint] = [await playground.run("list"), await playground.run("list", ...at)];
+  assert.match(embedded.stdout, /straight/, embedded.stderr);
+  assert.doesNotMatch(embedded.stdout, /there/);
+  assert.match(onEndpoint.stdout, /^there +succeeded/m, onEndpoint.stderr);
 });
 
 test("AWS_ENDPOINT_URL chooses the endpoint, and the command says so", async () => {
@@ -90,18 +88,18 @@ test("a killed runner leaves the job to the next one; a second terminal watches 
   const more = await playground.run("workers", "killed", "3", ...at);
   assert.equal(more.code, 0, more.stderr);
   assert.match(more.stdout, /killed has 3 workers now/);
-  assert.equal(workersOf("killed").length, 3);
+  assert.equal(workers().length, 3);
   const fewer = await playground.run("workers", "killed", "1", ...at);
   assert.equal(fewer.code, 0, fewer.stderr);
   const cancel = await playground.run("cancel", "killed", ...at);
   assert.equal(cancel.code, 0, cancel.stderr);
   assert.deepEqual([(await again.ended).code, (await second.ended).code], [3, 3]);
-  assert.deepEqual(workersOf("killed"), []);
+  assert.deepEqual(workers(), []);
   const late = await playground.run("workers", "killed", "2", ...at);
   assert.deepEqual([late.code, late.stderr.includes("resume killed --workers 2")], [2, true]);
 });
 
-const workersOf = (_: string) => playground.processes().filter((line) => line.includes("worker.js"));
+const workers = () => playground.processes().filter((line) => line.includes("worker.js"));
 
 test("an endpoint that does not answer is named, with what to do", async () => {
   const { code, stderr } = await playground.run("list", "--endpoint-url", "http://127.0.0.1:9");
