@@ -1,6 +1,5 @@
 import {
   type Code,
-  F32,
   get,
   I32,
   leb,
@@ -14,11 +13,10 @@ import {
   V128,
 } from "../../protocol/webassembly.ts";
 
-/** A function of a module, exported by its name; what it returns is one f32, or nothing. */
+/** A function of a module, exported by its name. It returns nothing. */
 export type Routine = {
   readonly name: string;
   readonly parameters: readonly number[];
-  readonly returns: readonly number[];
   readonly locals: readonly number[];
   readonly body: Code;
 };
@@ -32,7 +30,6 @@ export class Locals {
   }
 
   i32 = (): number => this.#add(I32);
-  f32 = (): number => this.#add(F32);
   v128 = (): number => this.#add(V128);
 
   many(count: number, type: () => number): number[] {
@@ -41,25 +38,15 @@ export class Locals {
 }
 
 /** Completes a routine whose first locals are its parameters. */
-export function routine(
-  name: string,
-  locals: Locals,
-  parameters: number,
-  body: Code,
-  returns: Code = [],
-): Routine {
+export function routine(name: string, locals: Locals, parameters: number, body: Code): Routine {
   const { types } = locals;
-  return { name, parameters: types.slice(0, parameters), returns, locals: types.slice(parameters), body };
+  return { name, parameters: types.slice(0, parameters), locals: types.slice(parameters), body };
 }
 
 /** A module whose memories are imported, all shared. */
 export function moduleOf(memories: readonly string[], routines: readonly Routine[]): Uint8Array {
   const MOST_PAGES = 65_536;
-  const type = ({ parameters, returns }: Routine) => [
-    0x60,
-    ...list(parameters.map((each) => [each])),
-    ...list(returns.map((each) => [each])),
-  ];
+  const type = ({ parameters }: Routine) => [0x60, ...list(parameters.map((each) => [each])), 0];
   const code = ({ locals, body }: Routine) => {
     const content = [...list(locals.map((each) => [1, each])), ...body, 0x0b];
     return [...leb(content.length), ...content];
@@ -104,12 +91,10 @@ export const asm = {
   store: (address: Code, value: Code, offset = 0): number[] => [...address, ...value, 0x38, ...at(0, offset)],
   add: (a: Code, b: Code): number[] => [...a, ...b, 0x92],
   mul: (a: Code, b: Code): number[] => [...a, ...b, 0x94],
-  div: (a: Code, b: Code): number[] => [...a, ...b, 0x95],
   max: (a: Code, b: Code): number[] => [...a, ...b, 0x97],
   lane: (a: Code, lane: number): number[] => [...a, ...simd(31), lane],
   splat: (a: Code): number[] => [...a, ...simd(19)],
   load4: (address: Code, offset = 0, memory = 0): number[] => [...address, ...simd(0), ...at(memory, offset)],
-  loadSplat: (address: Code, offset = 0): number[] => [...address, ...simd(9), ...at(0, offset)],
   store4: (address: Code, value: Code, offset = 0): number[] => [
     ...address,
     ...value,

@@ -35,12 +35,12 @@ function sweep(locals: Locals, bytes: number, wide: (p: Code) => Code, narrow: (
   ];
 }
 
+const nameOf = (rows: number, vectors: number): string => `rows${rows}x${vectors}`;
+
 /**
  * y[c][r] += sum over i of w[r][i] x[c][i]: `rows` rows at a time, for `vectors` vectors.
  * Parameters: w, its row's bytes, x, bytes from one to the next, y, bytes from one to the next, bytes of x, passes.
  */
-const nameOf = (rows: number, vectors: number): string => `rows${rows}x${vectors}`;
-
 function rowsRoutine(rows: number, vectors: number): Routine {
   const l = new Locals();
   const [w = 0, wStride = 0, x = 0, xStride = 0, y = 0, yStride = 0, bytes = 0, passes = 0] = l.many(
@@ -82,7 +82,6 @@ function rowsRoutine(rows: number, vectors: number): Routine {
       asm.add(asm.lane(get(sum), 0), asm.lane(get(sum), 1)),
       asm.add(asm.lane(get(sum), 2), asm.lane(get(sum), 3)),
     );
-  // The wide part goes to y before the narrow one: both are sums in memory.
   const body = asm.repeat(
     [
       ...spread(ws, get(w), get(wStride)),
