@@ -76,7 +76,15 @@ const cases: Record<string, (kit: ops.Kit) => Case> = {
   "causal attention": (kit) => ({
     shapes: [[N, 3 * 4]],
     forward: (qkv) => attention(kit, arg(qkv), causalMask(kit, 3), HEADS),
-    backward: (dy, qkv) => [attentionBackward(kit, dy, arg(qkv), causalMask(kit, 3), HEADS)],
+    backward: (dy, qkv) => [
+      attentionBackward(
+        kit,
+        dy,
+        { qkv: arg(qkv), attended: attention(kit, arg(qkv), causalMask(kit, 3), HEADS) },
+        causalMask(kit, 3),
+        HEADS,
+      ),
+    ],
     plain: (qkv) => plainAttention(kit, arg(qkv)),
   }),
 

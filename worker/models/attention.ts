@@ -35,23 +35,23 @@ export function attention(
   });
 }
 
-/** How much each token looks at each other, [B, H, T, T]. */
-function weightsOf(kit: Kit, q: Tensor, k: Tensor, mask: Tensor): Tensor {
-  const { tf } = kit;
-  return tf.tidy(() => tf.softmax(tf.add(tf.mul(timesTransposed(kit, q, k), scaleOf(q)), mask)));
+/** How much each token looks at each other, [B, H, T, T]. The queries are scaled: the scores are many more. */
+function weightsOf({ tf, ...kit }: Kit, q: Tensor, k: Tensor, mask: Tensor): Tensor {
+  return tf.tidy(() => tf.softmax(tf.add(timesTransposed({ tf, ...kit }, q, k), mask)));
 }
 
 /**
  * The gradient for the joint queries, keys and values. The weights, the largest tensor of a block, are computed once
  * more: a fiftieth of a step's time against a quarter of what a block would keep.
  *
+ * @param saved the joint queries, keys and values, and what `attention` made of them
  * @param mask the same as in the forward pass
  * @param drop the same as in the forward pass
  */
 export function attentionBackward(
   kit: Kit,
   dy: Tensor,
-  qkv: Tensor,
+  saved: { readonly qkv: Tensor; readonly attended: Tensor },
   mask: Tensor,
   shape: Heads,
   drop: DropWeights = keepWeights,
@@ -59,25 +59,48 @@ export function attentionBackward(
   const { tf } = kit;
   const { sequences, length, heads } = shape;
   return tf.tidy(() => {
-    const [q, k, v] = splitHeads(kit, qkv, shape);
-    const d = tf.transpose(tf.reshape(dy, [sequences, length, heads, -1]), [0, 2, 1, 3]);
+    const [q, k, v, scale] = splitHeads(kit, saved.qkv, shape);
+    const perHead = (x: Tensor) => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]);
+    const d = perHead(dy);
     const weights = weightsOf(kit, q, k, mask);
     const kept = drop(weights);
-    const weighted = tf.mul(timesTransposed(kit, d, v), kept);
-    // The softmax's gradient: a score also lowers the weights of all others in its row.
-    const shared = tf.mul(weights, tf.sum(weighted, -1, true));
-    const dScores = tf.mul(tf.sub(weighted, shared), scaleOf(q));
-    const parts = [tf.matMul(dScores, k), transposedTimes(kit, dScores, q), transposedTimes(kit, kept, d)];
+    const shared = perHead(perHeadProducts(kit, dy, saved.attended, heads));
+    const dScores = scoresBackward(kit, timesTransposed(kit, d, v), { weights, kept, shared });
+    const dq = tf.mul(tf.matMul(dScores, k), scale);
+    const parts = [dq, transposedTimes(kit, dScores, q), transposedTimes(kit, kept, d)];
     return tf.reshape(tf.transpose(tf.stack(parts), [1, 3, 0, 2, 4]), [sequences * length, -1]);
   });
 }
 
-const scaleOf = (q: Tensor): number => 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+/** Products of rows, head by head: [N, H D] and [N, H D] -> [N, H]. */
+export const perHeadProducts = ({ tf }: Kit, a: Tensor, b: Tensor, heads: number): Tensor =>
+  tf.tidy(() => tf.sum(tf.reshape(tf.mul(a, b), [a.shape[0] ?? 0, heads, -1]), -1));
 
-/** [B T, 3 C] -> queries, keys and values, each [B, H, T, D]. */
-function splitHeads({ tf }: Kit, qkv: Tensor, { sequences, length, heads }: Heads): [Tensor, Tensor, Tensor] {
+/**
+ * From the gradient of the weights that were kept to that of the scores: a score also lowers the weights of all
+ * others in its row, by what they share, the product of the attention's output with its gradient.
+ */
+export function scoresBackward(
+  { tf }: Kit,
+  dKept: Tensor,
+  { weights, kept, shared }: { readonly weights: Tensor; readonly kept: Tensor; readonly shared: Tensor },
+): Tensor {
+  return tf.tidy(() =>
+    kept === weights
+      ? tf.mul(weights, tf.sub(dKept, shared))
+      : tf.sub(tf.mul(dKept, kept), tf.mul(weights, shared)),
+  );
+}
+
+/** [B T, 3 C] -> queries, times their scale, keys and values, each [B, H, T, D], and that scale. */
+function splitHeads(
+  { tf }: Kit,
+  qkv: Tensor,
+  { sequences, length, heads }: Heads,
+): [q: Tensor, k: Tensor, v: Tensor, scale: number] {
   const parts = tf.transpose(tf.reshape(qkv, [sequences, length, 3, heads, -1]), [2, 0, 3, 1, 4]);
   const [q, k, v] = tf.unstack(parts);
   if (!q || !k || !v) throw new Error("queries, keys and values must be three");
-  return [q, k, v];
+  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+  return [tf.mul(q, scale), k, v, scale];
 }

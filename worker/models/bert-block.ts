@@ -34,7 +34,6 @@ type SavedAttention = {
   q: Tensor;
   k: Tensor;
   v: Tensor;
-  weights: Tensor;
   attended: Tensor;
   norm: Normalized;
 };
@@ -82,17 +81,11 @@ function attentionLayer(place: BertPlace, x: Tensor) {
     const split = (name: string) =>
       splitHeads(kit, project(place, `attention.self.${name}`, x), shape, shape.heads);
     const [q, k, v] = [kit.tf.mul(split("query"), scaleOf(x, shape)), split("key"), split("value")];
-    const { y: attended, weights } = groupedAttention(
-      kit,
-      { q, k, v },
-      place.mask,
-      shape,
-      dropWeights(place),
-    );
+    const attended = groupedAttention(kit, { q, k, v }, place.mask, shape, dropWeights(place));
     const output = project(place, "attention.output.dense", attended);
     const sum = kit.tf.add(x, drop(kit, output, `${prefix}.attention`, dropout));
     const { y, ...norm } = normalize(place, "attention.output.LayerNorm", sum);
-    return { y, saved: { q, k, v, weights, attended, norm } };
+    return { y, saved: { q, k, v, attended, norm } };
   });
 }
 
@@ -107,7 +100,14 @@ function attentionLayerBackward(
     const norm = normalizeBackward(place, "attention.output.LayerNorm", dy, saved.norm);
     const dOutput = drop(kit, norm.dx, `${prefix}.attention`, dropout);
     const output = projectBackward(place, "attention.output.dense", dOutput, saved.attended);
-    const { dq, dk, dv } = groupedAttentionBackward(kit, output.dx, saved, shape, dropWeights(place));
+    const { dq, dk, dv } = groupedAttentionBackward(
+      kit,
+      output.dx,
+      saved,
+      place.mask,
+      shape,
+      dropWeights(place),
+    );
     const parts = Object.entries({ query: tf.mul(dq, scaleOf(x, shape)), key: dk, value: dv }).map(
       ([name, d]) => projectBackward(place, `attention.self.${name}`, joinHeads(kit, d, shape), x),
     );

@@ -82,7 +82,7 @@ function attentionLayerBackward(
   const { kit } = place;
   return kit.tf.tidy(() => {
     const output = projectBackward(place, "attn.c_proj", drop(place, "attention", dy), saved.attended);
-    const dQkv = attentionBackward(kit, output.dx, saved.qkv, mask, shape, (w) => drop(place, "weights", w));
+    const dQkv = attentionBackward(kit, output.dx, saved, mask, shape, (w) => drop(place, "weights", w));
     const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
     const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
     return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import { type DropWeights, keepWeights } from "./attention.ts";
+import { type DropWeights, keepWeights, perHeadProducts, scoresBackward } from "./attention.ts";
 import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
@@ -18,13 +18,6 @@ export type Groups = {
   readonly keyValueHeads: number;
 };
 
-export type GroupedAttention = {
-  /** [B T, H D] */
-  readonly y: Tensor;
-  /** How much each token looks at each other, [B, H, T, T]. */
-  readonly weights: Tensor;
-};
-
 /** [B T, H D] -> [B, H, T, D] */
 export function splitHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups, heads: number): Tensor {
   return tf.tidy(() => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]));
@@ -35,63 +28,75 @@ export function joinHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups)
   return tf.tidy(() => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [sequences * length, -1]));
 }
 
+export type GroupedHeads = {
+  /** [B, H, T, D], scaled by 1 / sqrt(D) */
+  readonly q: Tensor;
+  /** [B, K, T, D] */
+  readonly k: Tensor;
+  readonly v: Tensor;
+};
+
 /**
- * @param q [B, H, T, D], scaled by 1 / sqrt(D)
- * @param k and v: [B, K, T, D]
+ * From queries, keys and values to [B T, H D].
+ *
  * @param mask added to the scores: broadcasts to [B, H, T, T]; null: everyone sees everyone
  */
 export function groupedAttention(
   kit: Kit,
-  { q, k, v }: { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+  { q, k, v }: GroupedHeads,
   mask: Tensor | null,
   shape: Groups,
   drop: DropWeights = keepWeights,
-): GroupedAttention {
+): Tensor {
   const { tf } = kit;
   return tf.tidy(() => {
-    const scores = perHead(
-      kit,
-      timesTransposed(kit, perGroup(kit, q, shape), perGroup(kit, k, shape)),
-      shape,
-    );
-    const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
-    const y = perHead(kit, tf.matMul(perGroup(kit, drop(weights), shape), perGroup(kit, v, shape)), shape);
-    return { y: joinHeads(kit, y, shape), weights };
+    const weights = drop(weightsOf(kit, q, k, mask, shape));
+    const y = perHead(kit, tf.matMul(perGroup(kit, weights, shape), perGroup(kit, v, shape)), shape);
+    return joinHeads(kit, y, shape);
   });
 }
 
-export type GroupedSaved = {
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-  readonly weights: Tensor;
-};
+/** How much each token looks at each other, [B, H, T, T]. */
+function weightsOf(kit: Kit, q: Tensor, k: Tensor, mask: Tensor | null, shape: Groups): Tensor {
+  const { tf } = kit;
+  return tf.tidy(() => {
+    const products = timesTransposed(kit, perGroup(kit, q, shape), perGroup(kit, k, shape));
+    const scores = perHead(kit, products, shape);
+    return tf.softmax(mask ? tf.add(scores, mask) : scores);
+  });
+}
 
 /**
- * The gradients of queries, [B, H, T, D], and of keys and values, [B, K, T, D].
+ * The gradients of queries, [B, H, T, D], and of keys and values, [B, K, T, D]. As in `attentionBackward`, the
+ * weights are computed once more.
  *
+ * @param saved what `groupedAttention` was given, and what it made of that
+ * @param mask the same as in the forward pass
  * @param drop the same as in the forward pass
  */
 export function groupedAttentionBackward(
   kit: Kit,
   dy: Tensor,
-  saved: GroupedSaved,
+  saved: GroupedHeads & { readonly attended: Tensor },
+  mask: Tensor | null,
   shape: Groups,
   drop: DropWeights = keepWeights,
 ) {
   const { tf } = kit;
   return tf.tidy(() => {
+    const all = weightsOf(kit, saved.q, saved.k, mask, shape);
+    const dropped = drop(all);
+    const weights = perGroup(kit, all, shape);
+    const kept = dropped === all ? weights : perGroup(kit, dropped, shape);
     const [q, k, v] = [saved.q, saved.k, saved.v].map((x) => perGroup(kit, x, shape)) as [
       Tensor,
       Tensor,
       Tensor,
     ];
-    const weights = perGroup(kit, saved.weights, shape);
-    const kept = perGroup(kit, drop(saved.weights), shape);
-    const d = perGroup(kit, splitHeads(kit, dy, shape, shape.heads), shape);
-    const weighted = tf.mul(timesTransposed(kit, d, v), kept);
-    // The softmax's gradient: a score also lowers the weights of all others in its row.
-    const dScores = tf.sub(weighted, tf.mul(weights, tf.sum(weighted, -1, true)));
+    const split = (x: Tensor) => perGroup(kit, splitHeads(kit, x, shape, shape.heads), shape);
+    const d = split(dy);
+    const shared = split(perHeadProducts(kit, dy, saved.attended, shape.heads));
+    const dScores = scoresBackward(kit, timesTransposed(kit, d, v), { weights, kept, shared });
     const keyShape = saved.k.shape;
     return {
       dq: tf.reshape(tf.matMul(dScores, k), saved.q.shape),

@@ -37,7 +37,6 @@ type SavedAttention = {
   q: Tensor;
   k: Tensor;
   v: Tensor;
-  weights: Tensor;
   attended: Tensor;
 };
 type SavedMlp = { norm: Normalized; gate: Tensor; up: Tensor };
@@ -70,9 +69,9 @@ function attentionLayer(place: LlamaPlace, x: Tensor) {
     const q = rotate(kit, project("q_proj", shape.heads), rotations.queries);
     const k = rotate(kit, project("k_proj", shape.keyValueHeads), rotations.keys);
     const v = project("v_proj", shape.keyValueHeads);
-    const { y: attended, weights } = groupedAttention(kit, { q, k, v }, place.mask, shape);
+    const attended = groupedAttention(kit, { q, k, v }, place.mask, shape);
     const y = kit.tf.add(x, dense(kit, attended, parameter(place, "self_attn.o_proj")));
-    return { y, saved: { norm, q, k, v, weights, attended } };
+    return { y, saved: { norm, q, k, v, attended } };
   });
 }
 
@@ -81,7 +80,7 @@ function attentionLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedAtten
   const { tf } = kit;
   return tf.tidy(() => {
     const output = projectBackward(place, "self_attn.o_proj", dy, saved.attended);
-    const { dq, dk, dv } = groupedAttentionBackward(kit, output.dx, saved, shape);
+    const { dq, dk, dv } = groupedAttentionBackward(kit, output.dx, saved, place.mask, shape);
     const input = normalizedOutput(place, "input_layernorm", saved.norm);
     const parts = [
       projectBackward(
