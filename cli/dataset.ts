@@ -1,5 +1,4 @@
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Store } from "../cloud/store.ts";
 import { InvalidInput } from "../protocol/errors.ts";
@@ -7,11 +6,10 @@ import { keys } from "../protocol/keys.ts";
 import { checkText } from "../worker/data/batches.ts";
 import { type PrepareOptions, prepareText } from "../worker/data/prepare.ts";
 import { DATASET_FILES, type Dataset } from "../worker/data/text.ts";
+import { localFolder } from "../worker/huggingface/folder.ts";
 import { isMasked } from "../worker/models/describe.ts";
 import { type Draft, tokenizerOf } from "./job-file.ts";
-
-/** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
-const PART_BYTES = 8 << 20;
+import { type UploadedFile, upload } from "./upload.ts";
 
 /**
  * Tokenizes a job's text and checks that it is long enough; null for generated data.
@@ -45,19 +43,18 @@ export async function prepareDataset(
   }
 }
 
-/** Stores the files of a dataset under its digest, those that are not there yet. */
-export async function uploadDataset(store: Store, { digest, directory }: Dataset): Promise<void> {
-  const there = new Set((await store.list(keys.dataset(digest, ""))).map((object) => object.key));
+/** The files of a dataset, stored under its digest. */
+export async function datasetFiles({ digest, directory }: Dataset): Promise<UploadedFile[]> {
+  const files: UploadedFile[] = [];
   for (const name of DATASET_FILES) {
-    const key = keys.dataset(digest, name);
-    const path = join(directory, name);
-    const info = await stat(path).catch(() => null);
-    if (info === null || there.has(key)) continue;
-    if (info.size <= PART_BYTES) await store.create(key, await readFile(path));
-    else await store.createFromParts(key, parts(path));
+    const info = await stat(join(directory, name)).catch(() => null);
+    if (info === null) continue;
+    files.push({ key: keys.dataset(digest, name), folder: localFolder(directory), name, size: info.size });
   }
+  return files;
 }
 
-async function* parts(path: string): AsyncGenerator<Uint8Array> {
-  for await (const part of createReadStream(path, { highWaterMark: PART_BYTES })) yield part as Uint8Array;
+/** Stores the files of a dataset under its digest, those that are not there yet. */
+export async function uploadDataset(store: Store, dataset: Dataset): Promise<void> {
+  await upload(store, await datasetFiles(dataset));
 }

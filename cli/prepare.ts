@@ -9,11 +9,12 @@ import type { Dataset } from "../worker/data/text.ts";
 import type { Pretrained } from "../worker/huggingface/inspect.ts";
 import { describeModel } from "../worker/models/describe.ts";
 import type { ModelParameter } from "../worker/models/model.ts";
-import { prepareDataset, uploadDataset } from "./dataset.ts";
+import { datasetFiles, prepareDataset } from "./dataset.ts";
 import { count } from "./format.ts";
 import type { Draft } from "./job-file.ts";
 import { type OwnModule, prepareModule, uploadModule, withModule } from "./module.ts";
-import { preparePretrained, uploadPretrained, withPretrained } from "./pretrained.ts";
+import { preparePretrained, pretrainedFiles, withPretrained } from "./pretrained.ts";
+import { upload } from "./upload.ts";
 
 /** A job with all that it starts from, checked against each other and ready to be stored. */
 export type Prepared = {
@@ -73,6 +74,9 @@ export async function uploadPrepared(
   { dataset, pretrained, module }: Prepared,
 ): Promise<void> {
   if (module) await uploadModule(store, module);
-  if (pretrained) await uploadPretrained(store, pretrained);
-  if (dataset) await uploadDataset(store, dataset);
+  const files = [
+    ...(pretrained === null ? [] : pretrainedFiles(pretrained)),
+    ...(dataset === null ? [] : await datasetFiles(dataset)),
+  ];
+  await upload(store, files);
 }

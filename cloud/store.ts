@@ -7,21 +7,18 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
-  S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { CorruptData, TryAgain, Unrecoverable } from "../protocol/errors.ts";
+import { sha256 } from "../protocol/digest.ts";
+import { CorruptData, TryAgain } from "../protocol/errors.ts";
+import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts, statusOf } from "./answers.ts";
+import { changed, PART_BYTES, type Source, type UploadOptions, uploadInParts } from "./upload.ts";
 
-/** How a create-only write ended; both mean the object is there. */
-export type Created = "created" | "exists";
+export type { Created };
 
 export type Stored = { readonly body: Uint8Array; readonly etag: string };
 export type Listed = { readonly key: string; readonly size: number; readonly modified: Date };
 
-const PRECONDITION_FAILED = 412;
-const CONFLICT = 409;
-const NOT_FOUND = 404;
-const CONFLICT_TRIES = 10;
 const DELETE_BATCH = 1000;
 
 /** The verbs this system needs of S3, on one bucket. Absence is `null`; everything else unexpected is thrown. */
@@ -139,6 +136,24 @@ export class Store {
   }
 
   /**
+   * Creates an object from a source, under a key that its content determines. A large one is sent in parts, several at a
+   * time; after a failure or a crash the next call sends only what is missing.
+   *
+   * @throws InvalidInput when the source is not what `options.sha256` says
+   */
+  async createFrom(key: string, source: Source, options: UploadOptions = {}): Promise<Created> {
+    if (source.size > PART_BYTES) {
+      return uploadInParts({ client: this.#client, bucket: this.#bucket, key }, source, options);
+    }
+    const body = new Uint8Array(source.size);
+    await source.read(body, 0);
+    if (options.sha256 !== undefined && sha256(body) !== options.sha256) throw changed(source);
+    const created = await this.create(key, body);
+    options.onPart?.({ bytes: body.length, sent: true });
+    return created;
+  }
+
+  /**
    * Creates a large object from parts, each but the last at least 5 MiB, holding one part at a time.
    * Nothing of it is visible before it is whole.
    */
@@ -185,30 +200,6 @@ async function fill(into: Uint8Array, body: unknown, key: string, start: number)
   }
 }
 
-const statusOf = (error: unknown): number | undefined =>
-  error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-
-async function orNull<T>(status: number, request: Promise<T>): Promise<T | null> {
-  try {
-    return await request;
-  } catch (error) {
-    if (statusOf(error) === status && !(error instanceof Error && error.name === "NoSuchBucket")) return null;
-    throw understood(error);
-  }
-}
-
-/** 409: two conditional writes met; S3 asks to try again, after which one of them gets 412. */
-async function retryConflicts<T>(key: string, request: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; attempt <= CONFLICT_TRIES; attempt++) {
-    try {
-      return await request();
-    } catch (error) {
-      if (statusOf(error) !== CONFLICT) throw error;
-    }
-  }
-  throw new TryAgain(`${key}: ${CONFLICT_TRIES} conditional writes in a row met another one`);
-}
-
 async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T> {
   try {
     return await request;
@@ -216,10 +207,4 @@ async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T>
     if (statusOf(error) !== 416) throw error;
     throw new CorruptData(`${key} is truncated: it ends before the bytes wanted`, { cause: error });
   }
-}
-
-function understood(error: unknown): unknown {
-  if (!(error instanceof S3ServiceException)) return error;
-  if (error.name === "InsufficientStorage") return new Unrecoverable(error.message, { cause: error });
-  return error;
 }
