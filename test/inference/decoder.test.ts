@@ -7,6 +7,8 @@ import { Decoder } from "../../worker/inference/decoder.ts";
 import { compileKernels } from "../../worker/inference/kernels.ts";
 import { decoderShape } from "../../worker/inference/shape.ts";
 import { shareWeights } from "../../worker/inference/share-weights.ts";
+import { familyOf } from "../../worker/models/family.ts";
+import type { Gpt2 } from "../../worker/models/gpt2.ts";
 import { kitOf } from "../../worker/models/ops.ts";
 import { type Sample, sampleRows, sampleTheta, sampleValues } from "../worker/families.ts";
 import { samples } from "../worker/family-samples.ts";
@@ -73,6 +75,14 @@ function oneByOne(decoder: Decoder, sample: Sample): number[][][] {
   );
 }
 
+/** The same numbers; `deepEqual` takes minutes to describe how many others differ. */
+function assertSame(actual: readonly number[][][], expected: readonly number[][][]): void {
+  const [a, b] = [actual.flat(2), expected.flat(2)];
+  const place = b.findIndex((value, i) => !Object.is(value, a[i]));
+  assert.equal(a.length, b.length);
+  assert.equal(place, -1, `number ${place} is ${a[place]}, not ${b[place]}`);
+}
+
 for (const sample of [...causal, ...long]) {
   test(`${sample.title}: token by token gives what all at once gives`, async () => {
     const expected = expectedOf(sample);
@@ -106,6 +116,18 @@ for (const sample of [...causal, ...long]) {
     }
   });
 }
+
+test("threads that take turns at the chunks of many steps give the bits of one that does all", async () => {
+  const config: Gpt2 = { layers: 2, heads: 4, width: 128, context: 40, vocabulary: 700 };
+  const ids = sampleRows(2, 40, config.vocabulary, 3);
+  const rest = { mask: null, types: null, labels: ids };
+  const wide: Sample = { title: "wide", family: familyOf("gpt2"), config, ids, ...rest };
+  const expected: number[][][] = [];
+  await withDecoder(wide, 1, (decoder) => expected.push(...oneByOne(decoder, wide)));
+  await withDecoder(wide, 3, (decoder) => {
+    for (let times = 0; times < 5; times++) assertSame(oneByOne(decoder, wide), expected);
+  });
+});
 
 test("only the logits that are wanted are made", async () => {
   const [sample] = long;
