@@ -12,7 +12,7 @@
  * @typedef {object} Library What is unpacked into one folder.
  * @property {string} tag pip's name of the platform
  * @property {readonly Wheel[]} wheels TensorFlow's own first
- * @property {number} bytes of the wheels
+ * @property {number} bytes of the wheels, about
  * @property {number} unpacked bytes of what is kept of them
  * @property {readonly string[]} libraries of `tensorflow/`, which the binding is linked with
  */
@@ -103,8 +103,8 @@ export const LIBRARIES = {
       ),
       ...CUDA,
     ],
-    bytes: 2_500_000_000,
-    unpacked: 5_000_000_000,
+    bytes: 2_430_000_000,
+    unpacked: 4_031_000_000,
     libraries: LINUX_LIBRARIES,
   },
   "linux-arm64": {

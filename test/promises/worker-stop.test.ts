@@ -60,7 +60,7 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
     batch: 4,
     backend: "wasm",
   };
-  const draft = { spec: parseJob(job, name), textFile: "", folder };
+  const draft = { spec: parseJob(job, name), textFile: "", folder, choosesShards: false };
   const prepared = await prepareJob(draft, { cache: join(folder, "cache") });
   await uploadPrepared(lab.cloud, prepared);
   await lab.submit(prepared.spec);
