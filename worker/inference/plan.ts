@@ -11,7 +11,7 @@ export type SharedWeights = {
 export type Texts = { readonly count: number /** The most tokens of one. */; readonly length: number };
 
 /** So many tokens are read in one step, of one text or of several. */
-export const MOST_VECTORS = 32;
+export const MOST_VECTORS = 64;
 
 /**
  * All that a thread needs to take part in a decoder's steps; what it holds of memory is shared. The state's buffers
