@@ -26,11 +26,13 @@ const LONGEST = Duration.days(7);
 const MEMORY: Readonly<Record<Device, Size>> = { gpu: Size.mebibytes(14_000), cpu: Size.mebibytes(6_800) };
 const VCPUS = 4;
 
-/** Tried in order; the first that fits decides. A failure that fits none would be retried. */
+/**
+ * Tried in order; the first that fits decides. A failure that fits none would be retried. AWS Batch takes five rules,
+ * so a worker that refuses its job, which ends for good, is the last one's.
+ */
 const retryStrategies = [
   RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
   RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: "OutOfMemoryError*" })),
-  RetryStrategy.of(Action.EXIT, Reason.custom({ onExitCode: String(workerExit.refused) })),
   RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(workerExit.stopped) })),
   RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(workerExit.crashed) })),
   RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: "*" })),

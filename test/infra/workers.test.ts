@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Match } from "aws-cdk-lib/assertions";
 import { workerExit } from "../../worker/exit.ts";
+import { checkRetryStrategy, isRetried } from "../fake-batch/retry.ts";
 import { allowedTo, ofType, synthesize, written } from "./synthesize.ts";
 
 const { workers: template } = synthesize({ name: "lab" });
@@ -130,7 +131,6 @@ test("a reclaimed or crashed worker is tried again; one out of memory or refused
   const rules = [
     { Action: "RETRY", OnStatusReason: "Host EC2*" },
     { Action: "EXIT", OnReason: "OutOfMemoryError*" },
-    { Action: "EXIT", OnExitCode: String(workerExit.refused) },
     { Action: "RETRY", OnExitCode: String(workerExit.stopped) },
     { Action: "RETRY", OnExitCode: String(workerExit.crashed) },
     { Action: "EXIT", OnReason: "*" },
@@ -138,6 +138,21 @@ test("a reclaimed or crashed worker is tried again; one out of memory or refused
   template.allResourcesProperties("AWS::Batch::JobDefinition", {
     RetryStrategy: { Attempts: 10, EvaluateOnExit: rules },
   });
+  const evaluateOnExit = rules.map(({ Action: action, OnReason, OnExitCode, OnStatusReason }) => ({
+    action: action === "EXIT" ? ("EXIT" as const) : ("RETRY" as const),
+    ...(OnReason && { onReason: OnReason }),
+    ...(OnExitCode && { onExitCode: OnExitCode }),
+    ...(OnStatusReason && { onStatusReason: OnStatusReason }),
+  }));
+  const strategy = { attempts: 10, evaluateOnExit };
+  checkRetryStrategy(strategy);
+  const statusReason = "Essential container in task exited";
+  const isTriedAgain = (exitCode: number) => isRetried(strategy, 1, { statusReason, exitCode });
+  assert.deepEqual([workerExit.crashed, workerExit.stopped].map(isTriedAgain), [true, true]);
+  assert.deepEqual([workerExit.refused, 139].map(isTriedAgain), [false, false]);
+  const reason = "OutOfMemoryError: Container killed due to memory usage";
+  assert.equal(isRetried(strategy, 1, { statusReason, exitCode: 137, reason }), false);
+  assert.equal(isRetried(strategy, 1, { statusReason: "Host EC2 (instance i-0a) terminated." }), true);
 });
 
 test("ps-submit finds the workers by SSM parameters", () => {
