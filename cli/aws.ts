@@ -3,8 +3,10 @@ import { describe, Unrecoverable } from "../protocol/errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+type Service = "SSM" | "BATCH" | "CLOUDWATCH_LOGS" | "STS" | "SERVICE_QUOTAS";
+
 /** The configuration of a client that only this machine uses; `AWS_ENDPOINT_URL_<service>` may lead it elsewhere. */
-export function serviceConfig(env: Env, service: "SSM" | "BATCH" | "CLOUDWATCH_LOGS") {
+export function serviceConfig(env: Env, service: Service) {
   const endpoint = env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL;
   return { ...clientConfig(env), ...(endpoint && { endpoint }) };
 }

@@ -18,7 +18,7 @@ Without --stack and --endpoint-url all of a job runs on this machine, and AWS se
  */
 export function defineProgram(version: string, args: readonly string[], end: Result): Command {
   const program = new Command("ps-submit")
-    .description("Trains a model with a serverless parameter server: here, on S3 and SQS of its own")
+    .description("Trains a model with a serverless parameter server: on this machine, with --stack on AWS")
     .version(version)
     .enablePositionalOptions()
     .showHelpAfterError("(ps-submit --help shows how it is used)")
@@ -45,8 +45,8 @@ export function defineProgram(version: string, args: readonly string[], end: Res
   defineData(program, end);
   program
     .command("doctor")
-    .description("show what jobs find on this machine, and how to fix what they miss")
-    .addHelpText("after", examples("doctor"))
+    .description("show what jobs find on this machine, or with --stack on AWS, and how to fix what they miss")
+    .addHelpText("after", examples("doctor", "doctor --stack serverless-ps"))
     .action(async () => end(await (await import("./commands/doctor.ts")).doctor()));
   definePlace(program);
   return program;

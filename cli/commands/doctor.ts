@@ -4,51 +4,28 @@ import { availableParallelism, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe } from "../../protocol/errors.ts";
+import { keys } from "../../protocol/keys.ts";
 import { nativeStatus } from "../../scripts/native.mjs";
 import { cacheSize } from "../../worker/data/trim.ts";
 import { probeBackend } from "../backend.ts";
-import { exitCodes } from "../exit.ts";
+import { examine, type Finding } from "../finding.ts";
 import { short } from "../format.ts";
 import { cacheOf, dataDirectory, packageDirectory, program } from "../paths.ts";
+import { type Place, placeOf } from "../place.ts";
 import { packageVersion } from "../provenance.ts";
-import { say } from "../say.ts";
+import { openTarget } from "../target.ts";
 import { openEmbedded } from "../targets/embedded.ts";
-import { styleFor } from "../view/style.ts";
-
-/** `bad` keeps jobs from running; `poor` does not. */
-type Finding = {
-  readonly grade: "good" | "poor" | "bad";
-  readonly what: string;
-  readonly found: string;
-  readonly fix?: string | undefined;
-};
 
 const OLDEST_NODE = [22, 18] as const;
 const LITTLE_SPACE_BYTES = 1e9;
 
-/** `ps-submit doctor`: what jobs find on this machine, and what to do about it. */
+/** `ps-submit doctor`: what jobs find on this machine or on a stack, and what to do about it. */
 export async function doctor(): Promise<number> {
-  const style = styleFor(process.stdout);
-  const marks = { good: style("green", "ok  "), poor: style("yellow", "note"), bad: style("red", "bad ") };
-  let worst = false;
-  for (const check of [
-    checkPackage,
-    checkNode,
-    checkMachine,
-    checkBackend,
-    checkNative,
-    checkFolder,
-    checkEndpoint,
-  ]) {
-    const { grade, what, found, fix } = await check();
-    say([
-      `${marks[grade]}  ${what.padEnd(12)}  ${found}`,
-      ...(fix ? [`                    to fix it: ${fix}`] : []),
-    ]);
-    worst ||= grade === "bad";
-  }
-  say([worst ? "jobs cannot run here until what is marked bad is fixed" : "jobs can run here"]);
-  return worst ? exitCodes.failed : exitCodes.succeeded;
+  const place = placeOf();
+  if (place.kind === "stack") return (await import("../stack-doctor.ts")).doctorOfStack(place.name);
+  const machine = [checkPackage, checkNode, checkMachine, checkBackend, checkNative, checkFolder];
+  const endpoint = place.kind === "endpoint" ? () => checkOther(place) : checkEndpoint;
+  return examine([...machine, endpoint], "here");
 }
 
 function checkPackage(): Finding {
@@ -149,6 +126,22 @@ async function checkEndpoint(): Promise<Finding> {
     return { grade: "bad", what, found: describe(error) };
   } finally {
     if (trial !== null) await removeTrial(trial);
+  }
+}
+
+async function checkOther(place: Extract<Place, { kind: "endpoint" }>): Promise<Finding> {
+  try {
+    const target = await openTarget(place);
+    try {
+      const jobs = await target.cloud.store.listFolders(keys.jobs);
+      const { waiting } = await target.cloud.queues.depth(target.cloud.updates);
+      const found = `${place.endpoint}: S3 and SQS answer, ${jobs.length} jobs, ${waiting} messages wait`;
+      return { grade: "good", what: "endpoint", found };
+    } finally {
+      target.close();
+    }
+  } catch (error) {
+    return { grade: "bad", what: "endpoint", found: describe(error) };
   }
 }
 

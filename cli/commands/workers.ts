@@ -60,7 +60,7 @@ async function resizeOnStack(target: StackTarget, state: State, wanted: number):
   const there = livingIn(await batch.groups(job, attempt));
   if (wanted > there) {
     await addWorkers(target, await target.cloud.jobs.record(job), state, wanted - there);
-    say([`${count(wanted - there)} more workers are asked of AWS Batch, beside ${count(there)}`]);
+    say([`${job} has ${count(there)} workers; asked AWS Batch for ${count(wanted - there)} more`]);
   } else if (wanted < there) {
     const ended = await batch.reduce(job, attempt, wanted, FEWER);
     say([`${count(ended)} of ${count(there)} workers are told to give back what they have and end`]);

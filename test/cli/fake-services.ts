@@ -11,10 +11,13 @@ export type FakeServices = {
   close(): void;
 };
 
+const IDENTITY =
+  "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::000000000000:user/me</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>";
+
 type Request = Readonly<Record<string, unknown>>;
 
 /**
- * What ps-submit asks of SSM and CloudWatch Logs, apart from their limits.
+ * What ps-submit asks of SSM, CloudWatch Logs, STS and Service Quotas, apart from their limits.
  *
  * @param groups folder of each log group; a file in it is a stream
  */
@@ -22,6 +25,9 @@ export async function startFakeServices(groups: Readonly<Record<string, string>>
   const parameters = new Map<string, string>();
   const perform: Readonly<Record<string, (request: Request) => object | null>> = {
     "AmazonSSM.GetParametersByPath": ({ Path }) => ({ Parameters: below(parameters, String(Path)) }),
+    "ServiceQuotasV20190624.ListServiceQuotas": () => ({
+      Quotas: [{ QuotaName: "All G and VT Spot Instance Requests", Value: 0 }],
+    }),
     "Logs_20140328.GetLogEvents": ({ logGroupName, logStreamName, limit }) => {
       const events = eventsOf(groups[String(logGroupName)], [String(logStreamName)]);
       return events && { events: events.slice(-Number(limit)) };
@@ -36,6 +42,7 @@ export async function startFakeServices(groups: Readonly<Record<string, string>>
   };
   const server = createServer((request, response) => {
     void text(request).then((body) => {
+      if (body.includes("Action=GetCallerIdentity")) return response.end(IDENTITY);
       const operation = perform[String(request.headers["x-amz-target"])];
       answer(response, operation?.(JSON.parse(body) as Request) ?? null);
     });

@@ -54,6 +54,8 @@ before(async () => {
     AWS_ENDPOINT_URL_BATCH: lab.environment.AWS_ENDPOINT_URL_BATCH ?? "",
     AWS_ENDPOINT_URL_SSM: services.endpoint,
     AWS_ENDPOINT_URL_CLOUDWATCH_LOGS: services.endpoint,
+    AWS_ENDPOINT_URL_STS: services.endpoint,
+    AWS_ENDPOINT_URL_SERVICE_QUOTAS: services.endpoint,
     PS_STACK: "ps",
   });
   playground.write("job.json", job);
@@ -143,7 +145,7 @@ test("Ctrl-C leaves a job running; the same command attaches, doubling no worker
   await again.says(/^step \d/m);
   assert.match(again.stdout, /long is running already, at step/);
   const more = await playground.run("workers", "long", "3");
-  assert.match(more.stdout, /1 more workers are asked of AWS Batch, beside 2/);
+  assert.match(more.stdout, /long has 2 workers; asked AWS Batch for 1 more/);
   const living3 = await lab.cloud.batch.groups("long", 1);
   assert.deepEqual(living3.map(living), [2, 1]);
   const fewer = await playground.run("workers", "long", "1");
@@ -173,4 +175,19 @@ test("a submission that was cut short before its workers is completed by the sam
   const run = await playground.run("job.json", "--set", "name=half");
   assert.equal(run.code, 0, run.stdout + run.stderr);
   assert.match(run.stdout, /half succeeded/);
+});
+
+test("doctor finds what a submission would meet: a missing job queue, and no quota for GPUs", {
+  skip,
+}, async () => {
+  const healthy = await playground.run("doctor");
+  assert.equal(healthy.code, 0, healthy.stdout + healthy.stderr);
+  assert.match(healthy.stdout, /^ok +credentials +arn:aws:iam::000000000000:user\/me in us-east-1$/m);
+  assert.match(healthy.stdout, /^ok +cpu workers +job queue ps-cpu, image registry\/worker@sha256:1$/m);
+  for (const key of ["job-queue/gpu", "job-definition/gpu", "image/gpu"])
+    services.parameters.set(ROOT + key, "ps-gpu");
+  const { code, stdout } = await playground.run("doctor");
+  assert.equal(code, 1, stdout);
+  assert.match(stdout, /^bad +gpu workers +there is no job queue ps-gpu/m);
+  assert.match(stdout, /^note +GPU quota +All G and VT Spot Instance Requests: 0 vCPUs\n +to fix it: raise/m);
 });
