@@ -5,11 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
 import { readTokenizer, type TokenizerChoice } from "../../worker/data/choose-tokenizer.ts";
 import { openTokenizer, type Tokenizer } from "../../worker/data/tokenizer.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../../worker/tokenizers/byte-level.ts";
+import { Ids } from "../../worker/tokenizers/ids.ts";
 import { END_OF_TEXT, MASK, PAD } from "../../worker/tokenizers/special.ts";
 import { trainBpe } from "../../worker/tokenizers/train.ts";
 import { forEachWord } from "../../worker/tokenizers/words.ts";
@@ -133,6 +136,24 @@ test("a word of a million characters is encoded in a moment, with the same merge
   assert.ok(performance.now() - start < 10_000);
   assert.deepEqual(ids.slice(0, 8), tokenizer.encode("ab".repeat(40)).slice(0, 8));
   assert.equal(tokenizer.decode(ids), "ab".repeat(500_000));
+});
+
+test("words that are remembered do not keep the texts that they came from in memory", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const held = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const bpe = await trainBpe(wordsOf("some words"), { vocabulary: 300, special: [] });
+  const tokenizer = openTokenizer(byteLevelFiles(bpe), "tokenizer.json");
+  const ids = new Ids();
+  const before = held();
+  for (let i = 0; i < 64; i++) {
+    ids.clear();
+    tokenizer.encodeTo(`${"a ".repeat(1 << 18)}longword${"abcdefgh"[i % 8]}${"ijklmnop"[i >> 3]}indeed`, ids);
+  }
+  assert.ok(held() - before < 8 << 20, `${held() - before} bytes stay of 64 texts of 512 KiB`);
 });
 
 test("the byte tokenizer writes any text as its bytes", () => {

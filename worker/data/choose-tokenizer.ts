@@ -17,8 +17,11 @@ export type TokenizerChoice =
   | { readonly file: string }
   | { readonly train: { readonly vocab: number } };
 
-/** More distinct words than any language has in use: what is past it are the rarest, mostly misspelt. */
-const MOST_WORDS = 2_000_000;
+/**
+ * More distinct words than any language has in use, and 150 MB of memory with their pairs: what is past it are the
+ * rarest, mostly misspelt.
+ */
+const MOST_WORDS = 500_000;
 
 /**
  * The tokenizer of a job, made from its text where need be.

@@ -4,7 +4,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { encodeRecord } from "../../protocol/records.ts";
 import { byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { readTokenizer } from "./choose-tokenizer.ts";
-import { PIECE_BYTES, readBlock, withHandle } from "./pieces.ts";
+import { PIECE_BYTES, readBlock, withAccess } from "./pieces.ts";
 import { knownIds, nameOf, type PrepareOptions } from "./prepare.ts";
 import type { SourceFile } from "./sources.ts";
 import { META_FILE, type TextMeta, TOKENS_FILE } from "./text.ts";
@@ -87,13 +87,15 @@ async function copy(options: PrepareOptions, files: readonly SourceFile[], vocab
   return tokens;
 }
 
+const NOTHING = new Uint8Array();
+
 async function* idsOf(file: SourceFile): AsyncGenerator<{ ids: Uint16Array<ArrayBuffer>; at: number }> {
   if (file.bytes % 2 !== 0) {
     throw new InvalidInput(`${file.name} must hold 16-bit numbers, got ${file.bytes} bytes`);
   }
-  yield* withHandle(file, async function* (handle) {
+  yield* withAccess(file, async function* (access) {
     for (let at = 0; ; ) {
-      const block = await readBlock(handle, new Uint8Array(), PIECE_BYTES, file);
+      const block = await readBlock(access, { rest: NOTHING, at: 2 * at, size: PIECE_BYTES }, file);
       const ids = new Uint16Array(block.buffer, 0, Math.floor(block.length / 2));
       yield { ids, at };
       at += ids.length;

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256 } from "../../protocol/digest.ts";
 import { findCached } from "./cache.ts";
@@ -14,29 +14,20 @@ import type { Dataset } from "./text.ts";
 export type Fingerprint = { readonly key: string; readonly settled: boolean };
 
 /** Raised when the same files give another dataset than before. */
-const FORMAT = 1;
+const FORMAT = 2;
 
-/** A file that changed this shortly before may change again within the same tick of the file system's clock. */
-const SETTLED_MS = 1000;
-
-/** Sizes, times and inodes of the files, and everything else that the dataset depends on. */
-export async function fingerprintOf(
+/** The state of the files, and everything else that the dataset depends on. */
+export function fingerprintOf(
   { tokenizer, field, vocabulary, masks }: PrepareOptions,
   files: readonly SourceFile[],
-): Promise<Fingerprint> {
-  const now = Date.now();
-  const found = await Promise.all(
-    files.map(async ({ path }) => ({ path, info: await stat(path, { bigint: true }) })),
-  );
-  const sources = found.map(({ path, info }) =>
-    [path, info.size, info.mtimeNs, info.ctimeNs, info.ino, info.dev].map(String),
-  );
+): Fingerprint {
+  const sources = files.map(({ version }) => version);
   const own = typeof tokenizer === "object" && "file" in tokenizer ? readTokenizer(tokenizer.file).files : {};
   const tokenizerFiles = Object.entries(own).map(([name, bytes]) => [name, sha256(bytes)]);
   const everything = { FORMAT, sources, tokenizer, tokenizerFiles, field, vocabulary, masks };
   return {
     key: sha256(JSON.stringify(everything)),
-    settled: found.every(({ info }) => Number(info.ctimeMs) < now - SETTLED_MS),
+    settled: files.every(({ settled }) => settled),
   };
 }
 

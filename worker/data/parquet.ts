@@ -1,7 +1,7 @@
-import { open } from "node:fs/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type AsyncBuffer, type Compressors, parquetMetadataAsync, parquetRead } from "hyparquet";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import type { RandomAccess } from "../huggingface/folder.ts";
 import type { Piece } from "./pieces.ts";
 import type { SourceFile } from "./sources.ts";
 
@@ -26,9 +26,9 @@ export async function* parquetPieces(
   size: number,
   onRead: (bytes: number) => void,
 ): AsyncGenerator<Piece> {
-  const handle = await open(file.path);
+  const access = await file.open();
   try {
-    const buffer = { byteLength: file.bytes, slice: sliceOf(handle, file.bytes) };
+    const buffer = { byteLength: file.bytes, slice: sliceOf(access, file.bytes) };
     const { metadata, groups } = await groupsOf(buffer, column, file);
     for (const { start, end, share } of groups) {
       const texts = await readTexts({ buffer, metadata, column, start, end }, file);
@@ -36,24 +36,17 @@ export async function* parquetPieces(
       yield* batches(texts, size);
     }
   } finally {
-    await handle.close();
+    await access.close();
   }
 }
 
-type Handle = Awaited<ReturnType<typeof open>>;
-
-function sliceOf(handle: Handle, length: number): AsyncBuffer["slice"] {
+function sliceOf(access: RandomAccess, length: number): AsyncBuffer["slice"] {
   return async (start, end = length) => {
     if (!(start >= 0 && start <= end && end <= length)) {
       throw new RangeError(`bytes ${start} to ${end} are wanted of ${length}`);
     }
     const bytes = new Uint8Array(end - start);
-    let done = 0;
-    while (done < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-      if (bytesRead === 0) throw new RangeError(`it ends at byte ${start + done}`);
-      done += bytesRead;
-    }
+    await access.read(bytes, start);
     return bytes.buffer;
   };
 }

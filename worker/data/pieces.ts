@@ -1,5 +1,5 @@
-import { type FileHandle, open } from "node:fs/promises";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import type { RandomAccess } from "../huggingface/folder.ts";
 import { isSpace, isWordCharacter } from "../tokenizers/words.ts";
 import { parquetPieces } from "./parquet.ts";
 import type { SourceFile } from "./sources.ts";
@@ -32,31 +32,32 @@ export async function* piecesOf(
 ): AsyncGenerator<Piece> {
   for (const file of files) {
     if (file.kind === "parquet") yield* parquetPieces(file, field, PIECE_BYTES, onRead);
-    else if (file.kind === "lines") yield* withHandle(file, (handle) => lines(handle, file, field, onRead));
-    else yield* withHandle(file, (handle) => text(handle, file, onRead));
+    else if (file.kind === "lines") yield* withAccess(file, (access) => lines(access, file, field, onRead));
+    else yield* withAccess(file, (access) => text(access, file, onRead));
   }
 }
 
 /** Reads from a file while it is open. */
-export async function* withHandle<T>(file: SourceFile, read: (handle: FileHandle) => AsyncGenerator<T>) {
-  const handle = await open(file.path).catch((cause) => unreadable(file, cause));
+export async function* withAccess<T>(file: SourceFile, read: (access: RandomAccess) => AsyncGenerator<T>) {
+  const access = await file.open().catch((cause) => unreadable(file, cause));
   try {
-    yield* read(handle);
+    yield* read(access);
   } finally {
-    await handle.close();
+    await access.close();
   }
 }
 
 function unreadable(file: SourceFile, cause: unknown): never {
+  if (cause instanceof InvalidInput) throw cause;
   throw new InvalidInput(`${file.name} can't be read as a text file: ${describe(cause)}`, { cause });
 }
 
-async function* text(handle: FileHandle, file: SourceFile, onRead: (bytes: number) => void) {
+async function* text(access: RandomAccess, file: SourceFile, onRead: (bytes: number) => void) {
   const { name } = file;
   let rest: Uint8Array = new Uint8Array();
   for (let at = 0; ; ) {
     // One character more than a piece, so that there is something to look at behind the cut.
-    const block = await readBlock(handle, rest, PIECE_BYTES + 4, file);
+    const block = await readBlock(access, { rest, at, size: PIECE_BYTES + 4 }, file);
     const ends = block.length < PIECE_BYTES + 4;
     const cut = ends ? block.length : cutOf(block, PIECE_BYTES);
     rest = block.slice(cut);
@@ -69,15 +70,16 @@ async function* text(handle: FileHandle, file: SourceFile, onRead: (bytes: numbe
 }
 
 async function* lines(
-  handle: FileHandle,
+  access: RandomAccess,
   file: SourceFile,
   field: string,
   onRead: (bytes: number) => void,
 ): AsyncGenerator<Piece> {
   let rest: Uint8Array = new Uint8Array();
   let size = PIECE_BYTES;
+  let at = 0;
   for (let line = 1; ; ) {
-    const block = await readBlock(handle, rest, size, file);
+    const block = await readBlock(access, { rest, at, size }, file);
     const ends = block.length < size;
     const cut = ends ? block.length : block.lastIndexOf(NEWLINE) + 1;
     if (cut === 0 && size >= LONGEST_LINE) {
@@ -86,6 +88,7 @@ async function* lines(
       );
     }
     rest = block.slice(cut);
+    at += cut;
     size = cut === 0 ? 2 * size : Math.max(PIECE_BYTES, rest.length + 1);
     if (cut > 0) {
       onRead(cut);
@@ -103,18 +106,19 @@ function countLines(bytes: Uint8Array, end: number): number {
   return lines;
 }
 
-/** `rest`, and what follows in the file: `size` bytes in a buffer of their own, or fewer at its end. */
-export async function readBlock(handle: FileHandle, rest: Uint8Array, size: number, file: SourceFile) {
-  const block = new Uint8Array(size);
+type Wanted = {
+  /** The bytes from `at` on that were read already. */
+  readonly rest: Uint8Array;
+  readonly at: number;
+  readonly size: number;
+};
+
+/** `size` bytes of a file in a buffer of their own, or fewer at its end. */
+export async function readBlock(access: RandomAccess, { rest, at, size }: Wanted, file: SourceFile) {
+  const block = new Uint8Array(Math.max(0, Math.min(size, access.size - at)));
   block.set(rest);
-  let filled = rest.length;
-  while (filled < size) {
-    const { bytesRead } = await handle
-      .read(block, filled, size - filled)
-      .catch((cause) => unreadable(file, cause));
-    if (bytesRead === 0) return block.slice(0, filled);
-    filled += bytesRead;
-  }
+  const missing = block.subarray(rest.length);
+  await access.read(missing, at + rest.length).catch((cause) => unreadable(file, cause));
   return block;
 }
 

@@ -1,6 +1,7 @@
-import { type FileHandle, open, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import type { Buckets } from "../../cloud/buckets.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { encodeRecord } from "../../protocol/records.ts";
 import type { SpecialIds } from "../tokenizers/special.ts";
@@ -22,8 +23,10 @@ export type Progress = {
 };
 
 export type PrepareOptions = {
-  /** A file, a directory, or a glob; or several, one after the other. */
+  /** A file, a directory, a glob, or s3://bucket/key or prefix; or several, one after the other. */
   readonly path: string | readonly string[];
+  /** Where s3:// is read from; without it, such a path is refused. */
+  readonly buckets?: (() => Buckets) | undefined;
   /** What to call it in messages; default: its path. */
   readonly name?: string;
   readonly tokenizer: TokenizerChoice;
@@ -63,8 +66,8 @@ export type Reader = {
  */
 export async function prepareText(options: PrepareOptions): Promise<Dataset> {
   const { path, cache, check = () => {} } = options;
-  const files = findSources([path].flat(), nameOf(options));
-  const fingerprint = await fingerprintOf(options, files);
+  const files = await findSources([path].flat(), nameOf(options), options.buckets);
+  const fingerprint = fingerprintOf(options, files);
   const known = await recall(cache, fingerprint);
   if (known) {
     check(known);
@@ -162,8 +165,7 @@ export const knownIds = (special: SpecialIds): NonNullable<TextMeta["special"]> 
 
 /** A file is read more than once; its tokens are to be those of one state. */
 async function checkUnchanged(files: readonly SourceFile[]): Promise<void> {
-  for (const { path, name, bytes } of files) {
-    const info = await stat(path).catch(() => null);
-    if (info?.size !== bytes) throw new InvalidInput(`${name} changed while it was read; try again`);
+  for (const { name, isUnchanged } of files) {
+    if (!(await isUnchanged())) throw new InvalidInput(`${name} changed while it was read; try again`);
   }
 }

@@ -1,6 +1,10 @@
 import { globSync, readdirSync, statSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import type { Buckets } from "../../cloud/buckets.ts";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { openLocal, type RandomAccess } from "../huggingface/folder.ts";
+import { findObjects, isS3, type S3Object } from "./s3-source.ts";
 
 /**
  * How a file is read: `text` is one document, `lines` one JSON object a line, `parquet` one document a row, `tokens`
@@ -9,12 +13,21 @@ import { describe, InvalidInput } from "../../protocol/errors.ts";
 export type SourceKind = "text" | "lines" | "parquet" | "tokens";
 
 export type SourceFile = {
-  readonly path: string;
   /** What to call it in messages. */
   readonly name: string;
   readonly kind: SourceKind;
   readonly bytes: number;
+  /** Changes when the file does. */
+  readonly version: string;
+  /** False when it was changed so shortly before that another change could go unseen. */
+  readonly settled: boolean;
+  open(): Promise<RandomAccess>;
+  /** Whether it is as large as it was. */
+  isUnchanged(): Promise<boolean>;
 };
+
+/** A file that changed this shortly before may change again within the same tick of the file system's clock. */
+const SETTLED_MS = 1000;
 
 const KINDS: Readonly<Record<string, SourceKind>> = {
   ".jsonl": "lines",
@@ -25,16 +38,24 @@ const KINDS: Readonly<Record<string, SourceKind>> = {
 
 /**
  * The files of paths, in the order in which they are read: the file itself; all files below a directory, by name,
- * but none that begins with a dot; or what a glob such as `corpus/*.jsonl` matches, by name.
+ * but none that begins with a dot; or what a glob such as `corpus/*.jsonl` matches, by name. `s3://bucket/key` is an
+ * object, `s3://bucket/prefix/` all objects below it.
  *
  * @param name what to call the paths in messages
  * @throws InvalidInput when there is none, one can't be read, or tokens and texts are mixed
  */
-export function findSources(paths: readonly string[], name: string): SourceFile[] {
-  const found = paths.flatMap((path) => pathsOf(path, paths.length === 1 ? name : path));
-  const files = found.map((file) =>
-    describeFile(file, found.length === 1 && file === paths[0] ? name : file),
-  );
+export async function findSources(
+  paths: readonly string[],
+  name: string,
+  buckets: () => Buckets = noBuckets,
+): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  for (const path of paths) {
+    const found = isS3(path)
+      ? (await findObjects(path, buckets())).map(storedFile)
+      : localFiles(path, paths.length === 1 ? name : path);
+    files.push(...found);
+  }
   if (files.every(({ bytes }) => bytes === 0)) {
     throw new InvalidInput(`${name} is empty; give a text to train on`);
   }
@@ -44,6 +65,23 @@ export function findSources(paths: readonly string[], name: string): SourceFile[
   }
   return files;
 }
+
+function noBuckets(): never {
+  throw new InvalidInput("s3:// can't be read here; give a file of this machine");
+}
+
+/** An object's ETag is asked for with every read, so what was read is one state of it. */
+function storedFile({ url, size, etag, open }: S3Object): SourceFile {
+  const state = { version: JSON.stringify([url, size, etag]), settled: true, isUnchanged: async () => true };
+  return { name: url, kind: kindOf(url), bytes: size, ...state, open: async () => open() };
+}
+
+function localFiles(path: string, name: string): SourceFile[] {
+  const found = pathsOf(path, name);
+  return found.map((file) => describeFile(file, found.length === 1 && file === path ? name : file));
+}
+
+const kindOf = (path: string): SourceKind => KINDS[extname(basename(path)).toLowerCase()] ?? "text";
 
 /** Whether a path that names nothing is meant as a glob. */
 export const isPattern = (path: string): boolean => /[*?[\]{}]/.test(path);
@@ -82,11 +120,27 @@ const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function describeFile(path: string, name: string): SourceFile {
   try {
-    const info = statSync(path);
+    const info = statSync(path, { bigint: true });
     if (!info.isFile()) throw new InvalidInput(`${name} must be a file or a directory`);
-    return { path, name, kind: KINDS[extname(basename(path)).toLowerCase()] ?? "text", bytes: info.size };
+    const bytes = Number(info.size);
+    const identity = [path, info.size, info.mtimeNs, info.ctimeNs, info.ino, info.dev];
+    return {
+      name,
+      kind: kindOf(path),
+      bytes,
+      version: JSON.stringify(identity.map(String)),
+      settled: Number(info.ctimeMs) < Date.now() - SETTLED_MS,
+      open: () => openFile(path),
+      isUnchanged: async () => (await stat(path).catch(() => null))?.size === bytes,
+    };
   } catch (cause) {
     if (cause instanceof InvalidInput) throw cause;
     throw new InvalidInput(`${name} can't be read as a text file: ${describe(cause)}`, { cause });
   }
+}
+
+async function openFile(path: string): Promise<RandomAccess> {
+  const file = await openLocal(path);
+  if (file === null) throw new InvalidInput(`${path} was removed while it was read; try again`);
+  return file;
 }

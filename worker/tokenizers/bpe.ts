@@ -72,7 +72,8 @@ function cached(encode: (word: string) => readonly number[]): (word: string) => 
     const ids = encode(word);
     if (word.length <= CACHE_LENGTH) {
       if (known.size >= CACHE_WORDS) known.clear();
-      known.set(word, ids);
+      // A copy: the word is a view of its text, all of which would stay in memory with it.
+      known.set(Buffer.from(word).toString(), ids);
     }
     return ids;
   };

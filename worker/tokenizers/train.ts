@@ -65,13 +65,12 @@ class Trainer {
   constructor(words: WordCounts, special: readonly string[]) {
     this.tokens = [...special, ...[...BYTE_CHARACTERS].sort()];
     this.#ids = new Map(this.tokens.map((token, id) => [token, id]));
-    const encoded = [...words.keys()].map((word) => Buffer.from(word));
     this.#occurrences = Float64Array.from(words.values());
-    this.#lengths = Int32Array.from(encoded, ({ length }) => length);
-    this.#starts = new Int32Array(encoded.length);
-    this.#symbols = new Int32Array(encoded.reduce((sum, { length }) => sum + length, 0));
-    this.#fill(encoded);
-    for (let word = 0; word < encoded.length; word++) this.#countPairs(word);
+    this.#lengths = Int32Array.from(words.keys(), (word) => Buffer.byteLength(word));
+    this.#starts = new Int32Array(words.size);
+    this.#symbols = new Int32Array(this.#lengths.reduce((sum, length) => sum + length, 0));
+    this.#fill(words.keys());
+    for (let word = 0; word < words.size; word++) this.#countPairs(word);
     this.#enqueueFresh();
   }
 
@@ -104,12 +103,12 @@ class Trainer {
     return this.tokens[id] ?? "";
   }
 
-  #fill(words: readonly Uint8Array[]): void {
+  #fill(words: Iterable<string>): void {
     const byteIds = BYTE_CHARACTERS.map((character) => this.#ids.get(character) ?? 0);
-    let at = 0;
-    for (const [word, bytes] of words.entries()) {
-      this.#starts[word] = at;
-      for (const byte of bytes) this.#symbols[at++] = byteIds[byte] ?? 0;
+    let [word, at] = [0, 0];
+    for (const text of words) {
+      this.#starts[word++] = at;
+      for (const byte of Buffer.from(text)) this.#symbols[at++] = byteIds[byte] ?? 0;
     }
   }
 
