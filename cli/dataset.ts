@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Buckets } from "../cloud/buckets.ts";
 import type { Store } from "../cloud/store.ts";
 import { InvalidInput } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
@@ -8,6 +9,7 @@ import { type PrepareOptions, prepareText } from "../worker/data/prepare.ts";
 import { DATASET_FILES, type Dataset } from "../worker/data/text.ts";
 import { localFolder } from "../worker/huggingface/folder.ts";
 import { isMasked } from "../worker/models/describe.ts";
+import { sourceBuckets } from "./buckets.ts";
 import { type Draft, tokenizerOf } from "./job-file.ts";
 import { type UploadedFile, upload } from "./upload.ts";
 
@@ -23,9 +25,11 @@ export async function prepareDataset(
   const { spec, textFile } = draft;
   const { data } = spec;
   if (textFile === null || data.type !== "text") return null;
+  let buckets: Buckets | undefined;
   try {
     return await prepareText({
       ...options,
+      buckets: () => (buckets ??= sourceBuckets()),
       path: textFile,
       name: `data.path ${data.path}`,
       tokenizer: tokenizerOf(draft),
@@ -40,6 +44,8 @@ export async function prepareDataset(
       error.problems.map((problem) => `${spec.name}: ${problem}`),
       { cause: error },
     );
+  } finally {
+    buckets?.close();
   }
 }
 

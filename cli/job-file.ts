@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { type JobSpec, jobName, parseJob } from "../protocol/job.ts";
+import { isS3 } from "../worker/data/s3-source.ts";
 import { isPattern } from "../worker/data/sources.ts";
 import { applyOverrides } from "./overrides.ts";
 
@@ -33,7 +34,7 @@ export function readJobFile(file: string, assignments: readonly string[]): Draft
   const named = { name: basename(file).replace(/\.json$/, ""), ...given };
   const spec = validate(named, file, written.name === undefined);
   const folder = dirname(file);
-  const textFile = spec.data.type === "text" ? resolve(folder, spec.data.path) : null;
+  const textFile = spec.data.type === "text" ? textOf(folder, spec.data.path) : null;
   return { spec, textFile, folder, choosesShards: given.shards === undefined };
 }
 
@@ -55,12 +56,14 @@ function validate(job: Record<string, unknown>, file: string, nameIsFiles: boole
   throw new InvalidInput(missing);
 }
 
+const textOf = (folder: string, path: string): string => (isS3(path) ? path : resolve(folder, path));
+
 /** The problem of a `data.path` that names no text, whatever else is wrong. */
 function missingData(job: Record<string, unknown>, file: string): string | null {
   const path = (job.data as { path?: unknown } | null | undefined)?.path;
   if (typeof path !== "string" || path === "") return null;
-  const text = resolve(dirname(file), path);
-  if (existsSync(text) || isPattern(path)) return null;
+  const text = textOf(dirname(file), path);
+  if (isS3(path) || existsSync(text) || isPattern(path)) return null;
   return `${file}: data.path must name a file that exists, got "${path}" (that is ${text})`;
 }
 

@@ -4,6 +4,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
@@ -17,7 +18,12 @@ import { changed, PART_BYTES, type Source, type UploadOptions, uploadInParts } f
 export type { Created };
 
 export type Stored = { readonly body: Uint8Array; readonly etag: string };
-export type Listed = { readonly key: string; readonly size: number; readonly modified: Date };
+export type Listed = {
+  readonly key: string;
+  readonly size: number;
+  readonly modified: Date;
+  readonly etag: string;
+};
 
 const DELETE_BATCH = 1000;
 
@@ -44,16 +50,26 @@ export class Store {
   /**
    * Reads bytes [start, start + into.length) of an object straight into place, as they arrive.
    *
-   * @returns false when there is no such object
+   * @param etag of the state that is read; without it, any
+   * @returns false when there is no such object, or not in that state
    * @throws CorruptData when the object ends before that
    */
-  async getInto(key: string, start: number, into: Uint8Array): Promise<boolean> {
+  async getInto(key: string, start: number, into: Uint8Array, etag?: string): Promise<boolean> {
     const range = `bytes=${start}-${start + into.length - 1}`;
-    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key, Range: range });
-    const answer = await orNull(NOT_FOUND, unlessOutOfRange(key, this.#client.send(command)));
+    const input = { Bucket: this.#bucket, Key: key, Range: range };
+    const command = new GetObjectCommand(etag === undefined ? input : { ...input, IfMatch: etag });
+    const request = unlessOutOfRange(key, this.#client.send(command));
+    const answer = await orNull(NOT_FOUND, orNull(PRECONDITION_FAILED, request));
     if (!answer?.Body) return false;
     await fill(into, answer.Body, key, start);
     return true;
+  }
+
+  /** What is known of an object without reading it, or null when there is none. */
+  async find(key: string): Promise<{ readonly size: number; readonly etag: string } | null> {
+    const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: key });
+    const answer = await orNull(NOT_FOUND, this.#client.send(command));
+    return answer && { size: answer.ContentLength ?? 0, etag: answer.ETag ?? "" };
   }
 
   /** Creates an object unless one is there (If-None-Match: *); whoever comes first wins. */
@@ -85,8 +101,9 @@ export class Store {
   async list(prefix: string): Promise<Listed[]> {
     const found: Listed[] = [];
     for await (const page of this.#pages(prefix)) {
-      for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        found.push({ key: Key ?? "", size: Size ?? 0, modified: LastModified ?? new Date(0) });
+      for (const { Key, Size, LastModified, ETag } of page.Contents ?? []) {
+        const modified = LastModified ?? new Date(0);
+        found.push({ key: Key ?? "", size: Size ?? 0, modified, etag: ETag ?? "" });
       }
     }
     return found;

@@ -114,7 +114,7 @@ function resultOf(
 
 /** The text of a file, in pieces that give the tokens of the whole. */
 async function* textOf(path: string): AsyncGenerator<{ text: string; read: number; bytes: number }> {
-  const [file, ...more] = findSources([path], path);
+  const [file, ...more] = await findSources([path], path);
   if (!file || more.length > 0) throw new InvalidInput(`${path} must be one text file`);
   let read = 0;
   for await (const piece of piecesOf([{ ...file, kind: "text" }], "")) {

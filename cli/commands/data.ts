@@ -6,6 +6,7 @@ import { splitText } from "../../worker/data/batches.ts";
 import type { TokenizerChoice } from "../../worker/data/choose-tokenizer.ts";
 import { prepareText } from "../../worker/data/prepare.ts";
 import { DATASET_FILES, type Dataset } from "../../worker/data/text.ts";
+import { sourceBuckets } from "../buckets.ts";
 import { codeOfSignal, exitCodes } from "../exit.ts";
 import { count } from "../format.ts";
 import { cacheOf, dataDirectory } from "../paths.ts";
@@ -32,6 +33,7 @@ export async function data(files: readonly string[], options: DataOptions): Prom
   const prepared = await tokenizing((watching) =>
     prepareText({
       ...watching,
+      buckets: sourceBuckets,
       path: files,
       name: files.join(", "),
       tokenizer,

@@ -46,7 +46,8 @@ export function localFolder(directory: string): Folder {
   };
 }
 
-async function openLocal(path: string): Promise<RandomAccess | null> {
+/** A file on disk; null when it is not there. */
+export async function openLocal(path: string): Promise<RandomAccess | null> {
   const handle = await open(path).catch((cause) => nullIfMissing(path, cause));
   if (handle === null) return null;
   const info = await handle.stat();
