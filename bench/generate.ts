@@ -108,7 +108,9 @@ function show(name: string, ours: number, theirs: number | null, limit: number):
     ...(theirs === null ? {} : { transformers: theirs }),
     "one product of that size": limit,
   });
-  console.log(`${(ours / limit).toFixed(2)} of the limit; load of the machine ${loadavg()[0]?.toFixed(1)}`);
+  console.log(
+    `${(ours / limit).toFixed(2)} of the rate of one product; load of the machine ${loadavg()[0]?.toFixed(1)}`,
+  );
   if (theirs !== null) console.log(`ratio ${(ours / theirs).toFixed(2)} to transformers (asked: at least 2)`);
 }
 

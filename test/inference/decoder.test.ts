@@ -28,14 +28,14 @@ const long: readonly Sample[] = causal
     return { ...sample, title: `${sample.title}, 150 tokens`, config, ids, labels: ids };
   });
 
-async function decoderOf({ family, config, ids }: Sample, crew: Crew): Promise<Decoder> {
+async function decoderOf({ family, config, ids }: Sample, crew: Crew, most?: number): Promise<Decoder> {
   const values = new Map(family.parameters(config).map((each) => [each.name, sampleValues(each)]));
   const shape = decoderShape(family.type, config);
   const read = async (name: string, into: Float32Array) => {
     into.set(values.get(name) ?? []);
     return into;
   };
-  const weights = await shareWeights({ parameters: family.parameters(config), read }, shape);
+  const weights = await shareWeights({ parameters: family.parameters(config), read }, shape, most);
   return new Decoder({ shape, weights, module }, crew, { count: ids.length, length: ids[0]?.length ?? 0 });
 }
 
@@ -127,6 +127,18 @@ test("threads that take turns at the chunks of many steps give the bits of one t
   await withDecoder(wide, 3, (decoder) => {
     for (let times = 0; times < 5; times++) assertSame(oneByOne(decoder, wide), expected);
   });
+});
+
+test("parameters that no one memory has room for lie in several, with the same bits", async () => {
+  for (const sample of long) {
+    const crew = new Crew(2);
+    const [one, cut] = [await decoderOf(sample, crew), await decoderOf(sample, crew, 9000)];
+    assertSame(oneByOne(cut, sample), oneByOne(one, sample));
+    one.close();
+    cut.close();
+    await assert.rejects(decoderOf(sample, crew, 1000), { message: /at most 1000 bytes, got/ });
+    crew.close();
+  }
 });
 
 test("only the logits that are wanted are made", async () => {

@@ -2,7 +2,7 @@ import type { Parameter } from "../../protocol/layout.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import type { SharedWeights } from "./plan.ts";
 import type { DecoderShape } from "./shape.ts";
-import { allocate } from "./slabs.ts";
+import { allocate, MOST_BYTES } from "./slabs.ts";
 
 export type ReadableWeights = {
   readonly parameters: readonly Parameter[];
@@ -10,12 +10,20 @@ export type ReadableWeights = {
   read(parameter: string, into: Float32Array): Promise<Float32Array>;
 };
 
-/** Reads parameters to where threads see them, each matrix as [outputs, inputs]. */
+/**
+ * Reads parameters to where threads see them, each matrix as [outputs, inputs].
+ *
+ * @param most bytes of one memory
+ */
 export async function shareWeights(
   { parameters, read }: ReadableWeights,
   { type }: Pick<DecoderShape, "type">,
+  most = MOST_BYTES,
 ): Promise<SharedWeights> {
-  const { slabs, regions } = allocate(parameters.map(({ shape }) => 4 * elements(shape)));
+  const { slabs, regions } = allocate(
+    parameters.map(({ shape }) => 4 * elements(shape)),
+    most,
+  );
   const tensors: Record<string, SharedWeights["tensors"][string]> = {};
   for (const [i, { name, shape }] of parameters.entries()) {
     const [region, memory] = [regions[i], slabs[regions[i]?.slab ?? 0]];

@@ -6,7 +6,7 @@ export type Region = { readonly slab: number; readonly place: number };
 const PAGE = 65_536;
 const LINE = 64;
 /** What 32-bit addresses reach, short of a page so that no end is 0. */
-const MOST_BYTES = 2 ** 32 - PAGE;
+export const MOST_BYTES = 2 ** 32 - PAGE;
 
 const lines = (bytes: number): number => Math.ceil(bytes / LINE) * LINE;
 
@@ -20,15 +20,18 @@ export function sharedMemory(bytes: number): WebAssembly.Memory {
  * Lays out regions in as many memories as they need, each at the start of a cache line.
  *
  * @param sizes in bytes
+ * @param most bytes of a memory
  * @throws InvalidInput for a region that no memory can hold
  */
-export function allocate(sizes: readonly number[]): { slabs: WebAssembly.Memory[]; regions: Region[] } {
+export function allocate(
+  sizes: readonly number[],
+  most = MOST_BYTES,
+): { slabs: WebAssembly.Memory[]; regions: Region[] } {
   const filled: number[] = [];
   const regions = sizes.map((size): Region => {
-    if (size > MOST_BYTES)
-      throw new InvalidInput(`a tensor must have at most ${MOST_BYTES} bytes, got ${size}`);
+    if (size > most) throw new InvalidInput(`a tensor must have at most ${most} bytes, got ${size}`);
     const last = filled.at(-1);
-    if (last === undefined || last + size > MOST_BYTES) filled.push(0);
+    if (last === undefined || last + size > most) filled.push(0);
     const slab = filled.length - 1;
     const place = filled[slab] ?? 0;
     filled[slab] = place + lines(size);
