@@ -42,11 +42,24 @@ async function aggregateStep(
   // ended, and a resume hands its step out anew.
   if (isEnded(state) || at.step < (state.version ?? 0)) return;
 
-  const pieces = await collectPieces(server, at, record.spec.ranks, layout, arrivals);
-  if (!pieces) return;
-  await commitStep(server, at, record, layout, pieces);
+  if (!(await isCommitted(server, at))) {
+    const pieces = await collectPieces(server, at, record.spec.ranks, layout, arrivals);
+    if (!pieces) return;
+    await commitStep(server, at, record, layout, pieces);
+  }
   if (await isComplete(server, at, layout)) await wake(server, at, state);
   server.pieces.forget(at.job, at.step, at.shard, record.spec.ranks);
+}
+
+/**
+ * Whether the shard's next version is there: the pieces are in S3 before their messages come, so the first messages
+ * may have made it, and the others need not sum all pieces again. A container that made the present version takes it
+ * that it will make the next one; should another have been quicker, its commit changes nothing.
+ */
+async function isCommitted({ cloud, shards }: Server, { job, shard, step }: ShardStep): Promise<boolean> {
+  if (shards.get(job, shard, step + 1)) return true;
+  if (shards.get(job, shard, step)) return false;
+  return cloud.store.getInto(keys.shard(job, step + 1, shard), 0, new Uint8Array(1));
 }
 
 /** Makes version step + 1 of the shard. The PUT is the commit; if it is there already, this changes nothing. */
