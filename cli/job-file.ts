@@ -13,13 +13,23 @@ export type Draft = {
   readonly textFile: string | null;
   /** Relative paths of the job start here. */
   readonly folder: string;
+  /** Where the files of a `model.from` on S3 were fetched to. */
+  readonly fetchedModel?: string | undefined;
   /** Whether the file leaves the number of shards to the submitter. */
   readonly choosesShards: boolean;
 };
 
 /** The tokenizer that a job names, its path made whole. */
-export function tokenizerOf({ spec: { tokenizer }, folder }: Draft): JobSpec["tokenizer"] {
+export function tokenizerOf({ spec, folder, fetchedModel }: Draft): JobSpec["tokenizer"] {
+  const { tokenizer, model } = spec;
   if (typeof tokenizer === "string" || !("file" in tokenizer)) return tokenizer;
+  if (isS3(tokenizer.file)) {
+    const beside = model.type === "pretrained" && tokenizer.file === model.from;
+    if (beside && fetchedModel !== undefined) return { file: fetchedModel };
+    throw new InvalidInput(
+      `tokenizer.file must be on this machine, or what is beside model.from, got "${tokenizer.file}"`,
+    );
+  }
   return { file: resolve(folder, tokenizer.file) };
 }
 

@@ -13,7 +13,7 @@ import { datasetFiles, prepareDataset } from "./dataset.ts";
 import { count } from "./format.ts";
 import type { Draft } from "./job-file.ts";
 import { type OwnModule, prepareModule, uploadModule, withModule } from "./module.ts";
-import { preparePretrained, pretrainedFiles, withPretrained } from "./pretrained.ts";
+import { preparePretrained, pretrainedFiles, withFetchedModel, withPretrained } from "./pretrained.ts";
 import { upload } from "./upload.ts";
 
 /** A job with all that it starts from, checked against each other and ready to be stored. */
@@ -34,9 +34,10 @@ export type Prepared = {
  * @throws InvalidInput with every problem found
  */
 export async function prepareJob(
-  draft: Draft,
+  given: Draft,
   options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
 ): Promise<Prepared> {
+  const draft = await withFetchedModel(given, options.cache);
   const pretrained = await preparePretrained(draft);
   const module = await prepareModule(draft);
   const named = withModule(withPretrained(draft.spec, pretrained), module);

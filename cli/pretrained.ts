@@ -2,25 +2,51 @@ import { resolve } from "node:path";
 import { InvalidInput, PsError } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { keys } from "../protocol/keys.ts";
+import { isS3 } from "../worker/data/s3-source.ts";
 import { localFolder } from "../worker/huggingface/folder.ts";
 import { inspectDirectory, type Pretrained } from "../worker/huggingface/inspect.ts";
+import { sourceBuckets } from "./buckets.ts";
+import { fetchModel } from "./fetch-model.ts";
 import type { Draft } from "./job-file.ts";
 import type { UploadedFile } from "./upload.ts";
+
+/**
+ * The draft with the files of a `model.from` on S3 on this machine.
+ *
+ * @throws InvalidInput when they can't be read
+ */
+export async function withFetchedModel(draft: Draft, cache: string): Promise<Draft> {
+  const { model } = draft.spec;
+  if (model.type !== "pretrained" || !isS3(model.from)) return draft;
+  const buckets = sourceBuckets();
+  try {
+    return { ...draft, fetchedModel: await fetchModel(model.from, cache, buckets) };
+  } catch (error) {
+    throw about(draft, error);
+  } finally {
+    buckets.close();
+  }
+}
 
 /**
  * Checks the Hugging Face directory that a job starts from; null when it starts from nothing.
  *
  * @throws InvalidInput with every problem found
  */
-export async function preparePretrained({ spec, folder }: Draft): Promise<Pretrained | null> {
+export async function preparePretrained(draft: Draft): Promise<Pretrained | null> {
+  const { spec, folder, fetchedModel } = draft;
   if (spec.model.type !== "pretrained") return null;
   try {
-    return await inspectDirectory(resolve(folder, spec.model.from));
+    return await inspectDirectory(fetchedModel ?? resolve(folder, spec.model.from));
   } catch (error) {
-    if (!(error instanceof PsError)) throw error;
-    const problems = error.message.split("\n").map((line) => `${spec.name}: model.from: ${line}`);
-    throw new InvalidInput(problems, { cause: error });
+    throw about(draft, error);
   }
+}
+
+function about({ spec }: Draft, error: unknown): unknown {
+  if (!(error instanceof PsError)) return error;
+  const problems = error.message.split("\n").map((line) => `${spec.name}: model.from: ${line}`);
+  return new InvalidInput(problems, { cause: error });
 }
 
 /** The job with what was found in the directory filled in: it is what a worker knows of the model. */
