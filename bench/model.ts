@@ -10,7 +10,7 @@ import { Side } from "./support/side.ts";
  * PS_PYTHON names a Python with torch and transformers (default: python3); without them only our side is measured.
  * The limit is what the processor does in matrix products alone, measured between the steps.
  *
- * Usage: node bench/model.ts [gpt2|llama|bert|large|small|tiny|dropout ...]
+ * Usage: node bench/model.ts [gpt2|llama|bert|large|small|tiny ...]
  */
 type Size = { layers: number; heads: number; width: number; context: number; batch: number };
 /** What is asked of us, as multiples of PyTorch's tokens/s and peak memory. */
@@ -60,12 +60,10 @@ const wanted = process.argv.slice(2);
 const chosen = (name: string, others: readonly string[]) =>
   wanted.includes(name) || !others.some((other) => wanted.includes(other));
 const sizes = Object.entries(CASES).filter(([name]) => chosen(name, Object.keys(CASES)));
-if (!wanted.includes("dropout")) {
-  for (const family of FAMILIES.filter((name) => chosen(name, FAMILIES))) {
-    for (const [name, size] of sizes) await compare(family, name, size);
-  }
+for (const family of FAMILIES.filter((name) => chosen(name, FAMILIES))) {
+  for (const [name, size] of sizes) await compare(family, name, size);
 }
-if (wanted.length === 0 || wanted.includes("dropout")) measureDropout();
+measureDropout();
 
 async function compare(family: Family, name: string, { steps, asks, ...size }: Case): Promise<void> {
   const { layers, heads, width, context, batch } = size;

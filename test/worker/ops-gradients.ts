@@ -3,7 +3,9 @@ import { test } from "node:test";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { Backend } from "../../worker/backend/load.ts";
 import { attention, attentionBackward, causalMask } from "../../worker/models/attention.ts";
+import { geluErf, geluErfWithSlope } from "../../worker/models/gelu-erf.ts";
 import * as ops from "../../worker/models/ops.ts";
+import { swiglu, swigluWithSlopes } from "../../worker/models/swiglu.ts";
 import { assertClose, backendOrSkip, normals } from "./support.ts";
 
 /** One operation: its hand-written forward and backward, and the same in tfjs's differentiable operations. */
@@ -65,12 +67,39 @@ const cases: Record<string, (kit: ops.Kit) => Case> = {
   GELU: (kit) => ({
     shapes: [[N, I]],
     forward: (x) => ops.gelu(kit, arg(x)),
-    backward: (dy, x) => [ops.geluBackward(kit, dy, arg(x))],
+    backward: (dy, x) => [kit.tf.mul(dy, ops.geluWithSlope(kit, arg(x)).slope)],
     plain: (input) => {
       const x = arg(input);
       const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
       return x.mul(0.5).mul(inner.tanh().add(1));
     },
+  }),
+
+  "GELU beside its slope": (kit) => ({
+    shapes: [[N, I]],
+    forward: (x) => ops.geluWithSlope(kit, arg(x)).y,
+    backward: (dy, x) => [kit.tf.mul(dy, ops.geluWithSlope(kit, arg(x)).slope)],
+    plain: (x) => ops.gelu(kit, arg(x)),
+  }),
+
+  "exact GELU beside its slope": (kit) => ({
+    shapes: [[N, I]],
+    forward: (x) => geluErfWithSlope(kit, arg(x)).y,
+    backward: (dy, x) => [kit.tf.mul(dy, geluErfWithSlope(kit, arg(x)).slope)],
+    plain: (x) => geluErf(kit, arg(x)),
+  }),
+
+  "SwiGLU beside its slopes": (kit) => ({
+    shapes: [
+      [N, I],
+      [N, I],
+    ],
+    forward: (gate, up) => swigluWithSlopes(kit, arg(gate), arg(up)).y,
+    backward: (dy, gate, up) => {
+      const { byGate, byUp } = swigluWithSlopes(kit, arg(gate), arg(up));
+      return [kit.tf.mul(dy, byGate), kit.tf.mul(dy, byUp)];
+    },
+    plain: (gate, up) => swiglu(kit, arg(gate), arg(up)),
   }),
 
   "causal attention": (kit) => ({

@@ -2,7 +2,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { type Backward, type Block, mergedGradients } from "./blocks.ts";
 import { biasedBackward, dense } from "./dense.ts";
 import { type Dropout, type DropoutPlaces, drop } from "./dropout.ts";
-import { geluErf, geluErfBackward } from "./gelu-erf.ts";
+import { geluErf, geluErfWithSlope } from "./gelu-erf.ts";
 import {
   type Groups,
   groupedAttention,
@@ -134,8 +134,9 @@ function mlpLayerBackward(place: BertPlace, dy: Tensor, { attention, mlp: saved 
   return kit.tf.tidy(() => {
     const norm = normalizeBackward(place, "output.LayerNorm", dy, saved.norm);
     const dOutput = drop(kit, norm.dx, `${prefix}.mlp`, dropout);
-    const output = projectBackward(place, "output.dense", dOutput, geluErf(kit, saved.hidden));
-    const dHidden = geluErfBackward(kit, output.dx, saved.hidden);
+    const { y: active, slope } = geluErfWithSlope(kit, saved.hidden);
+    const output = projectBackward(place, "output.dense", dOutput, active);
+    const dHidden = kit.tf.mul(output.dx, slope);
     const x = normalizedOutput(place, "attention.output.LayerNorm", attention.norm);
     const input = projectBackward(place, "intermediate.dense", dHidden, x);
     return { dx: kit.tf.add(norm.dx, input.dx), gradient: mergedGradients([norm, output, input]) };

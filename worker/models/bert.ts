@@ -13,7 +13,7 @@ import { forwardBlocks, throughBlocks } from "./blocks.ts";
 import type { TokenIds } from "./config.ts";
 import { biasedBackward, dense } from "./dense.ts";
 import { type DropoutPlaces, drop } from "./dropout.ts";
-import { geluErf, geluErfBackward } from "./gelu-erf.ts";
+import { geluErf, geluErfWithSlope } from "./gelu-erf.ts";
 import {
   type Batch,
   type LossAndGradient,
@@ -242,7 +242,12 @@ function headBackward(shared: Shared, x: Tensor, { targets, places }: Batch) {
     const decoder = biasedBackward(kit, dLogits, norm.y, tensorOf(theta, WORDS));
     const place = at(shared, `${HEAD}.transform`);
     const normed = normalizeBackward(place, "LayerNorm", decoder.dx, norm);
-    const input = projectBackward(place, "dense", geluErfBackward(kit, normed.dx, hidden), rows);
+    const input = projectBackward(
+      place,
+      "dense",
+      tf.mul(normed.dx, geluErfWithSlope(kit, hidden).slope),
+      rows,
+    );
     const dx = places ? lookUpBackward(kit, input.dx, places as Tensor1D, x.shape[0] ?? 0) : input.dx;
     const gradient = { [BIAS]: decoder.dBias, ...normed.gradient, ...input.gradient };
     return { loss, dx, dWords: decoder.dWeight, gradient };

@@ -102,8 +102,9 @@ function mlpLayer(place: BlockPlace, x: Tensor, epsilon: number) {
 function mlpLayerBackward(place: BlockPlace, dy: Tensor, saved: SavedMlp): Backward {
   const { kit } = place;
   return kit.tf.tidy(() => {
-    const output = projectBackward(place, "mlp.c_proj", drop(place, "mlp", dy), ops.gelu(kit, saved.hidden));
-    const dHidden = ops.geluBackward(kit, output.dx, saved.hidden);
+    const { y: active, slope } = ops.geluWithSlope(kit, saved.hidden);
+    const output = projectBackward(place, "mlp.c_proj", drop(place, "mlp", dy), active);
+    const dHidden = kit.tf.mul(output.dx, slope);
     const input = projectBackward(place, "mlp.c_fc", dHidden, normalizedOutput(place, "ln_2", saved.norm));
     const norm = normalizeBackward(place, "ln_2", input.dx, saved.norm);
     return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };

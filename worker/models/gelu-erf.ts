@@ -6,10 +6,12 @@ export function geluErf({ tf }: Kit, x: Tensor): Tensor {
   return tf.tidy(() => tf.mul(x, normalBelow(tf, x)));
 }
 
-export function geluErfBackward({ tf }: Kit, dy: Tensor, x: Tensor): Tensor {
+/** The same with its slope: a backward pass needs both, and they share most of their work. */
+export function geluErfWithSlope({ tf }: Kit, x: Tensor): { y: Tensor; slope: Tensor } {
   return tf.tidy(() => {
+    const below = normalBelow(tf, x);
     const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-    return tf.mul(dy, tf.add(normalBelow(tf, x), tf.mul(x, density)));
+    return { y: tf.mul(x, below), slope: tf.add(below, tf.mul(x, density)) };
   });
 }
 

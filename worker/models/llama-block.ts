@@ -12,7 +12,7 @@ import { type Tensors, tensorOf } from "./model.ts";
 import type { Kit } from "./ops.ts";
 import { type RmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 import { type Rotation, rotate, rotateBackward } from "./rotary.ts";
-import { swiglu, swigluBackward } from "./swiglu.ts";
+import { swiglu, swigluWithSlopes } from "./swiglu.ts";
 
 /**
  * One transformer block of Llama: x + attention(norm(x)), then x + mlp(norm(x)), from [B T, C] to [B T, C].
@@ -119,8 +119,10 @@ function mlpLayer(place: LlamaPlace, x: Tensor) {
 function mlpLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedMlp): Backward {
   const { kit } = place;
   return kit.tf.tidy(() => {
-    const output = projectBackward(place, "mlp.down_proj", dy, swiglu(kit, saved.gate, saved.up));
-    const { dGate, dUp } = swigluBackward(kit, output.dx, saved.gate, saved.up);
+    const { tf } = kit;
+    const { y: active, byGate, byUp } = swigluWithSlopes(kit, saved.gate, saved.up);
+    const output = projectBackward(place, "mlp.down_proj", dy, active);
+    const [dGate, dUp] = [tf.mul(output.dx, byGate), tf.mul(output.dx, byUp)];
     const input = normalizedOutput(place, "post_attention_layernorm", saved.norm);
     const gate = projectBackward(place, "mlp.gate_proj", dGate, input);
     const up = projectBackward(place, "mlp.up_proj", dUp, input);

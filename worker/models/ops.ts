@@ -97,18 +97,23 @@ const geluTanh = (tf: Tf, x: Tensor, square: Tensor): Tensor =>
 
 /** GELU in the tanh form of GPT-2 ("gelu_new"). Source: Hendrycks, Gimpel 2016, section 2. */
 export function gelu({ tf }: Kit, x: Tensor): Tensor {
-  return tf.tidy(() => tf.mul(tf.mul(x, 0.5), tf.add(geluTanh(tf, x, tf.square(x)), 1)));
+  return tf.tidy(() => tf.mul(x, geluShare(tf, x, tf.square(x))));
 }
 
-export function geluBackward({ tf }: Kit, dy: Tensor, x: Tensor): Tensor {
+/** The same with its slope: a backward pass needs both, and they share most of their work. */
+export function geluWithSlope({ tf }: Kit, x: Tensor): { y: Tensor; slope: Tensor } {
   return tf.tidy(() => {
     const square = tf.square(x);
-    const t = geluTanh(tf, x, square);
-    const inner = tf.add(tf.mul(square, 3 * CUBIC * SQRT_2_OVER_PI), SQRT_2_OVER_PI);
-    const slope = tf.mul(tf.mul(tf.mul(x, 0.5), tf.sub(1, tf.square(t))), inner);
-    return tf.mul(dy, tf.add(tf.mul(tf.add(t, 1), 0.5), slope));
+    const share = geluShare(tf, x, square);
+    const y = tf.mul(x, share);
+    const inner = tf.add(tf.mul(square, 6 * CUBIC * SQRT_2_OVER_PI), 2 * SQRT_2_OVER_PI);
+    return { y, slope: tf.add(share, tf.mul(tf.mul(y, tf.sub(1, share)), inner)) };
   });
 }
+
+/** What GELU lets through of x, from 0 to 1. */
+const geluShare = (tf: Tf, x: Tensor, square: Tensor): Tensor =>
+  tf.mul(tf.add(geluTanh(tf, x, square), 1), 0.5);
 
 /** Mean cross-entropy of logits [N, V] against target classes [N], and its gradient for the logits. */
 export function crossEntropy(kit: Kit, logits: Tensor, targets: Tensor) {

@@ -6,13 +6,13 @@ export function swiglu({ tf }: Kit, gate: Tensor, up: Tensor): Tensor {
   return tf.tidy(() => tf.mul(tf.mul(gate, tf.sigmoid(gate)), up));
 }
 
-/** Computes the sigmoid again rather than keep it. */
-export function swigluBackward({ tf }: Kit, dy: Tensor, gate: Tensor, up: Tensor) {
+/** The same with its slopes: a backward pass needs all, and they share most of their work. */
+export function swigluWithSlopes({ tf }: Kit, gate: Tensor, up: Tensor) {
   return tf.tidy(() => {
     const open = tf.sigmoid(gate);
     const silu = tf.mul(gate, open);
     // silu' = sigmoid + silu (1 - sigmoid)
     const slope = tf.add(open, tf.sub(silu, tf.mul(silu, open)));
-    return { dGate: tf.mul(tf.mul(dy, up), slope), dUp: tf.mul(dy, silu) };
+    return { y: tf.mul(silu, up), byGate: tf.mul(up, slope), byUp: silu };
   });
 }
