@@ -24,7 +24,7 @@ const pretrained = z.strictObject({
     .string()
     .min(1)
     .describe(
-      "A Hugging Face model directory to start from; a relative path starts at the job file's folder",
+      "A Hugging Face model directory to start from, or s3://bucket/prefix; a relative path starts at the job file's folder",
     ),
   context: count
     .optional()
@@ -67,7 +67,7 @@ const textData = z.strictObject({
     .min(1)
     .describe(
       "What to train on: a UTF-8 text file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT makes it, a " +
-        "directory of such files, or a glob; a relative path starts at the job file's folder",
+        "directory of such files, a glob, s3://bucket/key or s3://bucket/prefix/; a relative path starts at the job file's folder",
     ),
   field: z
     .string()
