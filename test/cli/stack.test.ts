@@ -18,6 +18,8 @@ const skip = nativeStatus().available
   ? false
   : "workers of a stack need native TensorFlow, which is not here";
 const DEADLINE_MS = 60_000;
+/** A job that gets no worker would wait for ever. */
+const TEST_MS = 120_000;
 const ROOT = "/serverless-ps/ps/";
 
 let lab: BatchLab;
@@ -90,6 +92,7 @@ const nothingLeft = (name: string, attempt: number) =>
 
 test("a stack that is not there is refused with those that are, one without workers with what to deploy", {
   skip,
+  timeout: TEST_MS,
 }, async () => {
   const wrong = await playground.run("list", "--stack", "other");
   assert.equal(wrong.code, 2);
@@ -109,6 +112,7 @@ test("a stack that is not there is refused with those that are, one without work
 
 test("a job runs on the stack to the bytes of an embedded run, and leaves nothing behind", {
   skip,
+  timeout: TEST_MS,
 }, async () => {
   const run = await playground.run("job.json", "--set", "name=whole");
   assert.equal(run.code, 0, run.stdout + run.stderr);
@@ -130,6 +134,7 @@ test("a job runs on the stack to the bytes of an embedded run, and leaves nothin
 
 test("Ctrl-C leaves a job running; the same command attaches, doubling no worker; cancel ends all of it", {
   skip,
+  timeout: TEST_MS,
 }, async () => {
   const args = ["job.json", "--set", "name=long", "--set", "steps=100000"];
   const run = playground.start(...args);
@@ -166,6 +171,7 @@ test("Ctrl-C leaves a job running; the same command attaches, doubling no worker
 
 test("a submission that was cut short before its workers is completed by the same one", {
   skip,
+  timeout: TEST_MS,
 }, async () => {
   const { spec, ...rest } = await lab.cloud.jobs.record("whole");
   const { createRecord, beginJob } = await import("../../cli/create.ts");
@@ -179,6 +185,7 @@ test("a submission that was cut short before its workers is completed by the sam
 
 test("doctor finds what a submission would meet: a missing job queue, and no quota for GPUs", {
   skip,
+  timeout: TEST_MS,
 }, async () => {
   const healthy = await playground.run("doctor");
   assert.equal(healthy.code, 0, healthy.stdout + healthy.stderr);
