@@ -25,6 +25,7 @@ export async function shareWeights(
     most,
   );
   const tensors: Record<string, SharedWeights["tensors"][string]> = {};
+  let scratch = new Float32Array();
   for (const [i, { name, shape }] of parameters.entries()) {
     const [region, memory] = [regions[i], slabs[regions[i]?.slab ?? 0]];
     if (!region || !memory) throw new Error(`${name} has no place`);
@@ -32,7 +33,8 @@ export async function shareWeights(
     const [rows = 0, columns = 0] = shape;
     // GPT-2's projections are stored as [inputs, outputs], its tables are not.
     if (type === "gpt2" && name.includes(".h.") && shape.length === 2) {
-      transpose(await read(name, new Float32Array(values.length)), rows, columns, values);
+      if (scratch.length < values.length) scratch = new Float32Array(values.length);
+      transpose(await read(name, scratch.subarray(0, values.length)), rows, columns, values);
       tensors[name] = { ...region, shape: [columns, rows] };
     } else {
       await read(name, values);
@@ -42,18 +44,15 @@ export async function shareWeights(
   return { slabs, tensors };
 }
 
-/** Both sides of what is turned at a time, so that it fits the first-level cache. */
-const BLOCK = 32;
+/** So many rows are turned at a time: a cache line of each is at hand until all its columns are done. */
+const STRIP = 8;
 
 /** Puts a matrix [rows, columns] into `to` as [columns, rows]. */
 function transpose(from: Float32Array, rows: number, columns: number, to: Float32Array): void {
-  for (let row = 0; row < rows; row += BLOCK) {
-    const rowEnd = Math.min(rows, row + BLOCK);
-    for (let column = 0; column < columns; column += BLOCK) {
-      const columnEnd = Math.min(columns, column + BLOCK);
-      for (let c = column; c < columnEnd; c++) {
-        for (let r = row; r < rowEnd; r++) to[c * rows + r] = from[r * columns + c] ?? 0;
-      }
+  for (let row = 0; row < rows; row += STRIP) {
+    const end = Math.min(rows, row + STRIP);
+    for (let column = 0; column < columns; column++) {
+      for (let r = row; r < end; r++) to[column * rows + r] = from[r * columns + column] ?? 0;
     }
   }
 }
