@@ -1,5 +1,8 @@
 import { MOST_SHARDS, type OptimizerSpec, slotsOf } from "./job.ts";
 
+/** Bytes of pieces and state that one function may hold: half of its 3,008 MB, beside caches and what Node takes. */
+export const AGGREGATOR_BYTES = 1.5e9;
+
 /** What the rule assumes of AWS; docs/scaling.md has the sources and the derivation. */
 const ASSUMED = {
   /** Bytes a second that a function exchanges with S3. */
@@ -8,12 +11,14 @@ const ASSUMED = {
   put: 5e-6,
   /** US dollars of a worker's second: a g4dn.xlarge on Spot at 0.20 an hour. */
   worker: 0.2 / 3600,
-  /** Bytes of pieces and state that one function may hold. */
-  memory: 1.5e9,
 } as const;
 
 /** Below this, a shard's transfers take less time than the messages about it. */
 const LEAST_PARAMETERS = 1e6;
+
+/** What summing so many parameters holds and moves: each rank's piece, and parameters and slots before and after. */
+export const aggregationBytes = (parameters: number, ranks: number, optimizer: OptimizerSpec): number =>
+  (4 * ranks + 8 * (1 + slotsOf(optimizer).length)) * parameters;
 
 /**
  * The number of shards at which a step costs least, when the job does not say it. More shards are summed sooner, side
@@ -23,9 +28,9 @@ const LEAST_PARAMETERS = 1e6;
  * of the training is the same for any number.
  */
 export function shardCount(parameters: number, ranks: number, optimizer: OptimizerSpec): number {
-  const bytes = (4 * ranks + 8 * (1 + slotsOf(optimizer).length)) * parameters;
+  const bytes = aggregationBytes(parameters, ranks, optimizer);
   const cheapest = Math.sqrt((bytes * ASSUMED.worker) / (ASSUMED.bandwidth * ASSUMED.put));
-  const fewest = Math.ceil(bytes / ASSUMED.memory);
+  const fewest = Math.ceil(bytes / AGGREGATOR_BYTES);
   const most = Math.max(1, Math.floor(parameters / LEAST_PARAMETERS));
   return Math.min(MOST_SHARDS, Math.max(fewest, Math.min(Math.round(cheapest), most)));
 }

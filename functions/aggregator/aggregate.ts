@@ -1,11 +1,12 @@
 import { BadGradient, TryAgain } from "../../protocol/errors.ts";
 import { slotsOf } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import { decayRanges, type Layout, tensorAt } from "../../protocol/layout.ts";
+import { decayRanges, type Layout, lengthOf, tensorAt } from "../../protocol/layout.ts";
 import type { GradientMessage } from "../../protocol/messages.ts";
 import type { Piece } from "../../protocol/piece.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import { blankShard, openShard, rangeOf, type Shard, sealShard } from "../../protocol/shard.ts";
+import { aggregationBytes } from "../../protocol/shard-count.ts";
 import { wakeCoordinator } from "../coordinator/wake.ts";
 import type { Server } from "../server.ts";
 import { collectPieces, type ShardStep } from "./collect.ts";
@@ -42,14 +43,19 @@ async function aggregateStep(
   // ended, and a resume hands its step out anew.
   if (isEnded(state) || at.step < (state.version ?? 0)) return;
 
-  if (!(await isCommitted(server, at))) {
+  const made = await server.memory.pass(bytesOf(at, record, layout), async () => {
+    if (await isCommitted(server, at)) return true;
     const pieces = await collectPieces(server, at, record.spec.ranks, layout, arrivals);
-    if (!pieces) return;
-    await commitStep(server, at, record, layout, pieces);
-  }
+    if (pieces) await commitStep(server, at, record, layout, pieces);
+    return pieces !== null;
+  });
+  if (!made) return;
   if (await isComplete(server, at, layout)) await wake(server, at, state);
   server.pieces.forget(at.job, at.step, at.shard, record.spec.ranks);
 }
+
+const bytesOf = ({ shard }: ShardStep, { spec }: JobRecord, layout: Layout): number =>
+  aggregationBytes(lengthOf(rangeOf(layout, shard)), spec.ranks, spec.optimizer);
 
 /**
  * Whether the shard's next version is there: the pieces are in S3 before their messages come, so the first messages

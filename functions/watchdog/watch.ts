@@ -6,10 +6,9 @@ import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { closeAttempt, closeJob } from "../coordinator/close.ts";
 import { wakeCoordinator } from "../coordinator/wake.ts";
+import { ORPHAN_MS, standingOf } from "./standing.ts";
 import { whyNoWorker, workersInWords } from "./workers.ts";
 
-/** A marker that is ahead of its job is left by a submission that died halfway; it is put away after this long. */
-const ORPHAN_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
 /**
@@ -38,13 +37,12 @@ type Marked = Pick<State, "job" | "attempt"> & { readonly modified: Date };
 
 async function watchAttempt(cloud: Cloud, marked: Marked, redoSeconds: number, now: number): Promise<void> {
   const found = await cloud.jobs.findState(marked.job);
-  const known = found?.state.attempt ?? 0;
-  if (!found || known < marked.attempt) {
-    // Someone is submitting or resuming this job, and will say so in its state, or died before that.
+  const standing = standingOf(marked.attempt, found?.state ?? null);
+  if (!found || standing === "ahead") {
     if (now - marked.modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, marked, "it never began");
-  } else if (known > marked.attempt) {
-    await closeAttempt(cloud, marked, `attempt ${known} has followed`);
-  } else if (isEnded(found.state)) {
+  } else if (standing === "followed") {
+    await closeAttempt(cloud, marked, `attempt ${found.state.attempt} has followed`);
+  } else if (standing === "ended") {
     await closeJob(cloud, found.state);
   } else {
     await watchJob(cloud, found, redoSeconds, now);

@@ -8,6 +8,7 @@ import { beginJob, createRecord } from "../../cli/create.ts";
 import { uploadDataset } from "../../cli/dataset.ts";
 import type { LocalTarget } from "../../cli/target.ts";
 import { openEmbedded } from "../../cli/targets/embedded.ts";
+import { openEndpoint } from "../../cli/targets/endpoint.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
@@ -36,9 +37,12 @@ export type Lab = {
 /** The functions look after lost tasks sooner than on a user's machine, since a test waits for them. */
 const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDO_SECONDS: "2", TF_NUM_INTRAOP_THREADS: "1" };
 
-export async function openLab(): Promise<Lab> {
+/** @param endpoint of an S3 and SQS that someone else runs; without, the lab has its own */
+export async function openLab(endpoint?: string): Promise<Lab> {
   const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
-  const target = await openEmbedded(folder);
+  const target = await (endpoint === undefined
+    ? openEmbedded(folder)
+    : openEndpoint({ kind: "endpoint", dataDir: folder, endpoint }));
   const { cloud } = target;
   const children = new Set<ChildProcess>();
 
