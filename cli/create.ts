@@ -47,9 +47,10 @@ export const LOCAL_LEASE_SECONDS = 10;
  */
 export async function beginJob(
   cloud: Cloud,
-  { spec }: JobRecord,
+  record: JobRecord,
   leaseSeconds = LOCAL_LEASE_SECONDS,
 ): Promise<State> {
+  const { spec } = record;
   const now = new Date().toISOString();
   const state: State = {
     job: spec.name,
@@ -66,6 +67,8 @@ export async function beginJob(
     endedAt: null,
   };
   await openAttempt(cloud, spec.name, state.attempt, leaseSeconds);
+  // A record that lay there for days may be cleaned up while its submission is made whole; from the marker on it stays.
+  await createRecord(cloud, record);
   await cloud.store.create(keys.state(spec.name), encodeRecord(state));
   await wakeCoordinator(cloud, spec.name, randomUUID());
   return (await cloud.jobs.state(spec.name)).state;

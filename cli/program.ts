@@ -125,6 +125,12 @@ function defineControl(program: Command, args: readonly string[], end: Result): 
       const { resume } = await import("./commands/resume.ts");
       end(await resume(job, options, args));
     });
+  program
+    .command("cleanup")
+    .description("find what crashes left behind that no job needs: queues, workers, gradients, uploads")
+    .option("--yes", "remove it; default: only show it")
+    .addHelpText("after", examples("cleanup", "cleanup --yes", "cleanup --stack serverless-ps"))
+    .action(async (options) => end(await (await import("./commands/cleanup.ts")).cleanup(options)));
 }
 
 function defineResults(program: Command, args: readonly string[], end: Result): void {

@@ -37,6 +37,9 @@ export type WorkerGroup = {
   readonly createdAt: Date;
 };
 
+/** A group of workers that has not ended, and whose it is. */
+export type LivingGroup = WorkerGroup & { readonly job: string; readonly attempt: number };
+
 /** One worker of a group. */
 export type Member = {
   readonly id: string;
@@ -121,10 +124,26 @@ export class Batch {
   /** Every group of workers that an attempt was given, oldest first, ended ones too. */
   async groups(job: string, attempt: number): Promise<WorkerGroup[]> {
     const name = this.#name(job, attempt);
-    const found = await Promise.all(this.#queues.map((queue) => this.#list(queue, name)));
-    const details = await this.#describe(found.flat().map(({ jobId }) => jobId ?? ""));
+    const found = await this.#listAll(name);
+    const details = await this.#describe(found.map(({ jobId }) => jobId ?? ""));
     const groups = details.map(groupOf);
     return groups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
+  }
+
+  /** The groups of workers of all jobs that have not ended. */
+  async living(): Promise<LivingGroup[]> {
+    const found = (await this.#listAll(`${this.#prefix}*`)).filter(
+      (job) => !hasEnded({ status: statusOf(job) }),
+    );
+    const details = await this.#describe(found.map(({ jobId }) => jobId ?? ""));
+    return details.map(groupOf).flatMap((group) => {
+      // Batch compares names without regard to case, so what it found may be another stack's.
+      const isOurs = group.name.startsWith(this.#prefix);
+      const [, job, attempt] = /^(.+)-workers-(\d+)$/.exec(group.name.slice(this.#prefix.length)) ?? [];
+      return isOurs && job !== undefined && !hasEnded(group)
+        ? [{ ...group, job, attempt: Number(attempt) }]
+        : [];
+    });
   }
 
   /** The workers of a group by index. An array job that was submitted just now may have none yet. */
@@ -173,7 +192,14 @@ export class Batch {
     return `${this.#prefix}${job}-workers-${attempt}`;
   }
 
-  /** The jobs of this name in a queue, in any status. A filter by name leaves out the children of arrays. */
+  async #listAll(name: string): Promise<JobSummary[]> {
+    return (await Promise.all(this.#queues.map((queue) => this.#list(queue, name)))).flat();
+  }
+
+  /**
+   * The jobs of this name in a queue, in any status; of every name that begins so when it ends with `*`. A filter by
+   * name leaves out the children of arrays.
+   */
   async #list(jobQueue: string, name: string): Promise<JobSummary[]> {
     const found: JobSummary[] = [];
     let nextToken: string | undefined;
@@ -264,7 +290,7 @@ function memberOf(detail: JobDetail): Member {
   };
 }
 
-function statusOf({ jobId, status }: JobDetail): WorkerStatus {
+function statusOf({ jobId, status }: JobDetail | JobSummary): WorkerStatus {
   const known = workerStatuses.find((name) => name === status);
   if (known === undefined)
     throw new Unrecoverable(`AWS Batch says that job ${jobId} is ${status}; is it new?`);

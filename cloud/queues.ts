@@ -5,6 +5,7 @@ import {
   DeleteQueueCommand,
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
+  paginateListQueues,
   QueueDoesNotExist,
   QueueNameExists,
   ReceiveMessageCommand,
@@ -15,10 +16,14 @@ import {
 import { TryAgain } from "../protocol/errors.ts";
 import { groupOf, type Task, type Update } from "../protocol/messages.ts";
 
+/** The `tasks` queue of a job's attempt. */
+export type TasksQueue = { readonly name: string; readonly job: string; readonly attempt: number };
+
 export type Received = { readonly body: string; readonly receipt: string; readonly receives: number };
 
 /** SQS takes at most 10 messages a call, 1 MiB together; some of that is left for what is not body. */
 const BATCH_MESSAGES = 10;
+const LISTED_AT_ONCE = 1000;
 const BATCH_BYTES = 1024 * 1024 - 16 * 1024;
 
 /** A lease is lost when its holder is silent for this long; holders renew at a third of it. */
@@ -62,6 +67,27 @@ export class Queues {
     const QueueUrl = await this.findTasks(job, attempt);
     this.#urls.delete(this.#tasksName(job, attempt));
     if (QueueUrl !== null) await unlessGone(this.#client.send(new DeleteQueueCommand({ QueueUrl })));
+  }
+
+  /** The `tasks` queues of all jobs. SQS may still list one that was deleted within the last minute. */
+  async listTasks(): Promise<TasksQueue[]> {
+    const found: TasksQueue[] = [];
+    const paging = { client: this.#client, pageSize: LISTED_AT_ONCE };
+    for await (const page of paginateListQueues(paging, { QueueNamePrefix: this.#prefix })) {
+      for (const url of page.QueueUrls ?? []) {
+        const name = url.slice(url.lastIndexOf("/") + 1);
+        const [, job, attempt] = /^(.+)-tasks-(\d+)$/.exec(name.slice(this.#prefix.length)) ?? [];
+        if (job !== undefined) found.push({ name, job, attempt: Number(attempt) });
+      }
+    }
+    return found;
+  }
+
+  /** When the `tasks` queue of a job's attempt was created; null when there is none. */
+  async tasksCreatedAt(job: string, attempt: number): Promise<Date | null> {
+    const url = await this.findTasks(job, attempt);
+    const attributes = url === null ? undefined : await this.#attributes(url);
+    return attributes ? new Date(Number(attributes.CreatedTimestamp) * 1000) : null;
   }
 
   #tasksName(job: string, attempt: number): string {

@@ -13,6 +13,7 @@ import {
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
 import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts, statusOf } from "./answers.ts";
+import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished.ts";
 import { changed, PART_BYTES, type Source, type UploadOptions, uploadInParts } from "./upload.ts";
 
 export type { Created };
@@ -150,6 +151,16 @@ export class Store {
   async removeAll(prefix: string): Promise<void> {
     const keys = (await this.list(prefix)).map((object) => object.key);
     await this.remove(keys);
+  }
+
+  /** Uploads in parts that were begun before `time`, never finished, and have got no part since. */
+  unfinishedUploads(time: Date): Promise<Unfinished[]> {
+    return listUnfinished({ client: this.#client, bucket: this.#bucket }, time);
+  }
+
+  /** Removes such an upload. @returns false when it has got a part since `time`, or is no more */
+  removeUpload(upload: Unfinished, time: Date): Promise<boolean> {
+    return removeUnfinished({ client: this.#client, bucket: this.#bucket }, upload, time);
   }
 
   /**

@@ -12,18 +12,18 @@ export type Permission = {
 
 /** Gives permissions, and acknowledges each pattern in them with its reason. */
 export function grant(to: IConstruct & IGrantable, permissions: readonly Permission[]): void {
-  const reasons = new Map<string, string>();
+  const reasons = new Map<string, Set<string>>();
   for (const { actions, resources, why } of permissions) {
     to.grantPrincipal.addToPrincipalPolicy(
       new PolicyStatement({ actions: [...actions], resources: [...resources] }),
     );
     for (const resource of resources.map((each) => shown(Stack.of(to).resolve(each)))) {
-      if (resource.includes("*")) reasons.set(resource, why);
+      if (resource.includes("*")) reasons.set(resource, new Set(reasons.get(resource)).add(why));
     }
   }
-  const acknowledged = [...reasons].map(([resource, reason]) => ({
+  const acknowledged = [...reasons].map(([resource, whys]) => ({
     id: `AwsSolutions-IAM5[Resource::${resource}]`,
-    reason,
+    reason: [...whys].join("; "),
   }));
   if (acknowledged.length > 0) Validations.of(to).acknowledge(...acknowledged);
 }

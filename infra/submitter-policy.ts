@@ -5,7 +5,7 @@ import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { grant, type Permission } from "./grant.ts";
 import { names } from "./names.ts";
-import { anyKey, closeJobs, onTaskQueues, read, write } from "./permissions.ts";
+import { anyKey, closeJobs, onTaskQueues, read, remove, write } from "./permissions.ts";
 
 export type SubmitterProps = {
   readonly name: string;
@@ -14,7 +14,7 @@ export type SubmitterProps = {
   readonly deadLetters: IQueue;
 };
 
-/** For people who submit, watch and cancel jobs and do nothing else: attach it to their user or role. */
+/** For people who submit, watch, cancel and clean up jobs and do nothing else: attach it to their user or role. */
 export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): ManagedPolicy {
   const policy = new ManagedPolicy(scope, "SubmitterPolicy", {
     description: `all that ps-submit --stack ${props.name} needs`,
@@ -22,6 +22,7 @@ export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): 
   grant(policy, [
     ...closeJobs(scope, props.name, props.bucket),
     ...submitJobs(scope, props),
+    ...cleanUp(props.bucket),
     ...runWorkers(scope, props.name),
     ...lookAround(scope, props.name),
   ]);
@@ -53,6 +54,21 @@ function submitJobs(
     },
   ];
 }
+
+/** Finding what crashes left, and removing it, beyond what closing a job takes. */
+const cleanUp = (bucket: Bucket): readonly Permission[] => [
+  {
+    actions: ["sqs:ListQueues"],
+    resources: ["*"],
+    why: "SQS has no permissions by resource for listing queues; it tells their names and nothing more",
+  },
+  remove(bucket, anyKey.record),
+  {
+    actions: ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+    resources: [anyKey.checkpoint, anyKey.frozen].map((key) => bucket.arnForObjects(key)),
+    why: "what jobs write in parts",
+  },
+];
 
 function runWorkers(scope: Construct, name: string): readonly Permission[] {
   const arn = (resource: string, resourceName: string) =>

@@ -15,6 +15,7 @@ import {
 } from "./sqs-queues.ts";
 
 const MAX_BATCH_BYTES = 1_048_576;
+const MAX_LISTED = 1000;
 
 const queueUrl = z.string().min(1);
 const message = {
@@ -55,10 +56,22 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
 
   action(
     "ListQueues",
-    { QueueNamePrefix: z.string().default("") },
-    async ({ store }, { QueueNamePrefix }, caller) => ({
-      QueueUrls: queueNames(store, QueueNamePrefix).map((name) => urlOf(name, caller)),
-    }),
+    {
+      QueueNamePrefix: z.string().default(""),
+      MaxResults: z.number().int().min(1).max(1000).optional(),
+      NextToken: z.string().optional(),
+    },
+    async ({ store }, { QueueNamePrefix, MaxResults, NextToken }, caller) => {
+      const after = NextToken === undefined ? "" : Buffer.from(NextToken, "base64").toString();
+      const names = queueNames(store, QueueNamePrefix).filter((name) => name > after);
+      const page = names.slice(0, MaxResults ?? MAX_LISTED);
+      // As on AWS, there is another page only for those who said how long one is.
+      const isCut = MaxResults !== undefined && page.length < names.length;
+      return {
+        QueueUrls: page.map((name) => urlOf(name, caller)),
+        ...(isCut && { NextToken: Buffer.from(page.at(-1) ?? "").toString("base64") }),
+      };
+    },
   ),
 
   action(

@@ -27,6 +27,25 @@ export function queues({ sqs, createQueue, send, receive, attributesOf }: TestQu
       assert.deepEqual(await refusal(receive(url)), none);
     });
 
+    test("queues are listed in pages, for those who say how long one is", async () => {
+      const QueueNamePrefix = uniqueName("pages");
+      const urls: string[] = [];
+      for (const i of [1, 2, 3, 4, 5]) urls.push(await createQueue({}, `${QueueNamePrefix}-${i}`));
+      const found: string[] = [];
+      const sizes: number[] = [];
+      let NextToken: string | undefined;
+      do {
+        const page = await sqs.send(new ListQueuesCommand({ QueueNamePrefix, MaxResults: 2, NextToken }));
+        found.push(...(page.QueueUrls ?? []));
+        sizes.push(page.QueueUrls?.length ?? 0);
+        NextToken = page.NextToken;
+      } while (NextToken !== undefined);
+      assert.deepEqual(found.sort(), urls);
+      assert.deepEqual(sizes, [2, 2, 1]);
+      const { QueueUrls, NextToken: none } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix }));
+      assert.deepEqual([QueueUrls?.length, none], [5, undefined]);
+    });
+
     test("creating it again with the same attributes is harmless, with others it is refused", async () => {
       const name = uniqueName("again");
       const url = await createQueue({ VisibilityTimeout: "7" }, name);

@@ -86,8 +86,15 @@ const rights: Record<string, Record<string, readonly string[]>> = {
     "dead-letters": ["gradient", "marker"],
     watchdog: ["gradient", "marker"],
     worker: [],
-    submitter: ["gradient", "marker"],
+    submitter: ["gradient", "marker", "record"],
   },
+  "s3:AbortMultipartUpload": {
+    submitter: [
+      ...["record", "state", "marker", "dataset", "pretrained", "module"],
+      ...["checkpoint", "frozen"],
+    ],
+  },
+  "s3:ListMultipartUploadParts": { submitter: ["dataset", "pretrained", "checkpoint", "frozen"] },
 };
 
 function jobObjects(): string[] {
@@ -119,7 +126,7 @@ const queueActions = {
   "dead-letters": ["DeleteQueue", "GetQueueUrl"],
   watchdog: ["DeleteQueue", "GetQueueAttributes", "GetQueueUrl"],
   worker: ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage"],
-  submitter: ["CreateQueue", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"],
+  submitter: ["CreateQueue", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl", "ListQueues"],
 };
 const updatesActions = {
   updates: [
@@ -129,7 +136,7 @@ const updatesActions = {
   "dead-letters": [],
   watchdog: ["SendMessage"],
   worker: ["SendMessage"],
-  submitter: ["GetQueueAttributes", "SendMessage"],
+  submitter: ["GetQueueAttributes", "ListQueues", "SendMessage"],
 };
 
 const sqsActionsOn = (granted: readonly Statement[], resource: string): string[] => {
@@ -147,17 +154,26 @@ for (const [actor, { granted, updates }] of Object.entries(actors)) {
     const name = actor as keyof typeof queueActions;
     assert.deepEqual(sqsActionsOn(granted, tasks("lab")), queueActions[name], "of tasks");
     assert.deepEqual(sqsActionsOn(granted, updates), updatesActions[name], "of updates");
-    assert.deepEqual(sqsActionsOn(granted, tasks("lab-2")), [], "of another stack");
+    const others = actor === "submitter" ? ["ListQueues"] : [];
+    assert.deepEqual(sqsActionsOn(granted, tasks("lab-2")), others, "of another stack");
   });
 }
 
-test("no statement says * of S3 or SQS, neither of what nor of where", () => {
+test("no statement says * of S3 or SQS, neither of what nor of where, but for listing queues", () => {
   for (const [actor, { granted }] of Object.entries(actors)) {
     for (const { actions, resources } of granted) {
       assert.ok(!actions.some((action) => action.includes("*")), `${actor}: ${actions}`);
-      if (!actions.some((action) => /^(s3|sqs):/.test(action))) continue;
+      // AWS knows no permission to list only some queues.
+      const ours = actions.filter((action) => /^(s3|sqs):/.test(action) && action !== "sqs:ListQueues");
+      if (ours.length === 0) continue;
       for (const resource of resources) assert.doesNotMatch(resource, /^\*$|:\*$/, `${actor}: ${actions}`);
     }
+  }
+});
+
+test("only the submitter lists queues", () => {
+  for (const [actor, { granted }] of Object.entries(actors)) {
+    assert.equal(allows(granted, "sqs:ListQueues", "*"), actor === "submitter", actor);
   }
 });
 

@@ -1,0 +1,81 @@
+import type { Cloud } from "../../cloud/connect.ts";
+import { closeAttempt, closeJob } from "../../functions/coordinator/close.ts";
+import { standingOf } from "../../functions/watchdog/standing.ts";
+import { keys } from "../../protocol/keys.ts";
+import { isEnded } from "../../protocol/records.ts";
+import { count } from "../format.ts";
+import type { Target } from "../target.ts";
+import { type JobSeen, lookAt, whyOver } from "./job-seen.ts";
+import { type Leftover, whileNobodyRuns } from "./leftover.ts";
+
+/** What there is of an attempt, whether it is of use or not. */
+export type Remains = {
+  readonly job: string;
+  readonly attempt: number;
+  readonly parts: readonly string[];
+  readonly newest: Date;
+};
+
+type Part = Pick<Remains, "job" | "attempt"> & { readonly what: string; readonly made: Date };
+
+/** The task queues, markers and living workers of all attempts. */
+export async function findAttempts(cloud: Cloud): Promise<Remains[]> {
+  const [queues, markers, groups] = await Promise.all([
+    findQueues(cloud),
+    cloud.store.list(keys.actives),
+    cloud.batch?.living() ?? [],
+  ]);
+  const parts: Part[] = [
+    ...queues,
+    ...groups.map(({ job, attempt, id, size, status, createdAt: made }) => {
+      const what = `${count(size)} ${size === 1 ? "worker" : "workers"}, AWS Batch job ${id}, ${status}`;
+      return { job, attempt, what, made };
+    }),
+    ...markers.map(({ key, modified: made }) => {
+      const [, job = "", attempt] = key.split("/");
+      return { job, attempt: Number(attempt), what: `marker ${key}`, made };
+    }),
+  ];
+  const byAttempt = Map.groupBy(parts, ({ job, attempt }) => `${job}/${attempt}`);
+  return [...byAttempt.values()].flatMap(remainsOf);
+}
+
+function remainsOf(parts: readonly Part[]): Remains[] {
+  const [first] = parts;
+  if (!first) return [];
+  const newest = new Date(Math.max(...parts.map(({ made }) => made.getTime())));
+  return [{ job: first.job, attempt: first.attempt, parts: parts.map(({ what }) => what), newest }];
+}
+
+/** SQS still lists queues that are just deleted, so each is asked. */
+async function findQueues({ queues }: Cloud): Promise<Part[]> {
+  const found = (await queues.listTasks()).map(async ({ name, job, attempt }) => {
+    const made = await queues.tasksCreatedAt(job, attempt);
+    return made === null ? [] : [{ job, attempt, what: `tasks queue ${name}`, made }];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** @returns null for an attempt that is, or may be, of use */
+export function leftOfAttempt(target: Target, remains: Remains, seen: JobSeen, now: number): Leftover | null {
+  const { attempt, parts, newest } = remains;
+  const why = whyOver(seen, attempt, newest, now);
+  if (why === null) return null;
+  return { parts, why, remove: () => closeRemains(target, remains, now) };
+}
+
+/** Nobody takes up an attempt that another has followed, so for that one the job may be running. */
+async function closeRemains(target: Target, remains: Remains, now: number): Promise<boolean> {
+  const { cloud } = target;
+  const { job, attempt, newest } = remains;
+  const close = async () => {
+    const seen = await lookAt(cloud, job);
+    const why = whyOver(seen, attempt, newest, now);
+    if (why === null) return false;
+    if (seen.state?.attempt === attempt && isEnded(seen.state)) await closeJob(cloud, seen.state);
+    else await closeAttempt(cloud, { job, attempt }, why);
+    return true;
+  };
+  const { state } = await lookAt(cloud, job);
+  return standingOf(attempt, state) === "followed" ? close() : whileNobodyRuns(target, job, close);
+}

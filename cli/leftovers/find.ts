@@ -1,0 +1,45 @@
+import { standingOf } from "../../functions/watchdog/standing.ts";
+import { keys } from "../../protocol/keys.ts";
+import type { Target } from "../target.ts";
+import { findAttempts, leftOfAttempt } from "./attempts.ts";
+import { leftOfGradients } from "./gradients.ts";
+import { lookAtAll } from "./job-seen.ts";
+import type { Leftover } from "./leftover.ts";
+import { leftOfRecord } from "./records.ts";
+import { leftUploads } from "./uploads.ts";
+
+/**
+ * Everything that no job needs any more, in the order in which it is to go: an attempt before its job's record.
+ *
+ * @param tell gets a sentence about each job that cannot be judged
+ */
+export async function findLeftovers(
+  target: Target,
+  tell: (problem: string) => void,
+  now = Date.now(),
+): Promise<Leftover[]> {
+  const [attempts, withGradients, known] = await Promise.all([
+    findAttempts(target.cloud),
+    jobsBelow(target, keys.allGradients),
+    jobsBelow(target, keys.jobs),
+  ]);
+  const jobs = [...known, ...withGradients, ...attempts.map(({ job }) => job)];
+  const seen = await lookAtAll(target.cloud, jobs, tell);
+  // What a process of this machine is at, it puts away itself.
+  const busy = target.kind === "stack" ? new Set() : await target.running();
+  const found: (Leftover | null)[] = attempts.map((remains) => {
+    const job = seen.get(remains.job);
+    const isFollowed = standingOf(remains.attempt, job?.state ?? null) === "followed";
+    return job && (isFollowed || !busy.has(remains.job)) ? leftOfAttempt(target, remains, job, now) : null;
+  });
+  for (const [job, one] of seen) {
+    if (busy.has(job)) continue;
+    found.push(await leftOfGradients(target, job, one), leftOfRecord(target, job, one, now));
+  }
+  return [...found, ...(await leftUploads(target, now))].filter((leftover) => leftover !== null);
+}
+
+/** The jobs that have a folder right below a prefix. */
+async function jobsBelow({ cloud }: Target, prefix: string): Promise<string[]> {
+  return (await cloud.store.listFolders(prefix)).map((folder) => folder.slice(prefix.length, -1));
+}

@@ -1,0 +1,38 @@
+import { closeJob } from "../../functions/coordinator/close.ts";
+import { keys } from "../../protocol/keys.ts";
+import { isEnded } from "../../protocol/records.ts";
+import { count, short } from "../format.ts";
+import type { Target } from "../target.ts";
+import { type JobSeen, lookAt } from "./job-seen.ts";
+import { type Leftover, whileNobodyRuns } from "./leftover.ts";
+
+/** @returns null for a job that may still want its gradients, or has none */
+export async function leftOfGradients(target: Target, job: string, seen: JobSeen): Promise<Leftover | null> {
+  const why = whyUseless(seen);
+  if (why === null) return null;
+  const pieces = await target.cloud.store.list(keys.gradients(job));
+  if (pieces.length === 0) return null;
+  const bytes = pieces.reduce((sum, { size }) => sum + size, 0);
+  const many = pieces.length === 1 ? "1 gradient" : `${count(pieces.length)} gradients`;
+  return {
+    parts: [`${many} below ${keys.gradients(job)}, ${short(bytes)}B`],
+    why,
+    remove: () => whileNobodyRuns(target, job, () => removeGradients(target, job)),
+  };
+}
+
+/** A job without a state has handed out no task yet. */
+function whyUseless({ state, recordedAt }: JobSeen): string | null {
+  if (state === null) return recordedAt === null ? "there is no such job" : "the job has not begun";
+  return isEnded(state) ? `the job has ended: ${state.status}` : null;
+}
+
+async function removeGradients({ cloud }: Target, job: string): Promise<boolean> {
+  const prefix = keys.gradients(job);
+  const before = await cloud.store.list(prefix);
+  const { state } = await lookAt(cloud, job);
+  if (state !== null && !isEnded(state)) return false;
+  if (state !== null) await closeJob(cloud, state);
+  else await cloud.store.remove(before.map(({ key }) => key));
+  return (await cloud.store.list(prefix)).length === 0;
+}

@@ -1,0 +1,30 @@
+import type { Target } from "../target.ts";
+
+/** Something that is of no use any more. */
+export type Leftover = {
+  /** Each thing that goes with it, such as "tasks queue ps-gpt-tasks-1". */
+  readonly parts: readonly string[];
+  readonly why: string;
+  /**
+   * Looks once more whether it is of no use, and removes it.
+   *
+   * @returns false when it stays, as it is of use again or gone already; null for what only its user can finish
+   */
+  readonly remove: (() => Promise<boolean>) | null;
+};
+
+/** Runs `action` while no other process of this machine runs the job. @returns false when one does */
+export async function whileNobodyRuns(
+  target: Target,
+  job: string,
+  action: () => Promise<boolean>,
+): Promise<boolean> {
+  if (target.kind === "stack") return action();
+  const claim = await target.claim(job);
+  if (claim === null) return false;
+  try {
+    return await action();
+  } finally {
+    claim.release();
+  }
+}

@@ -1,0 +1,37 @@
+import { keys } from "../../protocol/keys.ts";
+import { duration } from "../format.ts";
+import { command } from "../place.ts";
+import type { Target } from "../target.ts";
+import { type JobSeen, lookAt } from "./job-seen.ts";
+import { type Leftover, whileNobodyRuns } from "./leftover.ts";
+
+/** A submission that died halfway can be made whole by the same one; after this long nobody seems to want that. */
+const FORGOTTEN_MS = 86_400_000;
+
+/** @returns null for a job that has begun, or has no record */
+export function leftOfRecord(target: Target, job: string, seen: JobSeen, now: number): Leftover | null {
+  if (seen.state !== null || seen.recordedAt === null) return null;
+  const age = now - seen.recordedAt.getTime();
+  const parts = [`record ${keys.job(job)}`];
+  const why = `it was not submitted to the end, ${duration(age)} ago`;
+  if (age <= FORGOTTEN_MS) {
+    return { parts, why: `${why}; finish that with: ${command("JOBFILE")}`, remove: null };
+  }
+  return { parts, why, remove: () => whileNobodyRuns(target, job, () => removeRecord(target, job)) };
+}
+
+/**
+ * Whoever makes the submission whole sets the marker, then writes the record again. So if the marker is not there after
+ * the record went, the record will be; and if it is, the record is put back.
+ */
+async function removeRecord({ cloud }: Target, job: string): Promise<boolean> {
+  const { state, recordedAt } = await lookAt(cloud, job);
+  const stored = await cloud.store.get(keys.job(job));
+  if (state !== null || recordedAt === null || stored === null) return false;
+  const marked = async () => (await cloud.store.list(`${keys.actives}${job}/`)).length > 0;
+  if (await marked()) return false;
+  await cloud.store.remove([keys.job(job)]);
+  if (!(await marked())) return true;
+  await cloud.store.create(keys.job(job), stored.body);
+  return false;
+}

@@ -1,0 +1,16 @@
+import { duration } from "../format.ts";
+import type { Target } from "../target.ts";
+import type { Leftover } from "./leftover.ts";
+
+/** The same submission takes an upload up again; after this long nobody seems to want that. */
+const FORGOTTEN_MS = 86_400_000;
+
+export async function leftUploads({ cloud: { store } }: Target, now: number): Promise<Leftover[]> {
+  const time = new Date(now - FORGOTTEN_MS);
+  const found = await store.unfinishedUploads(time);
+  return found.map((upload) => ({
+    parts: [`unfinished upload to ${upload.key}`],
+    why: `it was begun ${duration(now - upload.begun.getTime())} ago, and got nothing for a day`,
+    remove: () => store.removeUpload(upload, time),
+  }));
+}
