@@ -172,11 +172,13 @@ function defineUse(program: Command, args: readonly string[], end: Result): void
     .option("--json", "print a JSON object a text when all are done: prompt, text, tokens, end")
     .addHelpText(
       "after",
-      examples(
-        'generate shakespeare --prompt "ROMEO:"',
-        'generate shakespeare --version 500 --prompt "O" --top-k 10 --seed 7',
-        `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
-      ),
+      `
+A text may get longer than the model's context: each time it is full its oldest quarter is forgotten.
+${examples(
+  'generate shakespeare --prompt "ROMEO:"',
+  'generate shakespeare --version 500 --prompt "O" --top-k 10 --seed 7',
+  `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
+)}`,
     )
     .action(async (model, flags) => {
       const command = async () => (await import("./commands/generate.ts")).generate(model, flags);

@@ -26,8 +26,9 @@ export type Generated = {
 
 /**
  * Continues prompts, token by token. The keys and values of the tokens before are kept, so a token costs one pass over
- * itself only, until the context is full: from then on the oldest token leaves the context for each new one, all
- * positions change, and a token costs a pass over the whole context.
+ * itself only. When the context is full its oldest quarter leaves it and the rest is read once more: past the context a
+ * token is predicted from the last three quarters of it or more, and a text goes on in the same way wherever its prompt
+ * ended.
  *
  * @param onText called with each new piece of a text and its prompt's place in `prompts`, and waited for
  * @throws InvalidInput for an option out of range, a prompt with unknown characters, or a model that can't do this

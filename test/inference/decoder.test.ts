@@ -3,20 +3,17 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { loadBackend } from "../../worker/backend/load.ts";
 import { Crew } from "../../worker/inference/crew.ts";
-import { Decoder } from "../../worker/inference/decoder.ts";
-import { compileKernels } from "../../worker/inference/kernels.ts";
-import { decoderShape } from "../../worker/inference/shape.ts";
-import { shareWeights } from "../../worker/inference/share-weights.ts";
+import type { Decoder } from "../../worker/inference/decoder.ts";
 import { familyOf } from "../../worker/models/family.ts";
 import type { Gpt2 } from "../../worker/models/gpt2.ts";
 import { kitOf } from "../../worker/models/ops.ts";
-import { type Sample, sampleRows, sampleTheta, sampleValues } from "../worker/families.ts";
+import { type Sample, sampleRows, sampleTheta } from "../worker/families.ts";
 import { samples } from "../worker/family-samples.ts";
 import { assertClose } from "../worker/support.ts";
+import { decoderOf } from "./decoders.ts";
 
 const TOLERANCE = 1e-5;
 const backend = await loadBackend("auto", { threads: 1 });
-const module = compileKernels();
 
 const causal: readonly Sample[] = samples.filter(({ family }) => family.type !== "bert");
 /** More tokens than one step reads. */
@@ -27,17 +24,6 @@ const long: readonly Sample[] = causal
     const ids = sampleRows(2, 150, config.vocabulary, 3);
     return { ...sample, title: `${sample.title}, 150 tokens`, config, ids, labels: ids };
   });
-
-async function decoderOf({ family, config, ids }: Sample, crew: Crew, most?: number): Promise<Decoder> {
-  const values = new Map(family.parameters(config).map((each) => [each.name, sampleValues(each)]));
-  const shape = decoderShape(family.type, config);
-  const read = async (name: string, into: Float32Array) => {
-    into.set(values.get(name) ?? []);
-    return into;
-  };
-  const weights = await shareWeights({ parameters: family.parameters(config), read }, shape, most);
-  return new Decoder({ shape, weights, module }, crew, { count: ids.length, length: ids[0]?.length ?? 0 });
-}
 
 async function withDecoder(sample: Sample, threads: number, use: (decoder: Decoder) => void): Promise<void> {
   const crew = new Crew(threads);
@@ -132,11 +118,11 @@ test("threads that take turns at the chunks of many steps give the bits of one t
 test("parameters that no one memory has room for lie in several, with the same bits", async () => {
   for (const sample of long) {
     const crew = new Crew(2);
-    const [one, cut] = [await decoderOf(sample, crew), await decoderOf(sample, crew, 9000)];
+    const [one, cut] = [await decoderOf(sample, crew), await decoderOf(sample, crew, { most: 9000 })];
     assertSame(oneByOne(cut, sample), oneByOne(one, sample));
     one.close();
     cut.close();
-    await assert.rejects(decoderOf(sample, crew, 1000), { message: /at most 1000 bytes, got/ });
+    await assert.rejects(decoderOf(sample, crew, { most: 1000 }), { message: /at most 1000 bytes, got/ });
     crew.close();
   }
 });

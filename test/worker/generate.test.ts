@@ -55,13 +55,27 @@ test("temperature 0 takes the likeliest token whatever the seed, as do top-k 1 a
 });
 
 test("only the last tokens that fit the context count", async () => {
+  // The context is 8: what goes past it leaves in pairs.
   const [long, short, other] = [
-    await textOf({ prompts: ["truth. Philosop"], temperature: 0.1 }),
-    await textOf({ prompts: ["Philosop"], temperature: 0.1 }),
-    await textOf({ prompts: ["Philosoh"], temperature: 0.1 }),
+    await textOf({ prompts: [" truth. Philosop"], temperature: 0.1 }),
+    await textOf({ prompts: [". Philosop"], temperature: 0.1 }),
+    await textOf({ prompts: [". Philosoh"], temperature: 0.1 }),
   ];
   assert.equal(long, short);
   assert.notEqual(other, short);
+});
+
+test("a text goes on in the same way wherever its prompt ended", async () => {
+  const prompt = "Philosoph";
+  const whole = (await textOf({ prompts: [prompt], temperature: 0 })) ?? "";
+  for (const length of [1, 2, 3, 10]) {
+    const rest = await textOf({
+      prompts: [prompt + whole.slice(0, length)],
+      maxNewTokens: 20 - length,
+      temperature: 0,
+    });
+    assert.equal(rest, whole.slice(length));
+  }
 });
 
 test("several prompts give what each gives alone, however long they are and whenever they end", async () => {
