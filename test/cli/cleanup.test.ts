@@ -184,7 +184,7 @@ test("gradients of a job that is resumed before they go, stay", async () => {
   const { leftovers } = await found("gradients/late");
   await resumeJob(lab.cloud, state, 20);
   assert.deepEqual(await Promise.all(leftovers.map(({ remove }) => remove?.())), [false]);
-  assert.equal((await thingsOf("late", 2)).gradients, 1);
+  assert.deepEqual(await thingsOf("late", 2), { queue: true, marker: true, workers: 0, gradients: 1 });
 });
 
 test("what another process of this machine works on is not found, and not removed", async () => {
@@ -261,6 +261,28 @@ test("of a job whose state is damaged nothing is touched, and that is said", asy
   const { leftovers, told } = await found("damaged", 30 * DAY_MS);
   assert.deepEqual(leftovers, []);
   assert.deepEqual(told, ["jobs/damaged/state.json is not JSON; nothing of damaged is touched"]);
+});
+
+test("embedded, and at an endpoint, the same is found and removed", async () => {
+  await lab.submit(linearJob("elsewhere"));
+  await stop("elsewhere");
+  await push("elsewhere");
+  const here = new Playground();
+  const place = ["--endpoint-url", lab.environment.AWS_ENDPOINT_URL ?? ""];
+  const shown = await here.run("cleanup", ...place);
+  assert.match(shown.stdout, /^left over 1 gradient below gradients\/elsewhere\/, 100B: the job has ended/m);
+  const removed = await here.run("cleanup", "--yes", ...place);
+  assert.equal(removed.code, 0, removed.stderr);
+  assert.match(removed.stdout, /^removed +tasks queue ps-elsewhere-tasks-1: the job has ended: stopped$/m);
+  assert.deepEqual(await thingsOf("elsewhere"), NOTHING);
+
+  const { spec } = await lab.cloud.jobs.record("runs");
+  here.write("job.json", { ...spec, name: "whole", steps: 2, workers: 1 });
+  const run = await here.run("job.json");
+  assert.equal(run.code, 0, run.stderr);
+  const after = await here.run("cleanup");
+  assert.equal(after.stdout, `nothing is left over in ${here.dataDir}\n`);
+  await here.close();
 });
 
 test("a folder without jobs has nothing left over", async () => {
