@@ -3,8 +3,8 @@ import { GatewayVpcEndpointAwsService, type IVpc, SecurityGroup, SubnetType, Vpc
 import { Construct } from "constructs";
 
 /**
- * Where workers live: public subnets, since a NAT gateway costs more than a GPU that sits idle half of the day, and no
- * one may come in. What they read and write in S3 goes through a gateway of its own, for nothing.
+ * Where workers live: public subnets, since a NAT gateway is billed by the hour even while no one trains; and no one may
+ * come in. What they read and write in S3 goes through a gateway of its own, for nothing.
  */
 export class Network extends Construct {
   readonly vpc: IVpc;
