@@ -1,5 +1,5 @@
 import { clientConfig } from "../cloud/connect.ts";
-import { describe, Unrecoverable } from "../protocol/errors.ts";
+import { describe, PsError, Unrecoverable } from "../protocol/errors.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -35,20 +35,20 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/**
- * Throws an error that says what a person can do about it.
- *
- * @throws Unrecoverable for what is known to go wrong, else `error` itself
- */
-export function explainAws(error: unknown): never {
+/** What can be done about an error of AWS, as an error that says it; `error` itself when that is not known. */
+export function explained(error: unknown): unknown {
+  if (error instanceof PsError) return error;
   const text = describe(error);
   const [, advice] = KNOWN.find(([pattern]) => pattern.test(text)) ?? [];
-  if (advice !== undefined) throw new Unrecoverable(`${advice} (${text})`, { cause: error });
-  const code = (error as { code?: unknown }).code;
-  if (typeof code === "string" && /^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) {
-    throw new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {
-      cause: error,
-    });
-  }
-  throw error;
+  if (advice !== undefined) return new Unrecoverable(`${advice} (${text})`, { cause: error });
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code !== "string" || !/^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) return error;
+  return new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {
+    cause: error,
+  });
+}
+
+/** @throws `explained(error)` */
+export function explainAws(error: unknown): never {
+  throw explained(error);
 }

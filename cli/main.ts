@@ -19,9 +19,15 @@ async function main(args: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.succeeded : exitCodes.usage;
-    report(error);
-    return codeOfError(error);
+    const known = await explained(error);
+    report(known);
+    return codeOfError(known);
   }
+}
+
+/** On a stack an error may be AWS's, in words that leave open what to do. */
+async function explained(error: unknown): Promise<unknown> {
+  return process.env.PS_STACK ? (await import("./aws.ts")).explained(error) : error;
 }
 
 function report(error: unknown): void {

@@ -19,7 +19,7 @@ export type PlaceOptions = {
 };
 
 /** As `-c name=NAME` takes it; it is part of names that AWS limits to 63 and 80 characters. */
-const STACK_NAME = /^[a-z0-9][a-z0-9-]{0,15}$/;
+const STACK_NAME = /^[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?$/;
 
 /** What `AWS_*` said before the embedded target forgot it; a source of data on S3 is read with these. */
 let users: Readonly<Record<string, string>> = {};
@@ -34,8 +34,9 @@ export const usersAws = (): Readonly<Record<string, string>> => users;
  */
 export function choosePlace(options: PlaceOptions, env: Env = process.env): string | null {
   const { stack, region, profile, endpointUrl } = options;
-  if (stack !== undefined) env.PS_STACK = stack;
-  if (endpointUrl !== undefined) env.AWS_ENDPOINT_URL = endpointUrl;
+  // In the environment an empty value is none; a script whose variable is empty must not run its job elsewhere.
+  if (stack !== undefined) env.PS_STACK = checkStack(stack);
+  if (endpointUrl !== undefined) env.AWS_ENDPOINT_URL = checkEndpoint(endpointUrl);
   const place = placeOf(env);
   if (place.kind === "embedded") {
     refuseIdle(options);
@@ -57,14 +58,7 @@ export function choosePlace(options: PlaceOptions, env: Env = process.env): stri
 export function placeOf(env: Env = process.env): Place {
   const dataDir = dataDirectory(env);
   const { PS_STACK: name, AWS_ENDPOINT_URL: endpoint } = env;
-  if (name) {
-    if (!STACK_NAME.test(name)) {
-      throw new InvalidInput(
-        `--stack (PS_STACK) must be lower-case letters, digits and dashes, at most 16, got "${name}"`,
-      );
-    }
-    return { kind: "stack", dataDir, name };
-  }
+  if (name) return { kind: "stack", dataDir, name: checkStack(name) };
   return endpoint
     ? { kind: "endpoint", dataDir, endpoint: checkEndpoint(endpoint) }
     : { kind: "embedded", dataDir };
@@ -84,11 +78,23 @@ export function command(words: string, env: Env = process.env): string {
   return `npx ps-submit ${words}${env.AWS_ENDPOINT_URL ? ` --endpoint-url ${env.AWS_ENDPOINT_URL}` : ""}`;
 }
 
+function checkStack(name: string): string {
+  if (STACK_NAME.test(name)) return name;
+  throw new InvalidInput(
+    `--stack (PS_STACK) must be 1 to 16 lower-case letters, digits and dashes, with no dash at either end, got "${name}"`,
+  );
+}
+
 function checkEndpoint(endpoint: string): string {
   const url = URL.parse(endpoint);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InvalidInput(
       `--endpoint-url (AWS_ENDPOINT_URL) must be a URL such as http://localhost:4566, got "${endpoint}"`,
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new InvalidInput(
+      "--endpoint-url (AWS_ENDPOINT_URL) must not hold a user's name or password, which would be shown and logged; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     );
   }
   if (/(^|\.)(amazonaws\.com(\.cn)?|api\.aws)$/.test(url.hostname)) {

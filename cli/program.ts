@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import { collect, decimal, examples, jobArgument, share, wholeNumber, workersOption } from "./arguments.ts";
 import { choosePlace, type PlaceOptions } from "./place.ts";
 import { isQuiet, quietly } from "./quietly.ts";
 
@@ -72,14 +73,14 @@ function defineViews(program: Command, end: Result): void {
   program
     .command("status")
     .description("show how a job stands")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .option("--json", "print one JSON object: job, status, active, step, steps, loss, reason, sha256, ...")
     .addHelpText("after", examples("status shakespeare", "status shakespeare --json | jq -r .sha256"))
     .action(async (job, options) => end(await (await import("./commands/status.ts")).status(job, options)));
   program
     .command("watch")
     .description("show how a job goes that runs elsewhere; Ctrl-C leaves it running")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .addHelpText("after", examples("watch shakespeare"))
     .action(async (job) => end(await (await import("./commands/watch.ts")).watch(job)));
   program
@@ -90,7 +91,7 @@ function defineViews(program: Command, end: Result): void {
   program
     .command("logs")
     .description("print what a job's processes wrote")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .argument("[process]", "only this one: runner, functions, worker-0, ...")
     .option("-f, --follow", "go on until the job has ended")
     .addHelpText("after", examples("logs shakespeare", "logs shakespeare worker-0 --follow"))
@@ -103,20 +104,20 @@ function defineControl(program: Command, args: readonly string[], end: Result): 
   program
     .command("cancel")
     .description("end a job; what it has reached is kept")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .addHelpText("after", examples("cancel shakespeare"))
     .action(async (job) => end(await (await import("./commands/cancel.ts")).cancel(job)));
   program
     .command("workers")
     .description("give a running job more or fewer workers; never changes the result")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .argument("<n>", "how many it is to have", wholeNumber(1))
     .addHelpText("after", examples("workers shakespeare 4"))
     .action(async (job, n) => end(await (await import("./commands/workers.ts")).workers(job, n)));
   program
     .command("resume")
     .description("go on with a job that was stopped, failed or interrupted, or train it further")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .option("--steps <n>", "train until this step", wholeNumber(1))
     .addOption(workersOption())
     .option("--detach", "run in the background")
@@ -137,7 +138,7 @@ function defineResults(program: Command, args: readonly string[], end: Result): 
   program
     .command("pull")
     .description("write a job's model to a directory that Hugging Face tools load")
-    .argument("<job>")
+    .addArgument(jobArgument())
     .argument("<directory>", "must be empty, or not there")
     .option("--version <n>", "this version; default: the latest", wholeNumber(0))
     .addHelpText("after", examples("pull shakespeare model/", "pull shakespeare model-500/ --version 500"))
@@ -237,32 +238,4 @@ function defineData(program: Command, end: Result): void {
       ),
     )
     .action(async (files, flags) => end(await (await import("./commands/data.ts")).data(files, flags)));
-}
-
-const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
-
-const workersOption = (): Option =>
-  new Option("--workers <n>", "worker processes; never changes the result").argParser(wholeNumber(1));
-
-const examples = (...lines: readonly string[]): string =>
-  `\nExamples:\n${lines.map((line) => `  npx ps-submit ${line}\n`).join("")}`;
-
-function wholeNumber(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
-  };
-}
-
-function decimal(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
-  throw new InvalidArgumentError("It must be a number of at least 0.");
-}
-
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value > 0 && value <= 1) return value;
-  throw new InvalidArgumentError("It must be a number above 0 and at most 1.");
 }

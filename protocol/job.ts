@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InvalidInput } from "./errors.ts";
+import { JOB_NAME, JOB_NAME_RULE } from "./job-name.ts";
 import { dropout, modelContradictions, recompute, sizedModels } from "./model-spec.ts";
 import { problemsOf, quoted } from "./problems.ts";
 
@@ -9,13 +10,7 @@ const positive = z.number().positive();
 const fraction = z.number().min(0).lt(1);
 const count = z.int().min(1);
 
-/** S3 keys, SQS queue names and file names can all hold such a name. */
-export const jobName = z
-  .string()
-  .regex(
-    /^[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?$/,
-    "must be 1 to 50 lower-case letters, digits and dashes, with no dash at either end",
-  );
+export const jobName = z.string().regex(JOB_NAME, JOB_NAME_RULE);
 
 /** A user writes `{"from": DIR}`; the rest is what the submitter finds there. */
 const pretrained = z.strictObject({

@@ -57,8 +57,14 @@ test("--profile wins over keys in the environment, --region over AWS_REGION, and
 
 test("what can't be is refused with the rule and the value", () => {
   for (const [options, problem] of [
-    [{ stack: "My_Stack" }, /--stack \(PS_STACK\) must be lower-case letters.*got "My_Stack"/],
-    [{ stack: "a-name-of-17-char" }, /at most 16/],
+    [{ stack: "My_Stack" }, /--stack \(PS_STACK\) must be 1 to 16 lower-case letters.*got "My_Stack"/],
+    [{ stack: "a-name-of-17-char" }, /1 to 16 lower-case/],
+    [{ stack: "" }, /--stack \(PS_STACK\) must be .*got ""/],
+    [{ endpointUrl: "" }, /--endpoint-url \(AWS_ENDPOINT_URL\) must be a URL.*got ""/],
+    [
+      { endpointUrl: "http://me:secret@localhost:4566" },
+      /must not hold a user's name or password(?!.*secret)/,
+    ],
     [
       { endpointUrl: "localhost:4566" },
       /must be a URL such as http:\/\/localhost:4566, got "localhost:4566"/,

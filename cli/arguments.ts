@@ -1,0 +1,40 @@
+import { Argument, InvalidArgumentError, Option } from "commander";
+import { JOB_NAME, JOB_NAME_RULE } from "../protocol/job-name.ts";
+
+/** What the arguments and options of the command line take; a wrong one is refused before anything is looked for. */
+
+/** A job, by its name. */
+export const jobArgument = (): Argument =>
+  new Argument("<job>").argParser((text) => {
+    if (JOB_NAME.test(text)) return text;
+    throw new InvalidArgumentError(`It ${JOB_NAME_RULE}.`);
+  });
+
+/** Gathers the values of an option that may be repeated. */
+export const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
+
+export const workersOption = (): Option =>
+  new Option("--workers <n>", "worker processes; never changes the result").argParser(wholeNumber(1));
+
+export const examples = (...lines: readonly string[]): string =>
+  `\nExamples:\n${lines.map((line) => `  npx ps-submit ${line}\n`).join("")}`;
+
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+  };
+}
+
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("It must be a number of at least 0.");
+}
+
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("It must be a number above 0 and at most 1.");
+}
