@@ -1,20 +1,23 @@
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
-  UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
 import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts, statusOf } from "./answers.ts";
 import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished.ts";
-import { changed, PART_BYTES, type Source, type UploadOptions, uploadInParts } from "./upload.ts";
+import {
+  changed,
+  PART_BYTES,
+  type Source,
+  type UploadOptions,
+  uploadInParts,
+  uploadStream,
+} from "./upload.ts";
 
 export type { Created };
 
@@ -185,31 +188,8 @@ export class Store {
    * Creates a large object from parts, each but the last at least 5 MiB, holding one part at a time.
    * Nothing of it is visible before it is whole.
    */
-  async createFromParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<Created> {
-    const target = { Bucket: this.#bucket, Key: key };
-    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
-    const upload = { ...target, UploadId };
-    try {
-      const Parts: { PartNumber: number; ETag: string | undefined }[] = [];
-      for await (const body of parts) {
-        const PartNumber = Parts.length + 1;
-        const { ETag } = await this.#client.send(
-          new UploadPartCommand({ ...upload, PartNumber, Body: body }),
-        );
-        Parts.push({ PartNumber, ETag });
-      }
-      const complete = new CompleteMultipartUploadCommand({
-        ...upload,
-        MultipartUpload: { Parts },
-        IfNoneMatch: "*",
-      });
-      if (await orNull(PRECONDITION_FAILED, this.#client.send(complete))) return "created";
-    } catch (error) {
-      await this.#client.send(new AbortMultipartUploadCommand(upload));
-      throw error;
-    }
-    await this.#client.send(new AbortMultipartUploadCommand(upload));
-    return "exists";
+  createFromParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<Created> {
+    return uploadStream({ client: this.#client, bucket: this.#bucket, key }, parts);
   }
 }
 

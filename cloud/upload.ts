@@ -13,8 +13,9 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { InvalidInput, TryAgain } from "../protocol/errors.ts";
+import { describe, InvalidInput, TryAgain } from "../protocol/errors.ts";
 import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./answers.ts";
+import { log } from "./log.ts";
 
 /** Bytes that can be read from any place, such as a file. */
 export type Source = {
@@ -65,6 +66,32 @@ export async function uploadInParts(
     if (attempt === TRIES)
       throw new TryAgain(`${place.key}: another process got in the way of its upload ${TRIES} times`);
   }
+}
+
+/**
+ * Creates an object from parts as they come, each but the last at least 5 MiB; holds one at a time. A failure leaves
+ * nothing: what comes is not known beforehand, so nobody could take it up.
+ */
+export async function uploadStream(place: Place, bodies: AsyncIterable<Uint8Array>): Promise<Created> {
+  const upload = await begin(place);
+  try {
+    const parts: CompletedPart[] = [];
+    for await (const body of bodies) parts.push(await sendPart(place, upload, parts.length + 1, body));
+    const created = await complete(place, upload, parts);
+    if (created === "exists") await abort(place, upload);
+    return created;
+  } catch (error) {
+    await abort(place, upload).catch((also: unknown) =>
+      log("upload not removed", { key: place.key, error: describe(also) }),
+    );
+    throw error;
+  }
+}
+
+async function sendPart({ client }: Place, upload: Upload, PartNumber: number, Body: Uint8Array) {
+  const part = { PartNumber, ChecksumCRC32: checksumOf(Body) };
+  const { ETag } = await client.send(new UploadPartCommand({ ...upload, ...part, Body }));
+  return { ...part, ETag };
 }
 
 /** Null when another process works on the same upload, and replaced its parts, completed or removed it meanwhile. */
@@ -150,18 +177,17 @@ async function sendParts(place: Place, upload: Upload, source: Source, { onPart 
       const body = new Uint8Array(Math.min(step, source.size - at));
       await source.read(body, at);
       hash.update(body);
-      const part = { PartNumber: at / step + 1, ChecksumCRC32: checksumOf(body) };
-      const known = stored.get(part.PartNumber);
-      if (known?.ChecksumCRC32 === part.ChecksumCRC32 && known.Size === body.length) {
-        parts[part.PartNumber - 1] = { ...part, ETag: known.ETag };
+      const number = at / step + 1;
+      const ChecksumCRC32 = checksumOf(body);
+      const known = stored.get(number);
+      if (known?.ChecksumCRC32 === ChecksumCRC32 && known.Size === body.length) {
+        parts[number - 1] = { PartNumber: number, ChecksumCRC32, ETag: known.ETag };
         onPart?.({ bytes: body.length, sent: false });
         continue;
       }
       while (inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(inFlight);
       const send = async () => {
-        const command = new UploadPartCommand({ ...upload, ...part, Body: body });
-        const { ETag } = await place.client.send(command);
-        parts[part.PartNumber - 1] = { ...part, ETag };
+        parts[number - 1] = await sendPart(place, upload, number, body);
         inFlight.delete(sending);
         onPart?.({ bytes: body.length, sent: true });
       };

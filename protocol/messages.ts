@@ -12,6 +12,9 @@ export const INLINE_LIMIT_BYTES = 256 * 1024;
 /** A message of the `updates` queue that was received this often goes to the dead letters. */
 export const MAX_RECEIVES = 12;
 
+/** A reason of more characters is cut by who sends it. */
+export const MOST_REASON = 10_000;
+
 const index = z.int().min(0);
 
 /**
@@ -43,7 +46,7 @@ export const updateSchema = z.discriminatedUnion("kind", [
   /** To the coordinator: something happened, look. `redo`: hand out again what is missing. */
   z.strictObject({ kind: z.literal("wake"), job: jobName, redo: z.boolean() }),
   /** To the coordinator: end the job with this reason. */
-  z.strictObject({ kind: z.literal("fail"), job: jobName, reason: z.string().min(1).max(10_000) }),
+  z.strictObject({ kind: z.literal("fail"), job: jobName, reason: z.string().min(1).max(MOST_REASON) }),
   /** To the checkpointer: write this version in the open format. */
   z.strictObject({ kind: z.literal("checkpoint"), job: jobName, version: index }),
 ]);

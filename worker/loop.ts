@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
-import { taskSchema } from "../protocol/messages.ts";
+import { MOST_REASON, taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { isEnded } from "../protocol/records.ts";
 import type { Lease, Leases } from "./lease.ts";
@@ -79,5 +79,6 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
 
 /** Ends the job with a reason a person can act on. */
 export async function failJob(cloud: Cloud, job: string, reason: string): Promise<void> {
-  await cloud.queues.sendUpdates(cloud.updates, [{ kind: "fail", job, reason }], () => `fail-${Date.now()}`);
+  const update = { kind: "fail", job, reason: reason.slice(0, MOST_REASON) } as const;
+  await cloud.queues.sendUpdates(cloud.updates, [update], () => `fail-${Date.now()}`);
 }

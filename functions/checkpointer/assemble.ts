@@ -29,13 +29,22 @@ export async function findAssembly(cloud: Cloud, job: string, version: number): 
   return { record, layout, manifest };
 }
 
-/** The job's model files: config.json, tokenizer files; by name. */
+/** No folder, and nothing that is made here. */
+const MODEL_FILE = /^(?!\.\.?$|model\.safetensors$|training_state\.json$)[\w.-]+$/;
+
+/**
+ * The job's model files: config.json, tokenizer files; by name.
+ *
+ * @throws CorruptData for a name that would lead out of a model's directory, or stand in the way of its other files
+ */
 export async function modelFiles({ store }: Cloud, job: string): Promise<Map<string, Uint8Array>> {
   const prefix = keys.modelFiles(job);
   const files = new Map<string, Uint8Array>();
   for (const { key } of await store.list(prefix)) {
+    const name = key.slice(prefix.length);
+    if (!MODEL_FILE.test(name)) throw new CorruptData(`${key} is not a file of a model; remove it`);
     const stored = await store.get(key);
-    if (stored) files.set(key.slice(prefix.length), stored.body);
+    if (stored) files.set(name, stored.body);
   }
   return files;
 }

@@ -93,3 +93,24 @@ test("a source that is not what its digest says becomes no object", async () => 
     assert.equal(await unfinished("changed"), 0);
   }
 });
+
+/** Comes in parts; fails after them when asked to. */
+async function* streamOf(parts: readonly Uint8Array[], failure?: Error): AsyncGenerator<Uint8Array> {
+  yield* parts;
+  if (failure) throw failure;
+}
+
+test("a stream that breaks off leaves no object and no parts, and its own error is what is told", async () => {
+  const stream = streamOf([bytes.subarray(0, PART)], new Error("the shard is gone"));
+  await assert.rejects(store.createFromParts("broken", stream), /the shard is gone/);
+  assert.equal(await store.get("broken"), null);
+  assert.equal(await unfinished("broken"), 0);
+});
+
+test("of two streams to one key the first stands, and the second leaves nothing", async () => {
+  const parts = [bytes.subarray(0, PART), bytes.subarray(PART, PART + 1000)];
+  assert.equal(await store.createFromParts("streamed", streamOf(parts)), "created");
+  assert.equal(await store.createFromParts("streamed", streamOf([new Uint8Array(10)])), "exists");
+  assert.deepEqual((await store.get("streamed"))?.body, new Uint8Array(bytes.subarray(0, PART + 1000)));
+  assert.equal(await unfinished("streamed"), 0);
+});
