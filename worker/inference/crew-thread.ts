@@ -4,14 +4,15 @@ import { programOf } from "./phases.ts";
 import { type Numbered, number, Schedule } from "./schedule.ts";
 
 /** A thread that takes chunks of a decoder's steps. It never returns to its event loop, so it reads its port itself. */
-const { words, thread } = workerData as CrewThread;
-const schedule = new Schedule(words);
+const { shared, thread } = workerData as CrewThread;
+const schedule = new Schedule(shared);
 const programs = new Map<number, Numbered>();
 
 for (;;) {
   const news = schedule.news();
   if (!readNotices()) break;
   schedule.work(find);
+  if (schedule.failure.happened) break;
   schedule.idle(news);
 }
 

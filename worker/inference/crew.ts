@@ -1,12 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { programOf } from "./phases.ts";
 import type { DecoderPlan } from "./plan.ts";
-import { type Numbered, number, Schedule } from "./schedule.ts";
+import { type Numbered, number, Schedule, type Shared } from "./schedule.ts";
 
 /** To a thread: a plan to know by a number, or one to forget; null: the end. */
 export type Notice = { readonly id: number; readonly plan: DecoderPlan | null } | null;
 
-export type CrewThread = { readonly words: Int32Array<SharedArrayBuffer>; readonly thread: number };
+export type CrewThread = { readonly shared: Shared; readonly thread: number };
 
 /** The threads that share a model's steps, the main one among them. */
 export class Crew {
@@ -35,7 +35,11 @@ export class Crew {
     this.#tell({ id, plan: null });
   }
 
-  /** Computes a step, in this thread and those that join. Without tokens whose logits are wanted it makes none. */
+  /**
+   * Computes a step, in this thread and those that join. Without tokens whose logits are wanted it makes none.
+   *
+   * @throws Unrecoverable when a thread fails, now or before
+   */
   run(id: number, vectors: number, wanted: number): void {
     const { phaseOf, startOf } = this.#find(id);
     const total = wanted > 0 ? phaseOf.length : (startOf.at(-1) ?? 0);
@@ -60,8 +64,10 @@ export class Crew {
   }
 
   #start(thread: number): Worker {
-    const workerData: CrewThread = { words: this.#schedule.words, thread };
+    const workerData: CrewThread = { shared: this.#schedule.shared, thread };
     const worker = new Worker(threadFile(), { workerData });
+    // Outside of a step: the next one says so.
+    worker.on("error", (error) => this.#schedule.failure.note(error));
     worker.unref();
     return worker;
   }

@@ -1,9 +1,13 @@
+import { Failure } from "./failure.ts";
+import type { Machine } from "./machine.ts";
 import type { Phase, Program } from "./phases.ts";
 
 /**
  * How threads share the chunks of a step. Chunks are numbered through all phases; a thread takes the next one, waits
  * until all chunks of the phases before are done, computes it and counts it as done. So the main thread can do a step
  * alone, and others join whenever the system lets them run: nobody waits for a thread that has nothing in hand.
+ *
+ * When a chunk fails, or its thread is gone, all of them stop, and the step ends with the reason.
  */
 const NEXT = 0;
 const DONE = 1;
@@ -14,7 +18,6 @@ const PROGRAM = 4;
 const VECTORS = 5;
 const WANTED = 6;
 const SLEEPERS = 7;
-const FAILED = 8;
 const WORDS = 16;
 
 /** `NEXT` is the step's number above and the next chunk below these bits: a thread that is late takes nothing. */
@@ -26,18 +29,22 @@ const LOOKS = 5000;
 /** Between two steps a thread stays awake longer than that. */
 const IDLE_LOOKS = 10 * LOOKS;
 
+const SECOND = 1000;
+/** No chunk takes so many seconds; the time in which the system lets this process run is what counts. */
+const PATIENCE = 120;
+
 /** A program with its chunks numbered. */
 export type Numbered = {
-  readonly program: Program;
+  readonly machine: Pick<Machine, "vectors" | "wanted">;
   readonly phaseOf: readonly Phase[];
   /** The number of the first chunk of the phase that a chunk is in. */
   readonly startOf: readonly number[];
 };
 
-export function number(program: Program): Numbered {
+export function number({ machine, phases }: Program): Numbered {
   const phaseOf: Phase[] = [];
   const startOf: number[] = [];
-  for (const phase of program.phases) {
+  for (const phase of phases) {
     const start = phaseOf.length;
     for (let i = 0; i < phase.chunks; i++) {
       phaseOf.push(phase);
@@ -45,7 +52,7 @@ export function number(program: Program): Numbered {
     }
   }
   if (phaseOf.length >= CHUNK_MASK) throw new RangeError(`a step has too many chunks, ${phaseOf.length}`);
-  return { program, phaseOf, startOf };
+  return { machine, phaseOf, startOf };
 }
 
 export type Step = {
@@ -56,18 +63,40 @@ export type Step = {
   readonly total: number;
 };
 
+/** The memory of a schedule. */
+export type Shared = {
+  readonly words: Int32Array<SharedArrayBuffer>;
+  readonly failure: Int32Array<SharedArrayBuffer>;
+};
+
 export class Schedule {
   readonly words: Int32Array<SharedArrayBuffer>;
+  readonly failure: Failure;
+  readonly #patience: number;
 
-  /** @param words of a schedule in another thread */
-  constructor(words = new Int32Array(new SharedArrayBuffer(4 * WORDS))) {
-    this.words = words;
-    if (Atomics.load(words, NEXT) === 0) Atomics.store(words, NEXT, CHUNK_MASK);
+  /**
+   * @param shared of a schedule in another thread
+   * @param patience seconds without any progress after which the thread that was waited for is gone
+   */
+  constructor(shared?: Shared, patience = PATIENCE) {
+    this.words = shared?.words ?? new Int32Array(new SharedArrayBuffer(4 * WORDS));
+    this.failure = new Failure(shared?.failure);
+    this.#patience = patience;
+    if (!shared) Atomics.store(this.words, NEXT, CHUNK_MASK);
   }
 
-  /** Lets threads begin a step; the one before must be done. */
+  get shared(): Shared {
+    return { words: this.words, failure: this.failure.words };
+  }
+
+  /**
+   * Lets threads begin a step; the one before must be done.
+   *
+   * @throws Unrecoverable when a thread has failed
+   */
   open({ program, vectors, wanted, total }: Step): void {
     const { words } = this;
+    this.failure.check();
     // Nobody takes a chunk while the step is described.
     const step = ((Atomics.load(words, NEXT) >> CHUNK_BITS) + 1) << CHUNK_BITS;
     Atomics.store(words, NEXT, step | CHUNK_MASK);
@@ -86,27 +115,26 @@ export class Schedule {
     Atomics.notify(this.words, NEWS);
   }
 
-  /** Computes chunks as long as there are any. */
+  /** Computes chunks as long as there are any, and none has failed. */
   work(programOf: (id: number) => Numbered): void {
     let prepared: Phase | null = null;
     let preparedIn = -1;
     for (let taken = this.#take(); taken !== -1; taken = this.#take()) {
       const { words } = this;
       try {
-        const { program, phaseOf, startOf } = programOf(Atomics.load(words, PROGRAM));
+        const { machine, phaseOf, startOf } = programOf(Atomics.load(words, PROGRAM));
         const [chunk, step] = [taken & CHUNK_MASK, taken >> CHUNK_BITS];
         const [phase, start = 0] = [phaseOf[chunk], startOf[chunk]];
         this.#waitForDone(start);
         if (phase !== prepared || step !== preparedIn) {
-          program.machine.vectors = Atomics.load(words, VECTORS);
-          program.machine.wanted = Atomics.load(words, WANTED);
+          machine.vectors = Atomics.load(words, VECTORS);
+          machine.wanted = Atomics.load(words, WANTED);
           phase?.prepare?.();
           [prepared, preparedIn] = [phase ?? null, step];
         }
         phase?.run(chunk - start);
       } catch (error) {
-        Atomics.store(words, FAILED, 1);
-        throw error;
+        this.failure.note(error);
       } finally {
         Atomics.add(words, DONE, 1);
         if (Atomics.load(words, SLEEPERS) > 0) Atomics.notify(words, DONE);
@@ -114,10 +142,14 @@ export class Schedule {
     }
   }
 
-  /** Waits until all chunks of the step are done. */
+  /**
+   * Waits until all chunks of the step are done.
+   *
+   * @throws Unrecoverable when one has failed, with the reason
+   */
   finish(): void {
     this.#waitForDone(Atomics.load(this.words, TOTAL));
-    if (Atomics.load(this.words, FAILED) !== 0) throw new Error("a thread of the decoder has failed");
+    this.failure.check();
   }
 
   /** Waits for a step, or something to read. */
@@ -134,6 +166,7 @@ export class Schedule {
   #take(): number {
     const { words } = this;
     for (;;) {
+      if (this.failure.happened) return -1;
       const next = Atomics.load(words, NEXT);
       if ((next & CHUNK_MASK) >= Atomics.load(words, TOTAL)) return -1;
       if (Atomics.compareExchange(words, NEXT, next, next + 1) === next) return next;
@@ -142,13 +175,16 @@ export class Schedule {
 
   #waitForDone(count: number): void {
     const { words } = this;
-    for (let looks = 0; ; looks++) {
+    for (let looks = 0, waits = 0; ; looks++) {
       const done = Atomics.load(words, DONE);
       if (done >= count) return;
       if (looks < LOOKS) continue;
+      this.failure.check();
       Atomics.add(words, SLEEPERS, 1);
-      Atomics.wait(words, DONE, done);
+      const waited = Atomics.wait(words, DONE, done, SECOND);
       Atomics.sub(words, SLEEPERS, 1);
+      waits = waited === "timed-out" ? waits + 1 : 0;
+      if (waits >= this.#patience) this.failure.note(new Error(`no part of a step was done for ${waits} s`));
     }
   }
 }

@@ -1,0 +1,45 @@
+import { describe, Unrecoverable } from "../../protocol/errors.ts";
+
+const MOST_BYTES = 1000;
+/** The first word: whether there is one; the second: the length of its text. */
+const [STATE, LENGTH] = [0, 1];
+const TEXT = 8;
+const [NONE, BEING_WRITTEN, WRITTEN] = [0, 1, 2];
+const WRITING_MS = 1000;
+
+/** Why the first of some threads failed, where all of them see it. */
+export class Failure {
+  readonly words: Int32Array<SharedArrayBuffer>;
+
+  /** @param words of the failure as another thread has it */
+  constructor(words = new Int32Array(new SharedArrayBuffer(TEXT + MOST_BYTES))) {
+    this.words = words;
+  }
+
+  get happened(): boolean {
+    return Atomics.load(this.words, STATE) !== NONE;
+  }
+
+  /** Notes why; a thread that fails later, maybe for that reason, changes nothing. */
+  note(error: unknown): void {
+    const { words } = this;
+    if (Atomics.compareExchange(words, STATE, NONE, BEING_WRITTEN) !== NONE) return;
+    const text = new TextEncoder().encode(describe(error)).subarray(0, MOST_BYTES);
+    new Uint8Array(words.buffer).set(text, TEXT);
+    words[LENGTH] = text.length;
+    Atomics.store(words, STATE, WRITTEN);
+    Atomics.notify(words, STATE);
+  }
+
+  /** @throws Unrecoverable with what was noted */
+  check(): void {
+    const { words } = this;
+    if (!this.happened) return;
+    Atomics.wait(words, STATE, BEING_WRITTEN, WRITING_MS);
+    // A decoder of text takes no shared memory.
+    const text = new Uint8Array(words.buffer).slice(TEXT, TEXT + (words[LENGTH] ?? 0));
+    throw new Unrecoverable(
+      `a thread that computes the model has failed: ${new TextDecoder().decode(text)}; load the model again`,
+    );
+  }
+}
