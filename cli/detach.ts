@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { tailOf } from "../local/log-tail.ts";
 import { exitCodes } from "./exit.ts";
 import { logDirectory, program } from "./paths.ts";
 import { usersAws } from "./place.ts";
@@ -19,7 +20,7 @@ export type Detached = {
   readonly log: string;
   /** Null: the job is under way. Else the runner has ended already, with this code. */
   readonly code: number | null;
-  /** What the runner printed until then. */
+  /** What the runner printed until then, or the end of that. */
   readonly said: string;
 };
 
@@ -43,5 +44,5 @@ export async function detach(home: string, job: string, args: readonly string[])
   });
   child.unref();
   if (child.connected) child.disconnect();
-  return { log, code, said: code === null ? "" : readFileSync(log).subarray(start).toString() };
+  return { log, code, said: code === null ? "" : tailOf(log, start) };
 }

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { tailOf } from "../local/log-tail.ts";
+import { describe } from "../protocol/errors.ts";
 
 export type ProcessPlan = {
   readonly name: string;
@@ -12,7 +14,7 @@ export type ProcessPlan = {
 
 export type ProcessEvent =
   | { readonly kind: "died"; readonly name: string; readonly how: string }
-  /** It failed at once, again and again: starting it once more will not help. */
+  /** It failed at once, again and again, or cannot be started: to try once more will not help. */
   | { readonly kind: "hopeless"; readonly name: string; readonly reason: string };
 
 const FIRST_PAUSE_MS = 200;
@@ -43,7 +45,6 @@ export class Supervised {
   constructor(plan: ProcessPlan, tell: (event: ProcessEvent) => void) {
     this.#plan = plan;
     this.#tell = tell;
-    mkdirSync(dirname(plan.log), { recursive: true });
     this.#start();
   }
 
@@ -76,8 +77,20 @@ export class Supervised {
   }
 
   #start(): void {
-    const { script, environment, log } = this.#plan;
-    const output = openSync(log, "a");
+    try {
+      this.#startWith(openLog(this.#plan.log));
+    } catch (error) {
+      this.#giveUp(`${this.#plan.name} cannot be started: ${describe(error)}`);
+    }
+  }
+
+  #giveUp(reason: string): void {
+    this.#hopeless = true;
+    this.#tell({ kind: "hopeless", name: this.#plan.name, reason });
+  }
+
+  #startWith(output: number): void {
+    const { script, environment } = this.#plan;
     const logStart = beginLog(output);
     const started = Date.now();
     const child = spawn(process.execPath, ["--enable-source-maps", script], {
@@ -110,12 +123,7 @@ export class Supervised {
     const { failures, kills } = this.#quick;
     const why = code === null || code === 0 ? how : `${how}: ${lastWords(this.#plan.log, logStart)}`;
     if (failures >= QUICK_FAILURES || kills >= QUICK_KILLS) {
-      this.#hopeless = true;
-      this.#tell({
-        kind: "hopeless",
-        name,
-        reason: `${name} died ${failures + kills} times in a row, ${why}`,
-      });
+      this.#giveUp(`${name} died ${failures + kills} times in a row, ${why}`);
       return;
     }
     if (code !== 0) this.#tell({ kind: "died", name, how: why });
@@ -123,6 +131,12 @@ export class Supervised {
       code === 0 ? PAUSE_AFTER_SUCCESS_MS : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
     this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
   }
+}
+
+/** Its folder may have been removed while the job ran. */
+function openLog(log: string): number {
+  mkdirSync(dirname(log), { recursive: true });
+  return openSync(log, "a");
 }
 
 /** Marks in a log that a process starts. Returns where in it the process begins. */
@@ -137,7 +151,13 @@ function beginLog(log: number): number {
 
 /** The error that a process logged before it died, or the last lines that it printed. */
 function lastWords(log: string, start: number): string {
-  const lines = readFileSync(log).subarray(start).toString().trim().split("\n").slice(-TAIL_LINES);
+  let text: string;
+  try {
+    text = tailOf(log, start);
+  } catch (error) {
+    return `its log is gone (${describe(error)})`;
+  }
+  const lines = text.trim().split("\n").slice(-TAIL_LINES);
   const errors = lines.map(errorIn).filter((error) => error !== null);
   return (errors.at(-1) ?? lines.join("\n")).slice(-TAIL_CHARACTERS) || "it printed nothing";
 }

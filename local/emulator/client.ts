@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { get, type IncomingMessage } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { tailOf } from "../log-tail.ts";
 import { findEmulator } from "./address.ts";
 
 const START_DEADLINE_MS = 15_000;
 const POLL_MS = 20;
+const TAIL_LINES = 15;
 
 /** A process's claim on the emulator, which runs while there are holds. It ends with the process at the latest. */
 export type Hold = {
@@ -39,7 +41,8 @@ export async function ensureEmulator(dataDir: string, entry: string): Promise<{ 
     await sleep(POLL_MS);
   }
   const reason = failed() ?? `did not answer within ${START_DEADLINE_MS / 1000} s`;
-  throw new Error(`The emulator ${reason}; its log ${log} ends with:\n${tailOf(log)}`);
+  const end = tailOf(log).split("\n").slice(-TAIL_LINES).join("\n");
+  throw new Error(`The emulator ${reason}; its log ${log} ends with:\n${end}`);
 }
 
 function start(dataDir: string, entry: string, log: string): ChildProcess {
@@ -63,10 +66,6 @@ function failureOf(child: ChildProcess): () => string | undefined {
     if (code !== 0) failure = `ended with ${signal ?? `exit status ${code}`}`;
   });
   return () => failure;
-}
-
-function tailOf(log: string): string {
-  return readFileSync(log, "utf8").split("\n").slice(-15).join("\n");
 }
 
 /** Keeps the emulator running until `release`, or the end of this process; throws HoldTakenError if another has the name. */
