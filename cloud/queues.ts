@@ -5,13 +5,16 @@ import {
   DeleteQueueCommand,
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
+  MessageNotInflight,
   paginateListQueues,
   QueueDoesNotExist,
   QueueNameExists,
+  ReceiptHandleIsInvalid,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
   type SQSClient,
+  SQSServiceException,
 } from "@aws-sdk/client-sqs";
 import { TryAgain } from "../protocol/errors.ts";
 import { groupOf, type Task, type Update } from "../protocol/messages.ts";
@@ -155,10 +158,20 @@ export class Queues {
     await unlessGone(this.#client.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle: receipt })));
   }
 
-  /** Renews a lease for `seconds` from now; 0 gives the message back at once. */
-  async lease(url: string, receipt: string, seconds: number): Promise<void> {
+  /**
+   * Renews a lease for `seconds` from now; 0 gives the message back at once.
+   *
+   * @returns false when there is no such lease: it lapsed, or its message or queue was deleted
+   */
+  async lease(url: string, receipt: string, seconds: number): Promise<boolean> {
     const command = { QueueUrl: url, ReceiptHandle: receipt, VisibilityTimeout: seconds };
-    await unlessGone(this.#client.send(new ChangeMessageVisibilityCommand(command)));
+    try {
+      await this.#client.send(new ChangeMessageVisibilityCommand(command));
+      return true;
+    } catch (error) {
+      if (isLeaseGone(error)) return false;
+      throw error;
+    }
   }
 
   /** How long a lease of this queue lasts, in seconds. */
@@ -179,6 +192,17 @@ export class Queues {
     const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["All"] });
     return (await unlessGone(this.#client.send(command)))?.Attributes;
   }
+}
+
+function isLeaseGone(error: unknown): boolean {
+  if ([QueueDoesNotExist, MessageNotInflight, ReceiptHandleIsInvalid].some((kind) => error instanceof kind))
+    return true;
+  // SQS has one error for all parameters, so its text has to tell.
+  return (
+    error instanceof SQSServiceException &&
+    error.name.startsWith("InvalidParameterValue") &&
+    /message does not exist/i.test(error.message)
+  );
 }
 
 async function unlessGone<T>(request: Promise<T>): Promise<T | null> {

@@ -51,7 +51,10 @@ export class Keeper {
 
   async #renew(holding: NonNullable<Holding>): Promise<void> {
     try {
-      await this.#queues.lease(holding.url, holding.receipt, holding.seconds);
+      const renewed = await this.#queues.lease(holding.url, holding.receipt, holding.seconds);
+      if (renewed || this.#holding !== holding) return;
+      clearInterval(this.#timer);
+      log("lease lost", { why: "it lapsed, or the job has ended" });
     } catch (error) {
       // A lease that was given up meanwhile has nothing to report.
       if (this.#holding === holding) log("lease not renewed", { error: describe(error) });

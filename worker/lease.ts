@@ -41,7 +41,7 @@ export class Leases {
     };
   }
 
-  async #settle(effect: () => Promise<void>): Promise<void> {
+  async #settle(effect: () => Promise<unknown>): Promise<void> {
     this.#keep(null);
     await effect();
   }

@@ -214,7 +214,7 @@ export function changeVisibility(
 ): void {
   const held = parseHandle(queue, handle);
   const found = findHeld(store, queue, held);
-  if (!found) throw invalidParameter("The message was deleted");
+  if (!found) throw invalidParameter("ReceiptHandle: the message does not exist, it was deleted");
   if (!found.current || found.visible <= now)
     throw new ApiError(400, "MessageNotInflight", "The message is not in flight with this receipt handle");
   store.change("UPDATE messages SET visible = ? WHERE seq = ?", now + seconds * 1000, held.seq);

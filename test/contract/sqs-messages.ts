@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
+import { Queues } from "../../cloud/queues.ts";
 import { refusal } from "../local/support.ts";
 import { bodies, type TestQueues } from "./queue.ts";
 
 export function messages({
+  sqs,
   deviates,
   createQueue,
   createFifo,
@@ -38,6 +40,17 @@ export function messages({
       const [message] = await receive(url);
       await remove(url, message);
       await remove(url, message);
+    });
+
+    test("the lease of a message that was deleted is no more", async () => {
+      const queues = new Queues(sqs, "");
+      const queue = await createQueue({ VisibilityTimeout: "30" });
+      await send(queue, "x");
+      const [held] = await receive(queue);
+      const lease = () => queues.lease(queue, held?.ReceiptHandle ?? "", 30);
+      assert.equal(await lease(), true);
+      await remove(queue, held);
+      assert.equal(await lease(), false);
     });
 
     test("a message that is not deleted comes again after its visibility timeout", async () => {
