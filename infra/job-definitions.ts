@@ -3,6 +3,7 @@ import {
   Action,
   EcsEc2ContainerDefinition,
   EcsJobDefinition,
+  LinuxParameters,
   Reason,
   RetryStrategy,
 } from "aws-cdk-lib/aws-batch";
@@ -67,6 +68,8 @@ export class JobDefinitions extends Construct {
       memory: MEMORY[device],
       ...(device === "gpu" && { gpu: 1 }),
       jobRole: role,
+      // As process 1 a worker that is told to stop in the middle of a gradient could not leave before its end.
+      linuxParameters: new LinuxParameters(this, `${device}-linux`, { initProcessEnabled: true }),
       logging: LogDriver.awsLogs({ logGroup: this.logs, streamPrefix: device }),
       environment: { ...environment, PS_DEVICE: device },
     });

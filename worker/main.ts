@@ -54,7 +54,7 @@ async function toldToStop(): Promise<string> {
 
 /**
  * Ends the process though its thread computes: `process.exit` would wait for that, a signal does not. As process 1 of
- * a container it has to wait, since there SIGTERM does nothing by itself.
+ * a container it has to wait, since there SIGTERM does nothing by itself; so on AWS Batch an init process is before it.
  */
 function leave(): never {
   process.removeAllListeners("SIGTERM");

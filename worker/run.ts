@@ -56,7 +56,8 @@ type Starting = {
 
 /** Fetches and loads all that the job's tasks need; null when the job has ended, or nobody runs it. */
 async function start({ env, cloud, job, keep }: Starting): Promise<Loop | null> {
-  const worker = env.PS_WORKER ?? batchName(env) ?? `${hostname()}-${process.pid}`;
+  // Of a child of an array job, the id ends with its index.
+  const worker = env.PS_WORKER ?? env.AWS_BATCH_JOB_ID ?? `${hostname()}-${process.pid}`;
   const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
   const record = await cloud.jobs.record(job);
   const url = await findQueue(cloud, job, idleMs);
@@ -73,9 +74,6 @@ async function start({ env, cloud, job, keep }: Starting): Promise<Loop | null> 
   const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
   return { cloud, job, leases, tasks, idleMs };
 }
-
-const batchName = (env: Environment): string | undefined =>
-  env.AWS_BATCH_JOB_ID && `${env.AWS_BATCH_JOB_ID}-${env.AWS_BATCH_JOB_ARRAY_INDEX ?? 0}`;
 
 /** A job for a CPU must not run at a GPU's price, nor one for a GPU where there is none. */
 function requireDevice({ provenance, spec }: JobRecord, offered: string | undefined): void {

@@ -91,6 +91,15 @@ test("reclaimed hosts and ended workers cost time alone: the result is that of a
   );
   assert.deepEqual(groups.map(living), [0, 0]);
   const members = await lab.cloud.batch.members({ id: array, size: 3 });
+  const manifest = await lab.cloud.jobs.manifest(job, spec.steps);
+  const named = new Set(manifest?.metrics.flatMap(({ workers }) => workers));
+  const ids = [...members, ...groups].map(({ id }) => id);
+  assert.deepEqual(
+    [...named].filter((name) => !ids.includes(name)),
+    [],
+    "workers have their Batch job's id",
+  );
+  assert.ok(named.size > 1);
   assert.equal(members.filter(({ reason }) => reason === "fewer workers").length, 1);
   const attempts = [...lab.fake.jobs.values()].flatMap((member) => member.attempts);
   assert.equal(attempts.filter(({ statusReason }) => statusReason?.startsWith("Host EC2")).length, 2);

@@ -120,6 +120,7 @@ for (const [device, ResourceRequirements] of Object.entries(needs)) {
           { Name: "PS_DEVICE", Value: device },
         ],
         JobRoleArn: { "Fn::GetAtt": [Match.stringLikeRegexp("^WorkerRole"), "Arn"] },
+        LinuxParameters: { InitProcessEnabled: true },
         LogConfiguration: { LogDriver: "awslogs" },
         Privileged: Match.absent(),
       },
