@@ -22,6 +22,11 @@ const cases: readonly Case[] = [
   { what: "a missing field", job: withoutSteps, says: /job\.json: steps is required/ },
   { what: "ranks 0", job: { ...tinyJob, ranks: 0 }, says: /job\.json: ranks must be at least 1, got 0/ },
   {
+    what: "a GPU for the backend that has none",
+    job: { ...tinyJob, device: "gpu", backend: "wasm" },
+    says: /job\.json: device must be "cpu" or "auto" for backend "wasm", got "gpu"/,
+  },
+  {
     what: "a missing data file",
     job: { ...tinyJob, data: { type: "text", path: "nowhere.txt" } },
     says: /job\.json: data\.path must name a file that exists, got "nowhere\.txt"/,
