@@ -1,3 +1,4 @@
+import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
@@ -19,12 +20,18 @@ export async function list(): Promise<number> {
     const folders = await target.cloud.store.listFolders(keys.jobs);
     const names = folders.map((folder) => folder.slice(keys.jobs.length, -1));
     const running = await target.running();
-    const rows = await Promise.all(names.map((name) => rowOf(target, running, name)));
+    const damages: string[] = [];
+    const rows = await Promise.all(
+      names.map((name) =>
+        rowOf(target, running, name).catch((error: unknown) => damaged(name, error, damages)),
+      ),
+    );
     say(
       rows.length === 0
         ? [`no jobs ${target.where}`]
         : table([["JOB", "STATUS", "STEP", "LOSS", "UPDATED"], ...rows]),
     );
+    say(damages.map((damage) => `note: ${damage}`));
     return exitCodes.succeeded;
   } finally {
     target.close();
@@ -38,6 +45,13 @@ async function rowOf({ cloud }: Target, running: ReadonlySet<string>, job: strin
   const status = isEnded(state) || running.has(job) ? state.status : "interrupted";
   const step = `${count(state.version ?? 0)}/${count(state.steps)}`;
   return [job, status, step, loss(state.loss), state.updatedAt.slice(0, 19).replace("T", " ")];
+}
+
+/** A job whose state cannot be read hides no other one. */
+function damaged(job: string, error: unknown, damages: string[]): string[] {
+  if (!(error instanceof CorruptData)) throw error;
+  damages.push(error.message);
+  return [job, "damaged", "-", "-", "-"];
 }
 
 /** Columns as wide as their widest cell. */

@@ -1,5 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
+import { CorruptData, describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 
@@ -37,8 +38,16 @@ async function removeGradients({ store, jobs }: Cloud, { job, attempt }: Attempt
   if (isEnded(state) && state.attempt === attempt) await store.remove(pieces.map(({ key }) => key));
 }
 
-/** Ends a job with a reason a person can act on, and puts it away. A message may name a job that never was. */
+/**
+ * Ends a job with a reason a person can act on, and puts it away. A message may name a job that never was. One whose
+ * state is damaged cannot be ended: no further try would mend that, and the watchdog keeps telling of it.
+ */
 export async function failJob(cloud: Cloud, job: string, reason: string): Promise<void> {
   log("job failed", { job, reason });
-  if (await cloud.jobs.findState(job)) await closeJob(cloud, await cloud.jobs.end(job, "failed", reason));
+  try {
+    if (await cloud.jobs.findState(job)) await closeJob(cloud, await cloud.jobs.end(job, "failed", reason));
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+    log("job not ended", { job, error: describe(error) });
+  }
 }
