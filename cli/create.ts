@@ -16,9 +16,9 @@ export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "
   const found = differences(stored, given);
   if (found.length === 0) return;
   const { name, steps } = given.spec;
-  const onlyLonger = found.every((difference) =>
-    /^(steps|optimizer\.schedule\.decaySteps) /.test(difference),
-  );
+  const onlyLonger =
+    steps > stored.spec.steps &&
+    found.every((difference) => /^(steps|optimizer\.schedule\.decaySteps) /.test(difference));
   const further = onlyLonger
     ? `, or train that one further: ${command(`resume ${name} --steps ${steps}`)}`
     : "";

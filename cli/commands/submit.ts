@@ -1,4 +1,4 @@
-import { InvalidInput } from "../../protocol/errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Provenance } from "../../protocol/records.ts";
 import { probeBackend } from "../backend.ts";
@@ -13,9 +13,11 @@ import { makeProvenance } from "../provenance.ts";
 import { findOrCreate, givenOf } from "../record.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
-import { type LocalTarget, openTarget } from "../target.ts";
+import { type Claim, type LocalTarget, openTarget } from "../target.ts";
 import { tokenizing } from "../tokenizing.ts";
 import { inBackground } from "./background.ts";
+
+const LOOK_MS = 100;
 
 export type SubmitOptions = {
   readonly set?: readonly string[] | undefined;
@@ -45,23 +47,39 @@ export async function submit(file: string, options: SubmitOptions, args: readonl
   }
 }
 
+/** Runs the job, or watches it when another process does. */
 async function submitTo(target: LocalTarget, job: Prepared): Promise<number> {
-  const { spec } = job;
-  const given = givenOf(job);
-  const hold = await target.claim(spec.name);
+  const { name, workers } = job.spec;
+  const hold = await claimOrFollow(target, job);
   if (hold === null) {
-    const record = await target.cloud.jobs.find(spec.name);
-    if (record === null)
-      throw new InvalidInput(`${spec.name} is being submitted by another process right now`);
-    requireSame(record, given);
-    say([`${spec.name} is running in another process; watching it`]);
-    return watchAlong(target, record);
+    say([`${name} is running in another process; watching it`]);
+    return watchAlong(target, await target.cloud.jobs.record(name));
   }
   try {
     const record = await findOrCreate(target.cloud, job, probeProvenance);
-    return await takeUp({ target, record, hold, workers: spec.workers });
+    return await takeUp({ target, record, hold, workers });
   } finally {
     hold.release();
+  }
+}
+
+/**
+ * The claim on a job; null once another process that has it runs the job. While that one is still submitting, it may
+ * give up yet.
+ *
+ * @throws InvalidInput when the other process's is a different job
+ */
+async function claimOrFollow(target: LocalTarget, job: Prepared): Promise<Claim | null> {
+  const { name } = job.spec;
+  const { jobs } = target.cloud;
+  for (let looks = 0; ; looks++) {
+    const hold = await target.claim(name);
+    if (hold !== null) return hold;
+    const record = await jobs.find(name);
+    if (record) requireSame(record, givenOf(job));
+    if (record && (await jobs.findState(name))) return null;
+    if (looks === 0) say([`${name} is being submitted by another process; waiting for that`]);
+    await sleep(LOOK_MS);
   }
 }
 
