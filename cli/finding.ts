@@ -10,21 +10,24 @@ export type Finding = {
   readonly fix?: string | undefined;
 };
 
+type Found = Finding | readonly Finding[];
+
 /** Makes checks one after the other, printing what each found. @returns the exit code */
 export async function examine(
-  checks: readonly (() => Finding | Promise<Finding>)[],
+  checks: readonly (() => Found | Promise<Found>)[],
   where: string,
 ): Promise<number> {
   const style = styleFor(process.stdout);
   const marks = { good: style("green", "ok  "), poor: style("yellow", "note"), bad: style("red", "bad ") };
   let worst = false;
   for (const check of checks) {
-    const { grade, what, found, fix } = await check();
-    say([
-      `${marks[grade]}  ${what.padEnd(12)}  ${found}`,
-      ...(fix ? [`                    to fix it: ${fix}`] : []),
-    ]);
-    worst ||= grade === "bad";
+    for (const { grade, what, found, fix } of [await check()].flat()) {
+      say([
+        `${marks[grade]}  ${what.padEnd(12)}  ${found}`,
+        ...(fix ? [`                    to fix it: ${fix}`] : []),
+      ]);
+      worst ||= grade === "bad";
+    }
   }
   say([worst ? `jobs cannot run ${where} until what is marked bad is fixed` : `jobs can run ${where}`]);
   return worst ? exitCodes.failed : exitCodes.succeeded;

@@ -1,22 +1,20 @@
-import { paginateListServiceQuotas, ServiceQuotasClient } from "@aws-sdk/client-service-quotas";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import type { Device } from "../cloud/batch.ts";
 import { describe } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { explainAws, serviceConfig } from "./aws.ts";
 import { examine, type Finding } from "./finding.ts";
-import { short } from "./format.ts";
+import { checkPermissions } from "./permissions/check.ts";
 import { StackLogs } from "./stack-logs.ts";
 import { queueTrouble } from "./stack-queues.ts";
+import { checkGpuQuotas, checkLambdaQuota } from "./stack-quotas.ts";
 import type { StackTarget } from "./target.ts";
 import { openStack } from "./targets/stack.ts";
 
-/** The EC2 quotas, in vCPUs, of the families that GPU workers come from. */
-const GPU_QUOTAS = ["All G and VT Spot Instance Requests", "Running On-Demand G and VT instances"];
 /** No object has this name: what counts is whether one may ask. */
 const PROBE = "doctor";
 
-/** `ps-submit doctor --stack NAME`: what a submission would meet on AWS, asked without changing anything. */
+/** `ps-submit doctor --stack NAME`: what a submission would meet on AWS, asked so that nothing stays changed. */
 export async function doctorOfStack(name: string): Promise<number> {
   let target: StackTarget | null = null;
   const open = async (): Promise<Finding> => {
@@ -39,7 +37,9 @@ export async function doctorOfStack(name: string): Promise<number> {
         ...(["gpu", "cpu"] as const).flatMap((device) =>
           workers?.workshops[device] ? [() => checkWorkers(opened, device)] : [],
         ),
-        ...(workers?.workshops.gpu ? [checkQuotas] : []),
+        ...(workers?.workshops.gpu ? [checkGpuQuotas] : []),
+        checkLambdaQuota,
+        () => checkPermissions(opened.stack, process.env),
       ],
       `on stack ${name}`,
     );
@@ -111,30 +111,4 @@ const checkWorkers = ({ stack, cloud }: StackTarget, device: Device) =>
     const trouble = await queueTrouble(queue, process.env);
     const found = trouble ?? `job queue ${queue}, image ${image}`;
     return { grade: trouble === null ? "good" : "bad", what: `${device} workers`, found };
-  });
-
-const checkQuotas = () =>
-  examineQuietly("GPU quota", async () => {
-    const client = new ServiceQuotasClient(serviceConfig(process.env, "SERVICE_QUOTAS"));
-    try {
-      const found: string[] = [];
-      let most = 0;
-      for await (const page of paginateListServiceQuotas({ client }, { ServiceCode: "ec2" })) {
-        for (const { QuotaName = "", Value = 0 } of page.Quotas ?? []) {
-          if (!GPU_QUOTAS.includes(QuotaName)) continue;
-          found.push(`${QuotaName}: ${short(Value)} vCPUs`);
-          most = Math.max(most, Value);
-        }
-      }
-      const fix = `raise "${GPU_QUOTAS[0]}" in the Service Quotas console, or set "device": "cpu"`;
-      const text = found.join(", ") || "AWS names no quota for G instances";
-      return {
-        grade: most > 0 ? "good" : "poor",
-        what: "GPU quota",
-        found: text,
-        ...(most > 0 ? {} : { fix }),
-      };
-    } finally {
-      client.destroy();
-    }
   });

@@ -33,6 +33,8 @@ export type Stack = {
 };
 
 const ROOT = "/serverless-ps/";
+/** Where a stack's parameters are; without a name, those of all stacks. */
+export const parameterFolder = (name?: string): string => (name === undefined ? ROOT : `${ROOT}${name}/`);
 const value = z.string().min(1);
 
 const serverSchema = z.object({
@@ -53,7 +55,7 @@ const serverSchema = z.object({
 export async function discover(name: string, env: Env): Promise<Stack> {
   const client = new SSMClient(serviceConfig(env, "SSM"));
   try {
-    const found = await parametersBelow(client, `${ROOT}${name}/`).catch(explainAws);
+    const found = await parametersBelow(client, parameterFolder(name)).catch(explainAws);
     if (found.size === 0) return await noSuchStack(client, name);
     return stackFrom(name, found);
   } finally {
@@ -74,7 +76,7 @@ async function parametersBelow(client: SSMClient, path: string): Promise<Map<str
 export function stackFrom(name: string, parameters: ReadonlyMap<string, string>): Stack {
   const parsed = serverSchema.safeParse(Object.fromEntries(parameters));
   if (!parsed.success) {
-    const missing = parsed.error.issues.map((issue) => `${ROOT}${name}/${issue.path.join(".")}`);
+    const missing = parsed.error.issues.map((issue) => `${parameterFolder(name)}${issue.path.join(".")}`);
     throw new InvalidInput(
       `the stack ${name} lacks the SSM parameters ${missing.join(", ")}; deploy ${name}-ParameterServer again`,
     );
@@ -106,7 +108,7 @@ function workersFrom(parameters: ReadonlyMap<string, string>): Stack["workers"] 
 
 async function noSuchStack(client: SSMClient, name: string): Promise<never> {
   const region = await client.config.region();
-  const all = await parametersBelow(client, ROOT).catch(explainAws);
+  const all = await parametersBelow(client, parameterFolder()).catch(explainAws);
   const names = [...new Set([...all.keys()].map((key) => key.split("/")[0]))].sort();
   throw new InvalidInput(
     names.length === 0

@@ -21,7 +21,7 @@ export class ParameterServer extends Stack {
       deadLetters: DEAD_LETTERS_TIMEOUT,
     });
     const functions = new Functions(this, { name, bucket, updates, deadLetters });
-    createSubmitterPolicy(this, { name, bucket, updates, deadLetters });
+    createSubmitterPolicy(this, { name, bucket, updates });
     createWatchdogSchedule(this, functions.watchdog.lambda);
     createDashboard(this, functions, updates, new Alarms(this, functions));
     new Discovery(this, name, {

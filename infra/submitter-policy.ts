@@ -11,7 +11,6 @@ export type SubmitterProps = {
   readonly name: string;
   readonly bucket: Bucket;
   readonly updates: IQueue;
-  readonly deadLetters: IQueue;
 };
 
 /** For people who submit, watch, cancel and clean up jobs and do nothing else: attach it to their user or role. */
@@ -31,10 +30,7 @@ export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): 
 }
 
 /** Uploads, which can be taken up again; a job's records; its task queue; and the word to its coordinator. */
-function submitJobs(
-  scope: Construct,
-  { name, bucket, updates, deadLetters }: SubmitterProps,
-): readonly Permission[] {
+function submitJobs(scope: Construct, { name, bucket, updates }: SubmitterProps): readonly Permission[] {
   const { dataset, pretrained, module, record, active } = anyKey;
   return [
     read(bucket, dataset, pretrained, module),
@@ -46,12 +42,7 @@ function submitJobs(
     },
     { actions: ["s3:ListBucketMultipartUploads"], resources: [bucket.bucketArn], why: "" },
     onTaskQueues(scope, name, "sqs:CreateQueue", "sqs:GetQueueAttributes"),
-    { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
-    {
-      actions: ["sqs:GetQueueAttributes"],
-      resources: [updates.queueArn, deadLetters.queueArn],
-      why: "",
-    },
+    { actions: ["sqs:SendMessage", "sqs:GetQueueAttributes"], resources: [updates.queueArn], why: "" },
   ];
 }
 
@@ -116,9 +107,9 @@ function lookAround(scope: Construct, name: string): readonly Permission[] {
       why: "the log groups of the functions and the workers, and the streams in them",
     },
     {
-      actions: ["servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"],
+      actions: ["servicequotas:GetServiceQuota"],
       resources: ["*"],
-      why: "a quota of EC2 is known by its code, and only read",
+      why: "a quota is known by its code, and only read",
     },
   ];
 }

@@ -8,6 +8,8 @@ export type FakeServices = {
   readonly endpoint: string;
   /** SSM parameters by name. */
   readonly parameters: Map<string, string>;
+  /** Service quotas by code; any other is 0. */
+  readonly quotas: Map<string, number>;
   close(): void;
 };
 
@@ -23,10 +25,11 @@ type Request = Readonly<Record<string, unknown>>;
  */
 export async function startFakeServices(groups: Readonly<Record<string, string>>): Promise<FakeServices> {
   const parameters = new Map<string, string>();
+  const quotas = new Map<string, number>();
   const perform: Readonly<Record<string, (request: Request) => object | null>> = {
     "AmazonSSM.GetParametersByPath": ({ Path }) => ({ Parameters: below(parameters, String(Path)) }),
-    "ServiceQuotasV20190624.ListServiceQuotas": () => ({
-      Quotas: [{ QuotaName: "All G and VT Spot Instance Requests", Value: 0 }],
+    "ServiceQuotasV20190624.GetServiceQuota": ({ QuotaCode }) => ({
+      Quota: { Value: quotas.get(String(QuotaCode)) ?? 0 },
     }),
     "Logs_20140328.GetLogEvents": ({ logGroupName, logStreamName, limit }) => {
       const events = eventsOf(groups[String(logGroupName)], [String(logStreamName)]);
@@ -55,7 +58,7 @@ export async function startFakeServices(groups: Readonly<Record<string, string>>
     server.close();
     server.closeAllConnections();
   };
-  return { endpoint: `http://127.0.0.1:${port}`, parameters, close };
+  return { endpoint: `http://127.0.0.1:${port}`, parameters, quotas, close };
 }
 
 function answer(response: ServerResponse, result: object | null): void {

@@ -183,18 +183,29 @@ test("a submission that was cut short before its workers is completed by the sam
   assert.match(run.stdout, /half succeeded/);
 });
 
-test("doctor finds what a submission would meet: a missing job queue, and no quota for GPUs", {
+test("doctor finds what a submission would meet: a missing job queue, and no quotas", {
   skip,
   timeout: TEST_MS,
 }, async () => {
+  services.quotas.set("L-B99A9384", 1000);
   const healthy = await playground.run("doctor");
   assert.equal(healthy.code, 0, healthy.stdout + healthy.stderr);
   assert.match(healthy.stdout, /^ok +credentials +arn:aws:iam::000000000000:user\/me in us-east-1$/m);
   assert.match(healthy.stdout, /^ok +cpu workers +job queue ps-cpu, image registry\/worker@sha256:1$/m);
+  assert.match(healthy.stdout, /^ok +Lambda quota +1,000 functions at once$/m);
+  assert.match(healthy.stdout, /^ok +permissions +(\d+) of \1 that submitting takes$/m);
   for (const key of ["job-queue/gpu", "job-definition/gpu", "image/gpu"])
     services.parameters.set(ROOT + key, "ps-gpu");
+  services.quotas.set("L-B99A9384", 10);
   const { code, stdout } = await playground.run("doctor");
   assert.equal(code, 1, stdout);
   assert.match(stdout, /^bad +gpu workers +there is no job queue ps-gpu/m);
-  assert.match(stdout, /^note +GPU quota +All G and VT Spot Instance Requests: 0 vCPUs\n +to fix it: raise/m);
+  assert.match(
+    stdout,
+    /^note +GPU quota +0 vCPUs of Spot, 0 vCPUs of On-Demand G instances\n +to fix it: raise/m,
+  );
+  assert.match(
+    stdout,
+    /^note +Lambda quota +10 functions at once\n +to fix it: raise "Concurrent executions"/m,
+  );
 });

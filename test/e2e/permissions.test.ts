@@ -10,12 +10,26 @@ import {
   ListRolesCommand,
   PutRolePolicyCommand,
 } from "@aws-sdk/client-iam";
-import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { program } from "../../cli/paths.ts";
+import { startFakeServices } from "../cli/fake-services.ts";
 import { waitFor } from "../support/lab.ts";
 import { ministackOrReason } from "../support/ministack.ts";
 import { type Deployment, deploy, type Run, run } from "./deployment.ts";
-import { allowDeviations, createSubmitter, createUser, type Keys, workerPolicy } from "./permissions.ts";
+import {
+  allowDeviations,
+  createSubmitter,
+  createUser,
+  createUserWithout,
+  type Keys,
+  workerPolicy,
+} from "./permissions.ts";
 
 /** The deployed stack while every call is checked against IAM: submitter, functions and workers have what they need. */
 
@@ -61,11 +75,13 @@ const job = (name: string) => ({
   checkpointEvery: 3,
 });
 
-const ps = (...args: readonly string[]): Promise<Run> =>
+const psAs = (keys: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Run> =>
   run(process.execPath, [program("ps-submit"), ...args, "--stack", deployment.name], {
-    env: { ...deployment.environment, ...submitter },
+    env: { ...deployment.environment, ...keys },
     cwd: folder,
   });
+
+const ps = (...args: readonly string[]): Promise<Run> => psAs(submitter, ...args);
 
 function submit(spec: { readonly name: string }, ...args: readonly string[]): Promise<Run> {
   const file = join(folder, `${spec.name}.json`);
@@ -96,6 +112,46 @@ test("who submits may not write a version", { skip }, async () => {
   await assert.rejects(s3.send(forged), { name: /AccessDenied/ });
   s3.destroy();
 });
+
+test("doctor misses nothing that the submitter has, and exactly what another lacks; it leaves nothing behind", {
+  skip,
+}, async (t) => {
+  // ministack has no Service Quotas.
+  const services = await startFakeServices({});
+  t.after(() => services.close());
+  const doctor = (keys: Keys) =>
+    psAs({ ...keys, AWS_ENDPOINT_URL_SERVICE_QUOTAS: services.endpoint }, "doctor");
+  const before = await everything();
+  const healthy = await doctor(submitter);
+  assert.equal(healthy.code, 0, healthy.output);
+  assert.match(healthy.output, /^ok +permissions +(\d+) of \1 that submitting takes$/m);
+  const woken = /job failed.*there is no job named .*doctor-/;
+  const look = async () => woken.test(deployment.ministack.log()) || null;
+  await waitFor(look, "the coordinator of no job to say so", 60_000);
+  const { code, output } = await doctor(await createUserWithout(iam, "s3:DeleteObject", "sqs:CreateQueue"));
+  assert.equal(code, 1, output);
+  const missing = [...output.matchAll(/^bad +permission +(\S+) is missing on /gm)].map(
+    ([, action]) => action,
+  );
+  assert.deepEqual(missing, ["s3:DeleteObject", "sqs:CreateQueue"], output);
+  assert.match(output, /s3:DeleteObject is missing on jobs\/\*\/job\.json, active\/\*\/1, gradients\/\*\//);
+  assert.deepEqual(await everything(), before);
+});
+
+/** All objects and queues of the stack. */
+async function everything() {
+  const [s3, sqs] = [
+    new S3Client({ ...deployment.client, forcePathStyle: true }),
+    new SQSClient(deployment.client),
+  ];
+  const Bucket = deployment.parameters.bucket;
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
+  const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
+  const { QueueUrls = [] } = await sqs.send(new ListQueuesCommand({}));
+  s3.destroy();
+  sqs.destroy();
+  return { keys: Contents.map(({ Key }) => Key), uploads: Uploads.length, queues: QueueUrls.sort() };
+}
 
 test("a permission that is taken away is missed", { skip }, async () => {
   await forbidManifests();

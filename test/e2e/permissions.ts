@@ -67,14 +67,29 @@ export async function createUser(iam: IAMClient, UserName: string, policy: Docum
 /** A user to whom the stack's policy for submitters is attached, and nothing else. */
 export async function createSubmitter(iam: IAMClient): Promise<Keys> {
   const UserName = "submitter";
-  const { Policies = [] } = await iam.send(new ListPoliciesCommand({ Scope: "Local", MaxItems: 1000 }));
-  const PolicyArn = Policies.find((policy) => policy.PolicyName?.includes("SubmitterPolicy"))?.Arn;
+  const { PolicyArn, document } = await submitterPolicy(iam);
   await iam.send(new CreateUserCommand({ UserName }));
   await iam.send(new AttachUserPolicyCommand({ UserName, PolicyArn }));
+  return finishUser(iam, UserName, document);
+}
+
+/** A user who may do what the stack's policy for submitters says, but for some actions. */
+export async function createUserWithout(iam: IAMClient, ...actions: readonly string[]): Promise<Keys> {
+  const { document } = await submitterPolicy(iam);
+  const Statement = document.Statement.flatMap((statement) => {
+    const Action = statement.Action.filter((action) => !actions.includes(action));
+    return Action.length === 0 ? [] : [{ ...statement, Action }];
+  });
+  return createUser(iam, "lacking", { ...document, Statement });
+}
+
+async function submitterPolicy(iam: IAMClient) {
+  const { Policies = [] } = await iam.send(new ListPoliciesCommand({ Scope: "Local", MaxItems: 1000 }));
+  const PolicyArn = Policies.find((policy) => policy.PolicyName?.includes("SubmitterPolicy"))?.Arn;
   const { Policy } = await iam.send(new GetPolicyCommand({ PolicyArn }));
   const version = { PolicyArn, VersionId: Policy?.DefaultVersionId };
   const { PolicyVersion } = await iam.send(new GetPolicyVersionCommand(version));
-  return finishUser(iam, UserName, parseDocument(PolicyVersion?.Document));
+  return { PolicyArn, document: parseDocument(PolicyVersion?.Document) };
 }
 
 async function finishUser(iam: IAMClient, UserName: string, policy: Document): Promise<Keys> {
