@@ -6,7 +6,7 @@ const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 export type Interruption = {
   /** Aborted by the first signal, with its name as the reason. */
   readonly first: AbortSignal;
-  /** Aborted by the second: end at once. */
+  /** Aborted by the second: end at once. A third ends the process, whatever it is at. */
   readonly second: AbortSignal;
   /** The first signal that came. */
   received(): Signal | null;
@@ -17,11 +17,17 @@ export type Interruption = {
 export function listenForInterruption(): Interruption {
   const [first, second] = [new AbortController(), new AbortController()];
   let received: Signal | null = null;
+  const close = () => {
+    for (const { signal, listener } of listeners) process.off(signal, listener);
+  };
   const listeners = SIGNALS.map((signal) => {
     const listener = () => {
-      if (received !== null) return second.abort(signal);
-      received = signal;
-      first.abort(signal);
+      if (received === null) {
+        received = signal;
+        return first.abort(signal);
+      }
+      second.abort(signal);
+      close();
     };
     process.on(signal, listener);
     return { signal, listener };
@@ -30,9 +36,7 @@ export function listenForInterruption(): Interruption {
     first: first.signal,
     second: second.signal,
     received: () => received,
-    close: () => {
-      for (const { signal, listener } of listeners) process.off(signal, listener);
-    },
+    close,
   };
 }
 

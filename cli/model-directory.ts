@@ -7,22 +7,28 @@ import { keys, numberIn } from "../protocol/keys.ts";
 
 const TRIES = 5;
 
+export type WriteOptions = {
+  readonly version?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
 /**
  * Writes a version of a job's model, in the open format, into a folder. Without `version` it is the latest one; a
  * running job may remove that while it is read, and then the next one is taken. Returns the version.
  *
  * @throws InvalidInput when there is no such version
+ * @throws the reason of `signal` when that is aborted
  */
 export async function writeModel(
   cloud: Cloud,
   job: string,
   directory: string,
-  version?: number,
+  { version, signal }: WriteOptions = {},
 ): Promise<number> {
   for (let attempt = 1; ; attempt++) {
     const wanted = version ?? (await latestVersion(cloud, job));
     try {
-      await writeVersion(cloud, job, directory, wanted);
+      await writeVersion(cloud, job, { directory, version: wanted, signal });
       return wanted;
     } catch (error) {
       if (!(error instanceof TryAgain)) throw error;
@@ -39,7 +45,9 @@ export async function latestVersion(cloud: Cloud, job: string): Promise<number> 
   throw new InvalidInput(`${job} has no parameters yet; it is ${state.status}`);
 }
 
-async function writeVersion(cloud: Cloud, job: string, directory: string, version: number): Promise<void> {
+type Goal = { readonly directory: string; readonly version: number; readonly signal: WriteOptions["signal"] };
+
+async function writeVersion(cloud: Cloud, job: string, { directory, version, signal }: Goal): Promise<void> {
   const assembly = await findAssembly(cloud, job, version);
   await mkdir(directory, { recursive: true });
   const file = await open(join(directory, "model.safetensors"), "w");
@@ -48,7 +56,10 @@ async function writeVersion(cloud: Cloud, job: string, directory: string, versio
     const parts = modelParts(cloud, assembly, (digest) => {
       sha256 = digest;
     });
-    for await (const part of parts) await file.writeFile(part);
+    for await (const part of parts) {
+      signal?.throwIfAborted();
+      await file.writeFile(part);
+    }
   } finally {
     await file.close();
   }

@@ -100,7 +100,7 @@ async function fetchModel(
           "takes it; generate takes gpt2 and llama models, fill-mask bert models",
       );
     }
-    await writeModel(cloud, job, directory, version);
+    await writeModel(cloud, job, directory, { version });
     return spec.backend === "wasm" ? "wasm" : "auto";
   });
 }

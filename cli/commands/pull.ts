@@ -1,9 +1,11 @@
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { exitCodes } from "../exit.ts";
+import { codeOfSignal, exitCodes } from "../exit.ts";
 import { count } from "../format.ts";
-import { writeModel } from "../model-directory.ts";
+import { listenForInterruption } from "../interruption.ts";
+import { type WriteOptions, writeModel } from "../model-directory.ts";
 import { say } from "../say.ts";
 import { openExisting } from "../target.ts";
 
@@ -16,20 +18,32 @@ export async function pull(
   const goal = resolve(directory);
   await requireEmpty(goal, directory);
   const target = await openExisting();
+  const interruption = listenForInterruption();
   try {
     await target.cloud.jobs.record(job);
-    await mkdir(dirname(goal), { recursive: true });
-    const aside = await mkdtemp(join(dirname(goal), `.${basename(goal)}-`));
-    try {
-      const version = await writeModel(target.cloud, job, join(aside, "model"), options.version);
-      await rename(join(aside, "model"), goal);
-      say([`version ${count(version)} of ${job} is in ${directory}`]);
-      return exitCodes.succeeded;
-    } finally {
-      await rm(aside, { recursive: true, force: true });
-    }
+    const version = await writeAside(target.cloud, job, goal, { ...options, signal: interruption.first });
+    say([`version ${count(version)} of ${job} is in ${directory}`]);
+    return exitCodes.succeeded;
+  } catch (error) {
+    const signal = interruption.received();
+    if (signal === null) throw error;
+    return codeOfSignal(signal);
   } finally {
+    interruption.close();
     target.close();
+  }
+}
+
+/** Writes into a folder beside the goal, which takes its name once it is whole. Returns the version. */
+async function writeAside(cloud: Cloud, job: string, goal: string, options: WriteOptions): Promise<number> {
+  await mkdir(dirname(goal), { recursive: true });
+  const aside = await mkdtemp(join(dirname(goal), `.${basename(goal)}-`));
+  try {
+    const version = await writeModel(cloud, job, join(aside, "model"), options);
+    await rename(join(aside, "model"), goal);
+    return version;
+  } finally {
+    await rm(aside, { recursive: true, force: true });
   }
 }
 

@@ -19,7 +19,7 @@ import { readTokenizer } from "../../worker/data/choose-tokenizer.ts";
 import { initialize } from "../../worker/init.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { waitFor } from "../support/lab.ts";
-import { python, withoutTransformers } from "../worker/families.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { readCheckpoint } from "../worker/read-checkpoint.ts";
 import { TEXT } from "../worker/support.ts";
 import { BERT, type Dtype, writeDirectory } from "./fixture.ts";
@@ -69,7 +69,7 @@ async function run(name: string, changes: Record<string, unknown>) {
   const state = await lab.run(job.spec, 60_000, job.dataset ?? undefined);
   assert.equal(state.status, "succeeded", state.reason ?? "");
   const directory = join(folder, `out-${name}`);
-  await writeModel(lab.cloud, name, directory, job.spec.steps);
+  await writeModel(lab.cloud, name, directory, { version: job.spec.steps });
   return { spec: job.spec, sha256: state.checkpoint?.sha256, directory };
 }
 
@@ -101,7 +101,7 @@ const startsAt = async (name: string, changes: Record<string, unknown>) => {
   const look = async () => ((await lab.cloud.jobs.state(name)).state.version === 0 ? true : null);
   await waitFor(look, "version 0", 30_000);
   const directory = join(folder, `start-${name}`);
-  await writeModel(lab.cloud, name, directory, 0);
+  await writeModel(lab.cloud, name, directory, { version: 0 });
   return directory;
 };
 
@@ -288,7 +288,7 @@ function inPython(script: string, args: readonly string[], request: unknown): un
 }
 
 test("a Llama that transformers saved comes back to it: tied or not, sharded, scaled, in half precision", {
-  skip: withoutTransformers(),
+  skip: withoutModules("torch", "transformers"),
 }, async () => {
   const made = z.record(z.string(), z.object({ files: z.array(z.string()), dtype: z.string() }));
   const directories = made.parse(inPython("llama_directories.py", [folder], null));
@@ -316,7 +316,7 @@ test("a Llama that transformers saved comes back to it: tied or not, sharded, sc
 });
 
 test("transformers loads what was trained: same class, float32, and equal weights where they were frozen", {
-  skip: withoutTransformers(),
+  skip: withoutModules("torch", "transformers"),
 }, async () => {
   const gpt2 = await run("there-and-back", { model: { from: "gpt2-BF16" }, freeze: ["wte.*"] });
   const bert = await run("there-and-back-bert", { model: { from: "bert-BF16" }, freeze: ["embeddings.*"] });

@@ -15,7 +15,7 @@ import { initialize } from "../../worker/init.ts";
 import { kitOf } from "../../worker/models/ops.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { waitFor } from "../support/lab.ts";
-import { python, withoutTransformers } from "../worker/families.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { readCheckpoint } from "../worker/read-checkpoint.ts";
 
 /**
@@ -24,7 +24,9 @@ import { readCheckpoint } from "../worker/read-checkpoint.ts";
  */
 const directories = (process.env.PS_REAL_BERT ?? "").split(delimiter).filter((directory) => directory !== "");
 const skip =
-  directories.length === 0 ? "PS_REAL_BERT names no directory of a trained BERT" : withoutTransformers();
+  directories.length === 0
+    ? "PS_REAL_BERT names no directory of a trained BERT"
+    : withoutModules("torch", "transformers");
 
 const TEXT = "The quick brown fox jumps over the lazy dog. CC(=O)Oc1ccccc1C(=O)O\n";
 const folder = mkdtempSync(join(tmpdir(), "ps-real-bert-"));
@@ -67,7 +69,7 @@ async function versionZero(from: string, name: string): Promise<string> {
   await wakeCoordinator(lab.cloud, name, "initialized");
   const look = async () => ((await lab.cloud.jobs.state(name)).state.version === 0 ? true : null);
   await waitFor(look, "version 0", 60_000);
-  await writeModel(lab.cloud, name, join(folder, name), 0);
+  await writeModel(lab.cloud, name, join(folder, name), { version: 0 });
   return join(folder, name);
 }
 
