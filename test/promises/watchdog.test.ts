@@ -92,17 +92,6 @@ test("a message that reached the dead-letter queue ends its job and names the ac
   assert.match(state.reason ?? "", /the aggregator of shard 2 could not handle a message.*m-1/);
 });
 
-test("a dead letter whose job can't be ended does not keep another's from it", async () => {
-  const { name } = linearJob("dead-letter-behind");
-  await lab.submit(linearJob(name));
-  await lab.cloud.store.create(keys.state("damaged"), new TextEncoder().encode("{"));
-  const records = ["damaged/0", `${name}/0`].map(
-    (MessageGroupId, i) => ({ messageId: `m-${i}`, body: "?", attributes: { MessageGroupId } }) as SQSRecord,
-  );
-  await assert.rejects(deadLettersHandler(lab.cloud)({ Records: records }), /1 jobs could not be ended/);
-  assert.equal((await lab.cloud.jobs.state(name)).state.status, "failed");
-});
-
 test("a malformed message ends the job of its group", async () => {
   const { name } = linearJob("malformed");
   await lab.submit(linearJob(name));
