@@ -15,6 +15,9 @@ export const MAX_RECEIVES = 12;
 /** A reason of more characters is cut by who sends it. */
 export const MOST_REASON = 10_000;
 
+/** A reason is for people: of a longer one the start says enough. */
+export const REASON_CHARACTERS = 10_000;
+
 const index = z.int().min(0);
 
 /**

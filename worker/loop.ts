@@ -12,15 +12,17 @@ export type Loop = {
   readonly cloud: Cloud;
   readonly job: string;
   readonly leases: Leases;
-  readonly tasks: Tasks;
+  readonly tasks: Pick<Tasks, "perform">;
   /** How long to wait for a task before leaving, in milliseconds. */
   readonly idleMs: number;
 };
 
-/** A task whose holders fell silent this often kills them: out of memory, most likely. */
+/** A task that was taken this often kills its holders (out of memory, most likely), or S3 is away for too long. */
 const TAKES = 20;
 /** An error of the model's own that comes back this often will not go away. */
 const FAULTS = 3;
+/** Together with the takes: an outage of four minutes is no job's end. */
+const MAX_BACKOFF_SECONDS = 15;
 const RETRY_MS = 500;
 /** How long S3 and SQS may be out of reach before the worker gives up. */
 export const OUTAGE_MS = 300_000;
@@ -63,13 +65,15 @@ async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): 
 
 /** A task that went wrong: for good, and the job ends with the reason; or not, and someone tries again. */
 async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> {
-  log("task failed", { task: lease.body, receives: lease.receives, error: describe(error) });
+  const { body: task, receives } = lease;
+  log("task failed", { task, receives, error: describe(error) });
+  const tries = isOutage(error) ? TAKES : FAULTS;
   try {
-    if (isPermanent(error) || (!isOutage(error) && lease.receives >= FAULTS)) {
+    if (isPermanent(error) || receives >= tries) {
       await failJob(loop.cloud, loop.job, describe(error));
       await lease.acknowledge();
     } else {
-      await lease.giveBack(1);
+      await lease.giveBack(Math.min(2 ** (receives - 1), MAX_BACKOFF_SECONDS));
     }
   } catch (also) {
     // Nothing is lost: the lease lapses by itself.
