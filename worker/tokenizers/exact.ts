@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { BYTE_CHARACTERS } from "./byte-level.ts";
+import { escapePattern } from "./special.ts";
 
 /**
  * Rewrites parts of a `tokenizer.json` that the JavaScript library takes for something else than Hugging Face's own
@@ -38,6 +39,8 @@ function checkModel(model: Part, refuse: Refuse): void {
   if (dropout) refuse("model.dropout", `must be null, got ${dropout}`);
   if (type !== "BPE" || fallback || typeof unknown === "string") return;
   const vocab = asPart(model.vocab);
+  // A file without tokens is damaged, which is found out where they are counted.
+  if (Object.keys(vocab).length === 0) return;
   const missing = BYTE_CHARACTERS.find((byte) => !Object.hasOwn(vocab, byte));
   if (missing)
     refuse("model.vocab", `must have all bytes, or model.unk_token be set, got none for "${missing}"`);
@@ -106,8 +109,8 @@ function checkedSplit(part: Part, refuse: Refuse): Part {
 }
 
 function metaspace(part: Part): Part {
-  const mark = String(part.replacement ?? "▁");
   if (part.split === false) return part;
+  const mark = escapePattern(String(part.replacement ?? "▁"));
   const words = split(`${mark}[^${mark}]*`, "Isolated");
   return { type: "Sequence", pretokenizers: [part, words] };
 }

@@ -76,7 +76,8 @@ export function contentOf(token: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+/** A text as a regular expression that matches it and nothing else. */
+export const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 /**
  * Encodes a text with the added tokens in it: at each place the longest of them, and `encode` for what is between.

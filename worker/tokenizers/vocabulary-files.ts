@@ -1,4 +1,5 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { valueAs } from "../../protocol/parse.ts";
 import { encodeRecord } from "../../protocol/records.ts";
 import { type AddedToken, addedToken, addedTokenSchema, contentOf, SPECIAL_NAMES } from "./special.ts";
 
@@ -119,7 +120,11 @@ function addedTokens(
       );
     }
     const flags = typeof given === "object" && given !== null ? given : addedToken(content, id);
-    tokens.set(content, { ...addedTokenSchema.parse({ ...flags, content, id }), special: isSpecial });
+    const what = `${directory}: the added token ${JSON.stringify(content)}`;
+    tokens.set(content, {
+      ...valueAs(addedTokenSchema, { ...flags, content, id }, what),
+      special: isSpecial,
+    });
   };
   const named = SPECIAL_NAMES.map((name) => config[`${name}_token`]);
   const listed = [config.additional_special_tokens, config.extra_special_tokens].flatMap((list) =>
