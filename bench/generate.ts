@@ -31,7 +31,7 @@ const ROUNDS = 5;
 const MOST_TOKENS = 120;
 const PROMPT = "abcdefgh";
 const THREADS = availableParallelism();
-const python = process.env.PS_PYTHON ?? "python3";
+const python = process.env.PS_PYTHON || "python3";
 
 const gpt2 = (layers: number, heads: number, width: number, context: number): Gpt2 => ({
   layers,

@@ -126,7 +126,7 @@ async function startSides(sizes: readonly string[]): Promise<Measured[]> {
   const commands = [
     { title: "ours", command: [process.execPath, side, ...sizes] },
     { title: "ours, recompute", command: [process.execPath, side, ...sizes, "recompute"] },
-    { title: "PyTorch", command: [process.env.PS_PYTHON ?? "python3", python, ...sizes] },
+    { title: "PyTorch", command: [process.env.PS_PYTHON || "python3", python, ...sizes] },
   ];
   const sides: Measured[] = [];
   for (const { title, command } of commands) {

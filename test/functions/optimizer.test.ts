@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { stepShard, type Vectors } from "../../functions/aggregator/optimizer.ts";
 import type { OptimizerSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { reference } from "./reference.ts";
 import { assertNear, assertSameBytes, dirty, numbers, optimizerOf, startAt } from "./vectors.ts";
 
@@ -135,9 +136,7 @@ for (const optimizer of optimizers) {
   });
 }
 
-const python = process.env.PS_PYTHON ?? "python3";
-const hasTorch = spawnSync(python, ["-c", "import torch"]).status === 0;
-const skip = hasTorch ? false : `${python} has no torch; install it (pip install torch) or set PS_PYTHON`;
+const skip = withoutModules("torch");
 
 test("20 steps of every optimizer equal those of torch.optim", { skip }, () => {
   const given = problem(257, 20);

@@ -9,7 +9,8 @@ import { familyOf, type ModelConfig } from "../../worker/models/family.ts";
 import type { Gpt2 } from "../../worker/models/gpt2.ts";
 import type { Llama } from "../../worker/models/llama.ts";
 import { charTokenizerFiles } from "../../worker/tokenizers/char.ts";
-import { python, writeModel } from "../worker/families.ts";
+import { python } from "../support/python.ts";
+import { writeModel } from "../worker/families.ts";
 
 /** Small checkpoints of each family with a tokenizer, what to ask of them, and what transformers answers. */
 

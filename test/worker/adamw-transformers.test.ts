@@ -15,11 +15,11 @@ import { loadBackend } from "../../worker/backend/load.ts";
 import { gatherWindows, splitText, trainingStarts } from "../../worker/data/batches.ts";
 import type { Dataset } from "../../worker/data/text.ts";
 import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
-import { python, withoutTransformers } from "./families.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { datasetOf, tinyJob } from "./support.ts";
 
 /** Whole trainings: two ranks here, through the aggregators' optimizer, against one PyTorch process with both. */
-const skip = withoutTransformers();
+const skip = withoutModules("torch", "transformers");
 const STEPS = 50;
 const SIZES = { layers: 2, heads: 4, width: 32, context: 16 };
 const models = [

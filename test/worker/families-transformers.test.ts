@@ -5,19 +5,13 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Backend, loadBackend } from "../../worker/backend/load.ts";
 import { kitOf } from "../../worker/models/ops.ts";
-import {
-  type Answer,
-  askTransformers,
-  type Sample,
-  sampleBatch,
-  sampleTheta,
-  withoutTransformers,
-} from "./families.ts";
+import { withoutModules } from "../support/python.ts";
+import { type Answer, askTransformers, type Sample, sampleBatch, sampleTheta } from "./families.ts";
 import { samples } from "./family-samples.ts";
 import { assertClose } from "./support.ts";
 
 /** Every family against transformers and PyTorch, in many small shapes. */
-const skip = withoutTransformers();
+const skip = withoutModules("torch", "transformers");
 const directory = mkdtempSync(join(tmpdir(), "ps-families-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -10,6 +10,7 @@ import { elements, encodeHeader } from "../../protocol/safetensors.ts";
 import type { Tf } from "../../worker/backend/load.ts";
 import type { Family, ModelConfig } from "../../worker/models/family.ts";
 import type { Batch, ModelParameter, Tensors } from "../../worker/models/model.ts";
+import { python } from "../support/python.ts";
 import { normals } from "./support.ts";
 
 /** Small models of every family and batches for them, and what transformers makes of both. */
@@ -24,16 +25,6 @@ export type Sample = {
   /** -100: nothing to predict there. */
   readonly labels: readonly (readonly number[])[];
 };
-
-/** PS_PYTHON names the Python to use. */
-export const python = process.env.PS_PYTHON ?? "python3";
-
-/** False, or why there is nothing to compare with. */
-export function withoutTransformers(): string | false {
-  const probe = spawnSync(python, ["-c", "import torch, transformers"], { encoding: "utf8" });
-  if (probe.status === 0) return false;
-  return `${python} has no torch and transformers; install them (pip install torch transformers) or set PS_PYTHON`;
-}
 
 const answerSchema = z.array(
   z.object({

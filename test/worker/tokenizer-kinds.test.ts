@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readTokenizer } from "../../worker/data/choose-tokenizer.ts";
 import { openTokenizer } from "../../worker/data/tokenizer.ts";
+import { python, withoutModules } from "../support/python.ts";
 
 /** What Hugging Face's `tokenizers` and `transformers` said; made by test/python/tokenizer_kinds.py. */
 const ids = z.array(z.array(z.number()));
@@ -86,12 +87,7 @@ for (const [name, expected] of Object.entries(directories)) {
   });
 }
 
-const python = process.env.PS_PYTHON ?? "python3";
-const probe = spawnSync(python, ["-c", "import transformers"], { encoding: "utf8" });
-const skip =
-  probe.status === 0
-    ? false
-    : `${python} has no transformers; install it (pip install transformers) or set PS_PYTHON`;
+const skip = withoutModules("transformers");
 
 const inPython = (script: string, args: readonly string[], input: string): unknown => {
   const env = { ...process.env, HF_HUB_OFFLINE: "1" };

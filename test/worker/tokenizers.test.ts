@@ -16,6 +16,7 @@ import { Ids } from "../../worker/tokenizers/ids.ts";
 import { END_OF_TEXT, MASK, PAD } from "../../worker/tokenizers/special.ts";
 import { trainBpe } from "../../worker/tokenizers/train.ts";
 import { forEachWord } from "../../worker/tokenizers/words.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { datasetOf, tokensOf } from "./support.ts";
 
 /** What Hugging Face's `tokenizers` said; made by test/python/tokenizers_reference.py. */
@@ -204,12 +205,7 @@ test("a directory's configuration and special_tokens_map.json are taken along", 
   assert.equal(JSON.parse(new TextDecoder().decode(files["tokenizer_config.json"])).model_max_length, 64);
 });
 
-const python = process.env.PS_PYTHON ?? "python3";
-const probe = spawnSync(python, ["-c", "import transformers"], { encoding: "utf8" });
-const skip =
-  probe.status === 0
-    ? false
-    : `${python} has no transformers; install it (pip install transformers) or set PS_PYTHON`;
+const skip = withoutModules("transformers");
 
 const answerSchema = z.object({
   ids,

@@ -9,16 +9,12 @@ import { z } from "zod";
 import { loadBackend } from "../../worker/backend/load.ts";
 import { type Gpt2, gpt2Logits, gpt2LossAndGradient } from "../../worker/models/gpt2.ts";
 import { kitOf } from "../../worker/models/ops.ts";
+import { python, withoutModules } from "../support/python.ts";
 import { readCheckpoint } from "./read-checkpoint.ts";
 import { assertClose, TEXT, writeCheckpoint } from "./support.ts";
 
 /** The checkpoint format and the model against what everyone else uses. PS_PYTHON names the Python to use. */
-const python = process.env.PS_PYTHON ?? "python3";
-const probe = spawnSync(python, ["-c", "import torch, transformers"], { encoding: "utf8" });
-const skip =
-  probe.status === 0
-    ? false
-    : `${python} has no torch and transformers; install them (pip install torch transformers) or set PS_PYTHON`;
+const skip = withoutModules("torch", "transformers");
 
 const answerSchema = z.object({
   architecture: z.string(),
