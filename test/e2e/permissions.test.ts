@@ -26,8 +26,9 @@ import {
   allowDeviations,
   createSubmitter,
   createUser,
-  createUserWithout,
+  createUserWith,
   type Keys,
+  submitterActions,
   workerPolicy,
 } from "./permissions.ts";
 
@@ -128,15 +129,23 @@ test("doctor misses nothing that the submitter has, and exactly what another lac
   const woken = /job failed.*there is no job named .*doctor-/;
   const look = async () => woken.test(deployment.ministack.log()) || null;
   await waitFor(look, "the coordinator of no job to say so", 60_000);
-  const { code, output } = await doctor(await createUserWithout(iam, "s3:DeleteObject", "sqs:CreateQueue"));
-  assert.equal(code, 1, output);
-  const missing = [...output.matchAll(/^bad +permission +(\S+) is missing on /gm)].map(
-    ([, action]) => action,
+  const two = ["s3:DeleteObject", "sqs:CreateQueue"];
+  const lacking = await doctor(await createUserWith(iam, "lacking", (action) => !two.includes(action)));
+  assert.equal(lacking.code, 1, lacking.output);
+  assert.deepEqual(missingIn(lacking), two, lacking.output);
+  assert.match(
+    lacking.output,
+    /s3:DeleteObject is missing on jobs\/\*\/job\.json, active\/\*\/1, gradients\/\*\//,
   );
-  assert.deepEqual(missing, ["s3:DeleteObject", "sqs:CreateQueue"], output);
-  assert.match(output, /s3:DeleteObject is missing on jobs\/\*\/job\.json, active\/\*\/1, gradients\/\*\//);
   assert.deepEqual(await everything(), before);
+  // Without this one, nobody finds the stack.
+  const poor = await doctor(await createUserWith(iam, "poor", (action) => action.startsWith("ssm:")));
+  const checked = (await submitterActions(iam)).filter((action) => /^(s3|sqs|logs):/.test(action));
+  assert.deepEqual(missingIn(poor).sort(), checked.sort(), poor.output);
 });
+
+const missingIn = ({ output }: Run): (string | undefined)[] =>
+  [...output.matchAll(/^bad +permission +(\S+) is missing on /gm)].map(([, action]) => action);
 
 /** All objects and queues of the stack. */
 async function everything() {

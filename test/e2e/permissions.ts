@@ -73,14 +73,24 @@ export async function createSubmitter(iam: IAMClient): Promise<Keys> {
   return finishUser(iam, UserName, document);
 }
 
-/** A user who may do what the stack's policy for submitters says, but for some actions. */
-export async function createUserWithout(iam: IAMClient, ...actions: readonly string[]): Promise<Keys> {
+/** A user who may do some of what the stack's policy for submitters says: the actions that `mayDo` lets through. */
+export async function createUserWith(
+  iam: IAMClient,
+  UserName: string,
+  mayDo: (action: string) => boolean,
+): Promise<Keys> {
   const { document } = await submitterPolicy(iam);
   const Statement = document.Statement.flatMap((statement) => {
-    const Action = statement.Action.filter((action) => !actions.includes(action));
+    const Action = statement.Action.filter(mayDo);
     return Action.length === 0 ? [] : [{ ...statement, Action }];
   });
-  return createUser(iam, "lacking", { ...document, Statement });
+  return createUser(iam, UserName, { ...document, Statement });
+}
+
+/** What the stack's policy for submitters allows to do. */
+export async function submitterActions(iam: IAMClient): Promise<string[]> {
+  const { document } = await submitterPolicy(iam);
+  return [...new Set(document.Statement.flatMap(({ Action }) => Action))];
 }
 
 async function submitterPolicy(iam: IAMClient) {
