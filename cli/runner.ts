@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { wakeCoordinator } from "../functions/coordinator/wake.ts";
-import { isPermanent, Unrecoverable } from "../protocol/errors.ts";
+import { Unrecoverable } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import { Fleet } from "./fleet.ts";
 import { type Interruption, pause } from "./interruption.ts";
+import { Patience } from "./patience.ts";
 import type { Claim, LocalTarget } from "./target.ts";
 import { JobView } from "./view/job-view.ts";
 import type { Reporter } from "./view/reporter.ts";
@@ -23,7 +24,6 @@ export type Run = {
 };
 
 const LOOK_MS = 300;
-const UNREACHABLE_MS = 30_000;
 const CLEANED_MS = 10_000;
 const CLEAN_LOOK_MS = 50;
 
@@ -79,7 +79,7 @@ async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null):
   wanted.forget();
   const { jobs } = target.cloud;
   const view = new JobView(target.cloud, record, Date.now());
-  let failingSince: number | null = null;
+  const patience = new Patience();
   for (;;) {
     try {
       const end = ending();
@@ -87,11 +87,10 @@ async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null):
       wanted.take((workers) => fleet.resize(workers));
       const state = await view.look(reporter, { alive: fleet.workersAlive, wanted: fleet.workers });
       if (isEnded(state)) return state;
-      failingSince = null;
+      patience.renew();
     } catch (error) {
-      failingSince ??= Date.now();
-      const enough = Date.now() - failingSince > UNREACHABLE_MS || interruption.second.aborted;
-      if (enough || isPermanent(error)) throw error;
+      if (interruption.second.aborted) throw error;
+      patience.bear(error);
     }
     await pause(LOOK_MS, interruption.first.aborted ? interruption.second : interruption.first);
   }

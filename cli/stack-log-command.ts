@@ -1,4 +1,3 @@
-import type { Member } from "../cloud/batch.ts";
 import { InvalidInput } from "../protocol/errors.ts";
 import { isEnded, type State } from "../protocol/records.ts";
 import { exitCodes } from "./exit.ts";
@@ -10,11 +9,13 @@ import { openStack } from "./targets/stack.ts";
 const LOOK_MS = 2000;
 /** CloudWatch shows a line some seconds after it was written, and lines of several streams not in order. */
 const LATE_MS = 20_000;
-/** Streams that one question may name. */
+/** CloudWatch takes so many streams in one question; to ask for each alone would soon be too often. */
 const STREAMS = 100;
+const SHOWN_NAMES = 20;
 
 type Options = { readonly follow?: boolean | undefined };
-type Source = { readonly name: string; readonly query: Omit<LogQuery, "since"> };
+/** Lines that are asked for together. `nameOf` tells whose the lines of a stream are. */
+type Source = { readonly nameOf: (stream: string) => string; readonly query: Omit<LogQuery, "since"> };
 
 /** `ps-submit logs` on a stack: what functions and workers wrote about a job, from CloudWatch. */
 export async function logsOfStack(
@@ -45,28 +46,36 @@ export async function logsOfStack(
 /** The functions, and the workers of the present attempt. */
 async function sourcesOf(target: StackTarget, state: State, wanted?: string): Promise<Source[]> {
   const { stack, cloud } = target;
-  const functions = Object.entries(stack.logs).map(([name, group]) => ({
-    name,
-    query: { group, pattern: patternOf(state.job) },
-  }));
+  const isWanted = (name: string) => wanted === undefined || name === wanted;
+  const functions = Object.entries(stack.logs);
   const groups = (await cloud.batch?.groups(state.job, state.attempt)) ?? [];
   const members = (await Promise.all(groups.map((group) => cloud.batch?.members(group) ?? []))).flat();
-  const workers = members.flatMap((member, number) => sourceOf(stack.workers?.logs, member, number));
-  const all = [...functions, ...workers];
-  if (wanted === undefined) return all;
-  const found = all.filter(({ name }) => name === wanted);
-  if (found.length > 0) return found;
-  throw new InvalidInput(
-    `${state.job} has no process ${wanted}; it has ${all
-      .slice(0, STREAMS)
-      .map(({ name }) => name)
-      .join(", ")}`,
-  );
+  const workers = new Map<string, string>();
+  for (const [number, { logStream }] of members.entries()) {
+    if (logStream !== null) workers.set(logStream, `worker-${number}`);
+  }
+  requireProcess(state.job, [...functions.map(([name]) => name), ...workers.values()], wanted);
+  const streams = [...workers.keys()].filter((stream) => isWanted(workers.get(stream) ?? ""));
+  return [
+    ...functions
+      .filter(([name]) => isWanted(name))
+      .map(([name, group]) => ({ nameOf: () => name, query: { group, pattern: patternOf(state.job) } })),
+    ...Array.from({ length: Math.ceil(streams.length / STREAMS) }, (_, i) => ({
+      nameOf: (stream: string) => workers.get(stream) ?? stream,
+      query: {
+        group: stack.workers?.logs ?? "",
+        streams: streams.slice(i * STREAMS, (i + 1) * STREAMS),
+      },
+    })),
+  ];
 }
 
-function sourceOf(group: string | undefined, { logStream }: Member, number: number): Source[] {
-  if (group === undefined || logStream === null) return [];
-  return [{ name: `worker-${number}`, query: { group, streams: [logStream] } }];
+/** @throws InvalidInput for a process that the job does not have */
+function requireProcess(job: string, names: readonly string[], wanted: string | undefined): void {
+  if (wanted === undefined || names.includes(wanted)) return;
+  const more = names.length > SHOWN_NAMES ? `, ... (${names.length} in all)` : "";
+  const some = names.slice(0, SHOWN_NAMES).join(", ");
+  throw new InvalidInput(`${job} has no process ${wanted}; it has ${some}${more}`);
 }
 
 /** The lines of our own logs that are about a job. */
@@ -91,9 +100,10 @@ class Printer {
     for (const { text } of found.flat().sort((a, b) => a.time - b.time)) process.stdout.write(`${text}\n`);
   }
 
-  async #linesOf({ name, query }: Source, since: number): Promise<LogLine[]> {
+  async #linesOf({ nameOf, query }: Source, since: number): Promise<LogLine[]> {
     const lines: LogLine[] = [];
     for await (const line of this.#logs.lines({ ...query, since })) {
+      const name = nameOf(line.stream);
       const id = `${name}/${line.id}`;
       if (this.#printed.has(id)) continue;
       this.#printed.add(id);

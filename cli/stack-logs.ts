@@ -48,8 +48,9 @@ export class StackLogs {
     return (answer?.events ?? []).map(({ message = "" }) => message.trimEnd());
   }
 
-  /** All lines that a query finds, in the order in which they were written. */
-  async *lines({ group, pattern, streams, since }: LogQuery): AsyncGenerator<LogLine> {
+  /** All lines that a query finds; those of each stream in the order in which they were written. */
+  async *lines(query: LogQuery): AsyncGenerator<LogLine> {
+    const { group, pattern, streams, since } = query;
     let nextToken: string | undefined;
     do {
       const command = new FilterLogEventsCommand({
@@ -60,6 +61,10 @@ export class StackLogs {
         ...(nextToken !== undefined && { nextToken }),
       });
       const page = await unlessMissing(this.#client.send(command));
+      // One stream that is not there makes CloudWatch say nothing of the others.
+      if (page === null && streams !== undefined && streams.length > 1) {
+        for (const stream of streams) yield* this.lines({ ...query, streams: [stream] });
+      }
       for (const event of page?.events ?? []) yield lineOf(event);
       nextToken = page?.nextToken;
     } while (nextToken !== undefined);

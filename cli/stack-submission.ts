@@ -1,4 +1,4 @@
-import { type Batch, type Device, hasEnded } from "../cloud/batch.ts";
+import type { Batch, Device } from "../cloud/batch.ts";
 import { LEASE_SECONDS } from "../cloud/queues.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
@@ -109,10 +109,13 @@ async function provideWorkers(
   const { job, attempt } = state;
   const known = await batch.groups(job, attempt);
   if (known.length > 0) {
-    if (known.every(hasEnded)) {
+    const there = livingIn(known);
+    if (there === 0) {
       say([
         `note: its workers have all ended; unless it ends within two minutes: ${command(`cancel ${job}`)}`,
       ]);
+    } else if (there !== size) {
+      say([`note: it has ${count(there)} workers; to change that: ${command(`workers ${job} ${size}`)}`]);
     }
     return;
   }

@@ -1,5 +1,6 @@
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import { type Interruption, pause } from "./interruption.ts";
+import { Patience } from "./patience.ts";
 import type { StackTarget, Target } from "./target.ts";
 import { JobView } from "./view/job-view.ts";
 import type { Reporter } from "./view/reporter.ts";
@@ -29,21 +30,40 @@ export async function watchJob(
   reporter: Reporter,
   interruption: Interruption,
 ): Promise<Watched> {
-  const job = record.spec.name;
-  const { state: first } = await target.cloud.jobs.state(job);
-  const view = new JobView(target.cloud, record, Date.parse(first.createdAt));
-  const workforce = target.kind === "stack" ? await openWorkforce(target, record) : null;
-  const lookMs = workforce ? STACK_LOOK_MS : LOOK_MS;
+  const look = await watcherOf(target, record, reporter);
+  const lookMs = target.kind === "stack" ? STACK_LOOK_MS : LOOK_MS;
+  const patience = new Patience();
   for (let looks = 0; ; looks++) {
-    const state = await view.look(reporter, workforce?.seen ?? null);
-    await workforce?.look(state, (event) => reporter.event(event));
-    if (isEnded(state)) return { state, how: "ended" };
-    if (interruption.first.aborted) return { state, how: "left" };
-    if (looks % LOOKS_PER_CHECK === 0 && !(await target.running()).has(job)) {
-      // It may have ended, and its runner with it, since the look.
-      const last = await view.look(reporter, workforce?.seen ?? null);
-      return { state: last, how: isEnded(last) ? "ended" : "abandoned" };
+    try {
+      const state = await look();
+      patience.renew();
+      if (isEnded(state)) return { state, how: "ended" };
+      if (interruption.first.aborted) return { state, how: "left" };
+      if (looks % LOOKS_PER_CHECK === 0 && !(await target.running()).has(record.spec.name)) {
+        // It may have ended, and its runner with it, since the look.
+        const last = await look();
+        return { state: last, how: isEnded(last) ? "ended" : "abandoned" };
+      }
+    } catch (error) {
+      if (interruption.first.aborted) throw error;
+      patience.bear(error);
     }
     await pause(lookMs, interruption.first);
   }
+}
+
+/** Brings what is shown up to date each time it is called. */
+async function watcherOf(
+  target: Target,
+  record: JobRecord,
+  reporter: Reporter,
+): Promise<() => Promise<State>> {
+  const { state: first } = await target.cloud.jobs.state(record.spec.name);
+  const view = new JobView(target.cloud, record, Date.parse(first.createdAt));
+  const workforce = target.kind === "stack" ? await openWorkforce(target, record) : null;
+  return async () => {
+    const state = await view.look(reporter, workforce?.seen ?? null);
+    await workforce?.look(state, (event) => reporter.event(event));
+    return state;
+  };
 }

@@ -12,11 +12,8 @@ export const INLINE_LIMIT_BYTES = 256 * 1024;
 /** A message of the `updates` queue that was received this often goes to the dead letters. */
 export const MAX_RECEIVES = 12;
 
-/** A reason of more characters is cut by who sends it. */
+/** A reason is for people: of a longer one the start says enough, and no more of it is sent. In characters. */
 export const MOST_REASON = 10_000;
-
-/** A reason is for people: of a longer one the start says enough. */
-export const REASON_CHARACTERS = 10_000;
 
 const index = z.int().min(0);
 

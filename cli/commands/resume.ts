@@ -35,6 +35,10 @@ export async function resume(job: string, options: ResumeOptions, args: readonly
   }
 }
 
+/** To go on with what runs gives it no other workers. */
+export const noteOnWorkers = (job: string, workers: number | undefined): string[] =>
+  workers === undefined ? [] : [`note: to give it other workers: ${command(`workers ${job} ${workers}`)}`];
+
 async function resumeOn(
   target: LocalTarget,
   job: string,
@@ -46,7 +50,7 @@ async function resumeOn(
     if (steps !== undefined) {
       throw new InvalidInput(`${job} is running; --steps takes effect on a job that is not: cancel it first`);
     }
-    say([`${job} is running in another process; watching it`]);
+    say([`${job} is running in another process; watching it`, ...noteOnWorkers(job, workers)]);
     return watchAlong(target, record);
   }
   try {

@@ -69,14 +69,15 @@ function answer(response: ServerResponse, result: object | null): void {
 const below = (parameters: ReadonlyMap<string, string>, path: string) =>
   [...parameters].flatMap(([Name, Value]) => (Name.startsWith(path) ? [{ Name, Value }] : []));
 
-/** Null when the group is not there. */
+/** Null when the group, or one of the streams, is not there. */
 function eventsOf(folder: string | undefined, streams: readonly string[] | undefined) {
   if (folder === undefined) return null;
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
-  return files
-    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
+  const there = files.map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+  if (streams?.some((stream) => !there.includes(stream))) return null;
+  return there
     .filter((stream) => streams === undefined || streams.includes(stream))
     .flatMap((stream) => {
       const lines = readFileSync(join(folder, stream), "utf8").trimEnd().split("\n");
