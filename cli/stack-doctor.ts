@@ -35,9 +35,9 @@ export async function doctorOfStack(name: string): Promise<number> {
         () => checkLogs(opened),
         ...(workers === null ? [noWorkers(name)] : []),
         ...(["gpu", "cpu"] as const).flatMap((device) =>
-          workers?.workshops[device] ? [() => checkWorkers(opened, device)] : [],
+          workers?.pools[device] ? [() => checkWorkers(opened, device)] : [],
         ),
-        ...(workers?.workshops.gpu ? [checkGpuQuotas] : []),
+        ...(workers?.pools.gpu ? [checkGpuQuotas] : []),
         checkLambdaQuota,
         () => checkPermissions(opened.stack, process.env),
       ],
@@ -106,7 +106,7 @@ const noWorkers = (name: string) => (): Finding => ({
 
 const checkWorkers = ({ stack, cloud }: StackTarget, device: Device) =>
   examineQuietly(`${device} workers`, async () => {
-    const { queue = "", image = "" } = stack.workers?.workshops[device] ?? {};
+    const { queue = "", image = "" } = stack.workers?.pools[device] ?? {};
     await cloud.batch?.groups(PROBE, 1);
     const trouble = await queueTrouble(queue, process.env);
     const found = trouble ?? `job queue ${queue}, image ${image}`;

@@ -1,6 +1,6 @@
-import type { Batch, Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/batch.ts";
 import { LEASE_SECONDS } from "../cloud/queues.ts";
-import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
+import { InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";
 import type { ResumeOptions } from "./commands/resume.ts";
@@ -13,10 +13,10 @@ import type { Prepared } from "./prepare.ts";
 import { stackProvenance } from "./provenance.ts";
 import { findOrCreate } from "./record.ts";
 import { say } from "./say.ts";
-import { type Stack, workshopOf } from "./stack.ts";
+import { poolOf, type Stack } from "./stack.ts";
+import { addWorkers, batchOf, FEWER, livingIn } from "./stack-workers.ts";
 import { requireMoreSteps, watchAlong } from "./take-up.ts";
 import type { StackTarget } from "./target.ts";
-import { FEWER, livingIn } from "./workforce.ts";
 
 type TakeUp = {
   readonly workers: number;
@@ -35,7 +35,7 @@ export async function submitToStack(
     throw new InvalidInput(`${spec.name}: backend must be "auto" or "tensorflow" on a stack, got "wasm"`);
   }
   const device = deviceOf(target.stack, spec);
-  const { image } = workshopOf(target.stack, device);
+  const { image } = poolOf(target.stack, device);
   const record = await findOrCreate(target.cloud, job, () => stackProvenance(device, image));
   return takeUp(target, record, { workers: spec.workers, detach });
 }
@@ -57,7 +57,7 @@ export async function resumeOnStack(
 /** `auto` is the GPU where the stack has one. */
 function deviceOf({ workers }: Stack, { device }: JobSpec): Device {
   if (device !== "auto") return device;
-  return workers !== null && workers.workshops.gpu === undefined ? "cpu" : "gpu";
+  return workers !== null && workers.pools.gpu === undefined ? "cpu" : "gpu";
 }
 
 async function takeUp(target: StackTarget, record: JobRecord, { workers, steps, detach }: TakeUp) {
@@ -126,23 +126,9 @@ async function provideWorkers(
   if (livingIn(await batch.groups(job, attempt)) > size) await batch.reduce(job, attempt, size, FEWER);
 }
 
-/** Asks Batch for so many further workers of a job. */
-export async function addWorkers(target: StackTarget, record: JobRecord, state: State, size: number) {
-  const { queue, definition } = workshopOf(target.stack, record.provenance.device);
-  const { job, attempt } = state;
-  await batchOf(target).submit({ job, attempt, queue, definition, size, environment: { PS_JOB: job } });
-}
-
-/** @throws InvalidInput when the stack has no workers */
-export function batchOf({ cloud, stack }: StackTarget): Batch {
-  if (cloud.batch) return cloud.batch;
-  workshopOf(stack, "cpu");
-  throw new Unrecoverable(`the stack ${stack.name} names no job queue; deploy ${stack.name}-Workers again`);
-}
-
 /** Another library may round differently in the last bit. */
 function noteOtherImage(stack: Stack, { provenance: { device, library } }: JobRecord): void {
-  const image = stack.workers?.workshops[device]?.image;
+  const image = stack.workers?.pools[device]?.image;
   if (image === undefined || image === library) return;
   say([
     `note: the workers' image has changed since the job began, from ${library} to ${image}; the result may differ in its last bits`,

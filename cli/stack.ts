@@ -6,8 +6,8 @@ import { explainAws, serviceConfig } from "./aws.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Where a device's workers are submitted. */
-export type Workshop = {
+/** The workers of one device: where they are asked for, and what they run. */
+export type WorkerPool = {
   /** Name of the Batch job queue. */
   readonly queue: string;
   /** ARN of the job definition, with its revision. */
@@ -27,7 +27,7 @@ export type Stack = {
   /** Null while the Workers stack is not deployed. */
   readonly workers: {
     /** By device; at least one. */
-    readonly workshops: Readonly<Partial<Record<Device, Workshop>>>;
+    readonly pools: Readonly<Partial<Record<Device, WorkerPool>>>;
     readonly logs: string;
   } | null;
 };
@@ -96,14 +96,14 @@ export function stackFrom(name: string, parameters: ReadonlyMap<string, string>)
 function workersFrom(parameters: ReadonlyMap<string, string>): Stack["workers"] {
   const logs = parameters.get("logs/workers");
   if (logs === undefined) return null;
-  const workshops: Partial<Record<Device, Workshop>> = {};
+  const pools: Partial<Record<Device, WorkerPool>> = {};
   for (const device of ["gpu", "cpu"] as const) {
     const [queue, definition, image] = ["job-queue", "job-definition", "image"].map((kind) =>
       parameters.get(`${kind}/${device}`),
     );
-    if (queue && definition && image) workshops[device] = { queue, definition, image };
+    if (queue && definition && image) pools[device] = { queue, definition, image };
   }
-  return Object.keys(workshops).length === 0 ? null : { workshops, logs };
+  return Object.keys(pools).length === 0 ? null : { pools, logs };
 }
 
 async function noSuchStack(client: SSMClient, name: string): Promise<never> {
@@ -118,19 +118,19 @@ async function noSuchStack(client: SSMClient, name: string): Promise<never> {
 }
 
 /**
- * The workshop of a device.
+ * The worker pool of a device.
  *
  * @throws InvalidInput when the stack has none
  */
-export function workshopOf({ name, workers }: Stack, device: Device): Workshop {
+export function poolOf({ name, workers }: Stack, device: Device): WorkerPool {
   if (workers === null) {
     throw new InvalidInput(
       `the stack ${name} has no workers; deploy ${name}-Workers: npx cdk deploy ${name}-Workers -c name=${name}`,
     );
   }
-  const found = workers.workshops[device];
+  const found = workers.pools[device];
   if (found) return found;
   throw new InvalidInput(
-    `the stack ${name} has no ${device} workers; it has ${Object.keys(workers.workshops).join(", ")} (field device of the job)`,
+    `the stack ${name} has no ${device} workers; it has ${Object.keys(workers.pools).join(", ")} (field device of the job)`,
   );
 }

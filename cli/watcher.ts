@@ -4,7 +4,7 @@ import { Patience } from "./patience.ts";
 import type { StackTarget, Target } from "./target.ts";
 import { JobView } from "./view/job-view.ts";
 import type { Reporter } from "./view/reporter.ts";
-import type { Workforce } from "./workforce.ts";
+import type { WorkersView } from "./view/workers-view.ts";
 
 const LOOK_MS = 300;
 /** AWS takes money for each look. */
@@ -12,9 +12,9 @@ const STACK_LOOK_MS = 1000;
 /** Looks between two checks of whether some process still runs the job. */
 const LOOKS_PER_CHECK = 5;
 
-async function openWorkforce(target: StackTarget, record: JobRecord): Promise<Workforce | null> {
-  const { openWorkforce: open } = await import("./workforce.ts");
-  return open(target, record);
+async function openWorkers(target: StackTarget, record: JobRecord): Promise<WorkersView | null> {
+  const { openWorkersView } = await import("./view/workers-view.ts");
+  return openWorkersView(target, record);
 }
 
 export type Watched = {
@@ -60,10 +60,10 @@ async function watcherOf(
 ): Promise<() => Promise<State>> {
   const { state: first } = await target.cloud.jobs.state(record.spec.name);
   const view = new JobView(target.cloud, record, Date.parse(first.createdAt));
-  const workforce = target.kind === "stack" ? await openWorkforce(target, record) : null;
+  const workers = target.kind === "stack" ? await openWorkers(target, record) : null;
   return async () => {
-    const state = await view.look(reporter, workforce?.seen ?? null);
-    await workforce?.look(state, (event) => reporter.event(event));
+    const state = await view.look(reporter, workers?.seen ?? null);
+    await workers?.look(state, (event) => reporter.event(event));
     return state;
   };
 }

@@ -40,7 +40,7 @@ export async function status(job: string, options: { readonly json?: boolean | u
 /** Of a job on a stack; null elsewhere. */
 async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
   if (kind !== "stack" || cloud.batch === null) return null;
-  const { countsOf, seenOf } = await import("../workforce.ts");
+  const { countsOf, seenOf } = await import("../stack-workers.ts");
   const counts = countsOf(await cloud.batch.groups(job, attempt));
   const workers = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name.toLowerCase(), n]));
   return { seen: seenOf(counts, null), json: { workers } };

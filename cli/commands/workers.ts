@@ -53,8 +53,7 @@ async function resizeHere(target: LocalTarget, job: string, wanted: number): Pro
 }
 
 async function resizeOnStack(target: StackTarget, state: State, wanted: number): Promise<void> {
-  const { addWorkers, batchOf } = await import("../stack-submission.ts");
-  const { FEWER, livingIn } = await import("../workforce.ts");
+  const { addWorkers, batchOf, FEWER, livingIn } = await import("../stack-workers.ts");
   const { job, attempt } = state;
   const batch = batchOf(target);
   const there = livingIn(await batch.groups(job, attempt));

@@ -4,7 +4,7 @@ import * as s3 from "@aws-sdk/client-s3";
 import * as quotas from "@aws-sdk/client-service-quotas";
 import * as ssm from "@aws-sdk/client-ssm";
 import { keys } from "../../protocol/keys.ts";
-import { parameterFolder, type Stack, type Workshop } from "../stack.ts";
+import { parameterFolder, type Stack, type WorkerPool } from "../stack.ts";
 import { GPU_ON_DEMAND } from "../stack-quotas.ts";
 import type { Clients } from "./clients.ts";
 import { queueProbes } from "./queue-probes.ts";
@@ -96,7 +96,7 @@ function bucketProbes({ stack: { bucket: Bucket }, clients }: Trial): Probe[] {
  * the service itself refuses it. That it does so after it looked at permissions is assumed.
  */
 function submissionProbes({ stack: { queuePrefix, workers }, clients, job }: Trial): Probe[] {
-  const probe = ({ queue, definition }: Workshop): Probe => ({
+  const probe = ({ queue, definition }: WorkerPool): Probe => ({
     action: "batch:SubmitJob",
     refusals: ["ClientException"],
     resources: [`job-queue/${queue}`, `job-definition/${definition.replace(/^.*job-definition\//, "")}`],
@@ -108,7 +108,7 @@ function submissionProbes({ stack: { queuePrefix, workers }, clients, job }: Tri
       if (jobId !== undefined) await clients.batch.send(new batch.TerminateJobCommand({ jobId, reason }));
     },
   });
-  return Object.values(workers?.workshops ?? {}).map(probe);
+  return Object.values(workers?.pools ?? {}).map(probe);
 }
 
 /** Batch has one error for all that a caller does wrong: an id or a queue that is not there is among it. */
@@ -117,7 +117,7 @@ function batchProbes({ stack: { name, workers }, clients }: Trial): Probe[] {
     ...{ action, refusals: ["ClientException"], resources: [resource], ask },
   });
   const jobId = crypto.randomUUID();
-  const jobQueue = Object.values(workers?.workshops ?? {})[0]?.queue ?? `${name}-cpu`;
+  const jobQueue = Object.values(workers?.pools ?? {})[0]?.queue ?? `${name}-cpu`;
   const reason = "no job has this id";
   const { batch: client } = clients;
   return [

@@ -12,7 +12,7 @@ type Env = Readonly<Record<string, string | undefined>>;
  */
 export async function openStack(name: string, env: Env = process.env): Promise<StackTarget> {
   const stack = await discover(name, env);
-  const queues = Object.values(stack.workers?.workshops ?? {}).map(({ queue }) => queue);
+  const queues = Object.values(stack.workers?.pools ?? {}).map(({ queue }) => queue);
   const cloud = connect({
     ...env,
     PS_BUCKET: stack.bucket,

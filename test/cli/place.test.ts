@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explainAws } from "../../cli/aws.ts";
 import { choosePlace, command, homeOf, type PlaceOptions, placeOf, usersAws } from "../../cli/place.ts";
-import { stackFrom, workshopOf } from "../../cli/stack.ts";
+import { poolOf, stackFrom } from "../../cli/stack.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 
 type Env = Record<string, string | undefined>;
@@ -98,14 +98,14 @@ const cpu = { "job-queue/cpu": "mine-cpu", "job-definition/cpu": "arn:cpu:1", "i
 test("a stack is what its parameters say; without workers it says which stack to deploy", () => {
   const bare = stackFrom("mine", new Map(Object.entries(server)));
   assert.equal(bare.workers, null);
-  assert.throws(() => workshopOf(bare, "gpu"), /has no workers; deploy mine-Workers/);
+  assert.throws(() => poolOf(bare, "gpu"), /has no workers; deploy mine-Workers/);
   const whole = stackFrom("mine", new Map(Object.entries({ ...server, ...cpu, "logs/workers": "lw" })));
-  assert.deepEqual(workshopOf(whole, "cpu"), {
+  assert.deepEqual(poolOf(whole, "cpu"), {
     queue: "mine-cpu",
     definition: "arn:cpu:1",
     image: "image:1",
   });
-  assert.throws(() => workshopOf(whole, "gpu"), /the stack mine has no gpu workers; it has cpu/);
+  assert.throws(() => poolOf(whole, "gpu"), /the stack mine has no gpu workers; it has cpu/);
   const { bucket: _, ...damaged } = server;
   assert.throws(
     () => stackFrom("mine", new Map(Object.entries(damaged))),

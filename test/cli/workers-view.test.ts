@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FEWER, Workforce } from "../../cli/workforce.ts";
+import { FEWER } from "../../cli/stack-workers.ts";
+import { WorkersView } from "../../cli/view/workers-view.ts";
 import { type Member, type WorkerGroup, type WorkerStatus, workerStatuses } from "../../cloud/batch.ts";
 import type { State } from "../../protocol/records.ts";
 
@@ -24,24 +25,24 @@ function groupOf(members: readonly Member[]): WorkerGroup {
   };
 }
 
-/** A workforce of these members, and what it told. */
-function workforceOf(members: readonly Member[], trouble: string | null = null) {
+/** The view of these members, and what it told. */
+function viewOf(members: readonly Member[], trouble: string | null = null) {
   const told: string[] = [];
-  const workforce = new Workforce({
+  const view = new WorkersView({
     batch: { groups: async () => [groupOf(members)], members: async () => [...members] },
     trouble: async () => trouble,
     tail: async (stream) => [`last words of ${stream}`],
   });
-  const look = (at: number) => workforce.look(state, (event) => told.push(event), at);
-  return { workforce, told, look };
+  const look = (at: number) => view.look(state, (event) => told.push(event), at);
+  return { view, told, look };
 }
 
 const waiting = member(2, "RUNNABLE", { reason: "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY" });
 
 test("the workers that do not run yet are counted by what they do, with the reason that Batch gives", async () => {
-  const { workforce, look } = workforceOf([member(0, "RUNNING"), member(1, "STARTING"), waiting]);
+  const { view, look } = viewOf([member(0, "RUNNING"), member(1, "STARTING"), waiting]);
   await look(0);
-  assert.deepEqual(workforce.seen, {
+  assert.deepEqual(view.seen, {
     alive: 1,
     wanted: 3,
     others: "1 starting, 1 queued: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
@@ -49,9 +50,9 @@ test("the workers that do not run yet are counted by what they do, with the reas
 });
 
 test("what is wrong with the job queue is a better reason than that of a worker", async () => {
-  const { workforce, look } = workforceOf([waiting], "job queue ps-gpu is disabled");
+  const { view, look } = viewOf([waiting], "job queue ps-gpu is disabled");
   await look(0);
-  assert.equal(workforce.seen?.others, "1 queued: job queue ps-gpu is disabled");
+  assert.equal(view.seen?.others, "1 queued: job queue ps-gpu is disabled");
 });
 
 test("a worker that failed for good is told of once, with its reason, exit code and last words", async () => {
@@ -61,7 +62,7 @@ test("a worker that failed for good is told of once, with its reason, exit code 
     logStream: "worker/1",
     attempts: 3,
   };
-  const { told, look } = workforceOf([
+  const { told, look } = viewOf([
     member(0, "RUNNING"),
     member(1, "FAILED", failed),
     member(2, "FAILED", { reason: FEWER }),
@@ -75,7 +76,7 @@ test("a worker that failed for good is told of once, with its reason, exit code 
 });
 
 test("of many failures the first are told one by one", async () => {
-  const { told, look } = workforceOf(
+  const { told, look } = viewOf(
     Array.from({ length: 10 }, (_, i) => member(i, "FAILED", { reason: "gone" })),
   );
   await look(0);
@@ -84,7 +85,7 @@ test("of many failures the first are told one by one", async () => {
 });
 
 test("that no worker has started is reported every ten minutes, with the reason, and not before", async () => {
-  const { told, look } = workforceOf([waiting]);
+  const { told, look } = viewOf([waiting]);
   for (let at = 0; at < 600_000; at += 30_000) await look(at);
   assert.deepEqual(told, []);
   await look(600_000);
@@ -99,9 +100,9 @@ test("that no worker has started is reported every ten minutes, with the reason,
 test("a Batch that does not answer is told of once, and the job is watched on", async () => {
   const told: string[] = [];
   const refuse = () => Promise.reject(new Error("no permission"));
-  const workforce = new Workforce({
+  const view = new WorkersView({
     ...{ batch: { groups: refuse, members: refuse }, trouble: refuse, tail: refuse },
   });
-  for (const at of [0, 10_000, 20_000]) await workforce.look(state, (event) => told.push(event), at);
+  for (const at of [0, 10_000, 20_000]) await view.look(state, (event) => told.push(event), at);
   assert.deepEqual(told, ["AWS Batch could not be asked about the workers: Error: no permission"]);
 });

@@ -1,0 +1,58 @@
+import { type Batch, living, type WorkerGroup, type WorkerStatus } from "../cloud/batch.ts";
+import { Unrecoverable } from "../protocol/errors.ts";
+import type { JobRecord, State } from "../protocol/records.ts";
+import { poolOf } from "./stack.ts";
+import type { StackTarget } from "./target.ts";
+import type { WorkersSeen } from "./view/progress.ts";
+
+/** A job's workers on AWS Batch: asking for them, and counting them. */
+
+/** What `ps-submit workers` gives Batch as the reason of an end that is no failure. */
+export const FEWER = "its user wants fewer workers";
+
+/** Asks Batch for so many further workers of a job. */
+export async function addWorkers(target: StackTarget, record: JobRecord, state: State, size: number) {
+  const { queue, definition } = poolOf(target.stack, record.provenance.device);
+  const { job, attempt } = state;
+  await batchOf(target).submit({ job, attempt, queue, definition, size, environment: { PS_JOB: job } });
+}
+
+/** @throws InvalidInput when the stack has no workers */
+export function batchOf({ cloud, stack }: StackTarget): Batch {
+  if (cloud.batch) return cloud.batch;
+  poolOf(stack, "cpu");
+  throw new Unrecoverable(`the stack ${stack.name} names no job queue; deploy ${stack.name}-Workers again`);
+}
+
+/** Workers by status. */
+export type Counts = Readonly<Record<WorkerStatus, number>>;
+
+/** Members of all groups by status. */
+export function countsOf(groups: readonly WorkerGroup[]): Counts {
+  const sum = (status: WorkerStatus) => groups.reduce((total, { counts }) => total + counts[status], 0);
+  return {
+    SUBMITTED: sum("SUBMITTED"),
+    PENDING: sum("PENDING"),
+    RUNNABLE: sum("RUNNABLE"),
+    STARTING: sum("STARTING"),
+    RUNNING: sum("RUNNING"),
+    SUCCEEDED: sum("SUCCEEDED"),
+    FAILED: sum("FAILED"),
+  };
+}
+
+/** Workers that are there or to come. */
+export const livingIn = (groups: readonly WorkerGroup[]): number =>
+  groups.reduce((total, group) => total + living(group), 0);
+
+/** `2 of 4 workers, 1 starting, 1 queued: why`. */
+export function seenOf(counts: Counts, why: string | null): WorkersSeen {
+  const queued = counts.SUBMITTED + counts.PENDING + counts.RUNNABLE;
+  const others = [
+    ...(counts.STARTING > 0 ? [`${counts.STARTING} starting`] : []),
+    ...(counts.FAILED > 0 ? [`${counts.FAILED} failed`] : []),
+    ...(queued > 0 ? [`${queued} queued${why === null ? "" : `: ${why}`}`] : []),
+  ].join(", ");
+  const alive = counts.RUNNING;
+  return { alive, wanted: alive + counts.STARTING + queued, ...(others !== "" && { others }) };
+}
