@@ -74,7 +74,7 @@ async function begin() {
 async function timedWorker(job: string, worker: string): Promise<void> {
   const { cloud } = lab;
   const url = await cloud.queues.findTasks(job, 1);
-  if (url === null) throw new Error(`${job} has no tasks queue`);
+  if (url === null) throw new Error(`${job} has no task queue`);
   let theta = new Float32Array();
   let pushMs = 0;
   for (;;) {

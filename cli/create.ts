@@ -74,7 +74,7 @@ export async function beginJob(
   return (await cloud.jobs.state(spec.name)).state;
 }
 
-/** Goes on with a job that has ended: a new attempt with a tasks queue of its own. */
+/** Goes on with a job that has ended: a new attempt with a task queue of its own. */
 export async function resumeJob(
   cloud: Cloud,
   state: State,

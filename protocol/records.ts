@@ -47,7 +47,7 @@ export const stateSchema = z.strictObject({
   version: index.nullable(),
   /** Updates to reach; the spec's at first, more after `resume --steps`. */
   steps: z.int().min(1),
-  /** Counts starts and resumes; names the tasks queue. */
+  /** Counts starts and resumes; names the task queue. */
   attempt: z.int().min(1),
   loss: z.number().nullable(),
   evaluation: z.strictObject({ version: index, loss: z.number() }).nullable(),

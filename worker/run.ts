@@ -85,7 +85,7 @@ function requireDevice({ provenance, spec }: JobRecord, offered: string | undefi
   );
 }
 
-/** The job's tasks queue, waited for while the job has not ended; null when it has. */
+/** The job's task queue, waited for while the job has not ended; null when it has. */
 async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<string | null> {
   for (const since = Date.now(); Date.now() - since < idleMs; await delay(500)) {
     const found = await jobs.findState(job);

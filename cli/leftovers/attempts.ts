@@ -51,7 +51,7 @@ function remainsOf(parts: readonly Part[]): Remains[] {
 async function findQueues({ queues }: Cloud): Promise<Part[]> {
   const found = (await queues.listTasks()).map(async ({ name, job, attempt }) => {
     const made = await queues.tasksCreatedAt(job, attempt);
-    return made === null ? [] : [{ job, attempt, what: `tasks queue ${name}`, made }];
+    return made === null ? [] : [{ job, attempt, what: `task queue ${name}`, made }];
   });
   return (await Promise.all(found)).flat();
 }

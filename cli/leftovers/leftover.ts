@@ -2,7 +2,7 @@ import type { Target } from "../target.ts";
 
 /** Something that is of no use any more. */
 export type Leftover = {
-  /** Each thing that goes with it, such as "tasks queue ps-gpt-tasks-1". */
+  /** Each thing that goes with it, such as "task queue ps-gpt-tasks-1". */
   readonly parts: readonly string[];
   readonly why: string;
   /**

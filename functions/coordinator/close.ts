@@ -7,7 +7,7 @@ import { isEnded, type State } from "../../protocol/records.ts";
 type Attempt = Pick<State, "job" | "attempt">;
 
 /**
- * Puts away what an ended job leaves: the gradients of the step it was at, its tasks queue (which tells its
+ * Puts away what an ended job leaves: the gradients of the step it was at, its task queue (which tells its
  * workers), its Batch jobs, and last the marker by which the watchdog knows it. May be called any number of times.
  */
 export async function closeJob(cloud: Cloud, ended: Attempt & Pick<State, "status">): Promise<void> {

@@ -159,7 +159,7 @@ async function leftNothing({ target }: Lab, spec: JobSpec): Promise<void> {
     `${name} to be put away`,
     DEADLINE_MS,
   );
-  assert.equal(await cloud.queues.findTasks(name, 1), null, "its tasks queue is gone");
+  assert.equal(await cloud.queues.findTasks(name, 1), null, "its task queue is gone");
   assert.deepEqual(await cloud.store.list(keys.gradients(name)), [], "no gradients are left");
   cloud.close();
 }

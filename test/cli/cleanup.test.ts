@@ -133,16 +133,16 @@ test("what crashes left is shown, and removed with --yes; what running jobs have
       `left over marker active/ended/1: ${ended}`,
       `left over marker active/never-was/3: ${unknown}`,
       `left over marker active/resumed/1: ${followed}`,
-      `left over tasks queue ps-ended-tasks-1: ${ended}`,
-      `left over tasks queue ps-never-was-tasks-3: ${unknown}`,
-      `left over tasks queue ps-resumed-tasks-1: ${followed}`,
+      `left over task queue ps-ended-tasks-1: ${ended}`,
+      `left over task queue ps-never-was-tasks-3: ${unknown}`,
+      `left over task queue ps-resumed-tasks-1: ${followed}`,
     ],
   );
   assert.deepEqual(await thingsOf("ended"), before, "only shown");
 
   const removed = await playground.run("cleanup", "--yes");
   assert.equal(removed.code, 0, removed.stderr);
-  assert.match(removed.stdout, /^removed +tasks queue ps-ended-tasks-1: the job has ended: stopped$/m);
+  assert.match(removed.stdout, /^removed +task queue ps-ended-tasks-1: the job has ended: stopped$/m);
   const none = async (job: string, attempt: number) => {
     const there = await thingsOf(job, attempt);
     return JSON.stringify(there) === JSON.stringify(NOTHING) || null;
@@ -165,7 +165,7 @@ test("an attempt that is ahead of its job's state is left alone for an hour, and
   await lab.cloud.queues.createTasks("ahead", 2, 10);
   await mark("ahead", 2);
   const parts = async (ms: number) => (await found("ahead", ms)).leftovers.flatMap((one) => one.parts);
-  assert.deepEqual(await parts(0), ["tasks queue ps-ahead-tasks-1", "marker active/ahead/1"]);
+  assert.deepEqual(await parts(0), ["task queue ps-ahead-tasks-1", "marker active/ahead/1"]);
   assert.equal((await parts(2 * HOUR_MS)).length, 4);
   const { leftovers } = await found("ahead", 2 * HOUR_MS);
   await resumeJob(lab.cloud, state, 20);
@@ -273,7 +273,7 @@ test("embedded, and at an endpoint, the same is found and removed", async () => 
   assert.match(shown.stdout, /^left over 1 gradient below gradients\/elsewhere\/, 100B: the job has ended/m);
   const removed = await here.run("cleanup", "--yes", ...place);
   assert.equal(removed.code, 0, removed.stderr);
-  assert.match(removed.stdout, /^removed +tasks queue ps-elsewhere-tasks-1: the job has ended: stopped$/m);
+  assert.match(removed.stdout, /^removed +task queue ps-elsewhere-tasks-1: the job has ended: stopped$/m);
   assert.deepEqual(await thingsOf("elsewhere"), NOTHING);
 
   const { spec } = await lab.cloud.jobs.record("runs");
