@@ -12,7 +12,7 @@ import { Crew } from "../worker/inference/crew.ts";
 import { Decoder } from "../worker/inference/decoder.ts";
 import { compileKernels } from "../worker/inference/kernels.ts";
 import { shareWeights } from "../worker/inference/share-weights.ts";
-import { loadTextModel } from "../worker/inference/text-model.ts";
+import { loadTextModel, type TextModel } from "../worker/inference/text-model.ts";
 import { familyOf, type ModelConfig } from "../worker/models/family.ts";
 import type { Gpt2 } from "../worker/models/gpt2.ts";
 import type { Llama } from "../worker/models/llama.ts";
@@ -23,12 +23,14 @@ import { median, report } from "./support/report.ts";
  * Tokens per second of greedy generation with the KV cache, one text at a time, against `generate` of transformers on
  * the same checkpoints and cores, taking turns. A round is 8 tokens of prompt and then the model's context less 9, or
  * 120; the first round is not counted. The limit is what reading every weight once takes: one matrix
- * product of that size by the same kernels and threads, measured in the same run.
+ * product of that size by the same kernels and threads, measured in the same run. Past the context is measured too, ours
+ * only: half a context of tokens after a prompt that fills it, in which what remains of it is read anew twice.
  * PS_PYTHON names a Python that has torch and transformers. Asked: at least 2 times its tokens per second.
  */
 
 const ROUNDS = 5;
 const MOST_TOKENS = 120;
+const ROUNDS_PAST = 3;
 const PROMPT = "abcdefgh";
 const THREADS = availableParallelism();
 const python = process.env.PS_PYTHON || "python3";
@@ -95,22 +97,46 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
       if (a.text !== b.text) console.log(`the texts differ: ${a.text.slice(0, 40)}, ${b.text.slice(0, 40)}`);
     }
     const limit = 1000 / (await productMs(matrixBytes(type, config)));
-    show(name, median(rates.ours), peer ? median(rates.theirs) : null, limit);
+    const past: number[] = [];
+    for (let i = 0; i < ROUNDS_PAST; i++) past.push(await ratePastContext(model));
+    const [ours, theirs] = [median(rates.ours), peer ? median(rates.theirs) : null];
+    show(name, { ours, theirs, past: median(past), limit });
     model.dispose();
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-function show(name: string, ours: number, theirs: number | null, limit: number): void {
+/** Tokens per second when the context is full. */
+async function ratePastContext(model: TextModel): Promise<number> {
+  const { context } = model.config;
+  const times: number[] = [];
+  const options = { model, prompts: [PROMPT.repeat(context / PROMPT.length)], temperature: 0, seed: 1 };
+  await generate({ ...options, maxNewTokens: context / 2 + 1 }, () => {
+    times.push(performance.now());
+  });
+  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  return (times.length - 1) / ((last - first) / 1000);
+}
+
+type Rates = {
+  readonly ours: number;
+  readonly theirs: number | null;
+  readonly past: number;
+  readonly limit: number;
+};
+
+function show(name: string, { ours, theirs, past, limit }: Rates): void {
   report(`generate, tokens/s, ${name}, ${THREADS} threads, medians of ${ROUNDS}`, {
     ours,
     ...(theirs === null ? {} : { transformers: theirs }),
+    "ours, past the context": past,
     "one product of that size": limit,
   });
   console.log(
     `${(ours / limit).toFixed(2)} of the rate of one product; load of the machine ${loadavg()[0]?.toFixed(1)}`,
   );
+  console.log(`${(past / ours).toFixed(2)} of the rate within the context, past it`);
   if (theirs !== null) console.log(`ratio ${(ours / theirs).toFixed(2)} to transformers (asked: at least 2)`);
 }
 
