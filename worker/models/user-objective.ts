@@ -1,5 +1,5 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
-import { InvalidInput } from "../../protocol/errors.ts";
+import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import {
@@ -58,15 +58,23 @@ export function userObjective(kit: Kit, spec: JobSpec, dataset: Dataset | null, 
       tf.tidy(() => {
         const arrays = source.training(place);
         const at = trained.map((parameter) => tensorOf(theta, parameter.name));
-        const compute = (...tensors: Tensor[]) => {
-          const changed = trained.map((parameter, i) => [parameter.name, tensors[i]]);
-          return lossOf({ ...theta, ...Object.fromEntries(changed) }, arrays);
-        };
-        const { value, grads } = callUser(name, "the gradient of loss", () => tf.valueAndGrads(compute)(at));
-        const gradient = trained.map((parameter, i) => [parameter.name, grads[i]]);
-        return { loss: value as Scalar, gradient: Object.fromEntries(gradient) as Tensors };
+        const { value: loss, grads } = callUser(name, "the gradient of loss", () =>
+          tf.engine().gradients(() => lossOf(theta, arrays), at, undefined, true),
+        );
+        const gradient = Object.fromEntries(trained.map((parameter, i) => [parameter.name, grads[i]]));
+        checkDependence(name, gradient);
+        return { loss, gradient: gradient as Tensors };
       }),
   };
+}
+
+/** tfjs itself says only that something is missing. */
+function checkDependence(name: string, gradient: Readonly<Record<string, Tensor | undefined>>): void {
+  const apart = Object.keys(gradient).filter((parameter) => !gradient[parameter]);
+  if (apart.length === 0) return;
+  throw new Unrecoverable(
+    `${name}: loss must depend on every parameter, it does not on ${apart.join(", ")}; leave out or freeze what it does not use`,
+  );
 }
 
 const tensorsOf = ({ tf }: Kit, arrays: Arrays): Tensors =>
