@@ -37,7 +37,7 @@ export function bpeTokenizer(model: BpeModel, files: TokenizerFiles, what: strin
   const specialTokens = new Set(added.filter((token) => token.special).map(({ id }) => id));
   return withEncode({
     files,
-    vocabulary: 1 + Math.max(...bytes.keys()),
+    vocabulary: 1 + [...bytes.keys()].reduce((largest, id) => Math.max(largest, id)),
     special,
     encodeTo: withAddedTokens(added, (text, ids) => {
       if (words) forEachWord(text, (word) => push(word, ids));
