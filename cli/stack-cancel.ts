@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasEnded } from "../cloud/batch.ts";
+import { hasEnded } from "../cloud/worker-groups.ts";
 import { closeJob } from "../functions/coordinator/close.ts";
 import { wakeCoordinator } from "../functions/coordinator/wake.ts";
 import { keys } from "../protocol/keys.ts";

@@ -1,5 +1,5 @@
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import type { Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 import { describe } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { explainAws, serviceConfig } from "./aws.ts";

@@ -1,5 +1,5 @@
-import type { Device } from "../cloud/batch.ts";
 import { LEASE_SECONDS } from "../cloud/queues.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 import { InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type JobRecord, type State } from "../protocol/records.ts";

@@ -1,4 +1,5 @@
-import { type Batch, living, type WorkerGroup, type WorkerStatus } from "../cloud/batch.ts";
+import type { Batch } from "../cloud/batch.ts";
+import { type Counts, living, type WorkerGroup } from "../cloud/worker-groups.ts";
 import { Unrecoverable } from "../protocol/errors.ts";
 import type { JobRecord, State } from "../protocol/records.ts";
 import { poolOf } from "./stack.ts";
@@ -22,23 +23,6 @@ export function batchOf({ cloud, stack }: StackTarget): Batch {
   if (cloud.batch) return cloud.batch;
   poolOf(stack, "cpu");
   throw new Unrecoverable(`the stack ${stack.name} names no job queue; deploy ${stack.name}-Workers again`);
-}
-
-/** Workers by status. */
-export type Counts = Readonly<Record<WorkerStatus, number>>;
-
-/** Members of all groups by status. */
-export function countsOf(groups: readonly WorkerGroup[]): Counts {
-  const sum = (status: WorkerStatus) => groups.reduce((total, { counts }) => total + counts[status], 0);
-  return {
-    SUBMITTED: sum("SUBMITTED"),
-    PENDING: sum("PENDING"),
-    RUNNABLE: sum("RUNNABLE"),
-    STARTING: sum("STARTING"),
-    RUNNING: sum("RUNNING"),
-    SUCCEEDED: sum("SUCCEEDED"),
-    FAILED: sum("FAILED"),
-  };
 }
 
 /** Workers that are there or to come. */

@@ -1,6 +1,6 @@
 import { paginateGetParametersByPath, SSMClient } from "@aws-sdk/client-ssm";
 import { z } from "zod";
-import type { Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 import { InvalidInput } from "../protocol/errors.ts";
 import { explainAws, serviceConfig } from "./aws.ts";
 

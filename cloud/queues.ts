@@ -19,7 +19,7 @@ import {
 import { TryAgain } from "../protocol/errors.ts";
 import { groupOf, type Task, type Update } from "../protocol/messages.ts";
 
-/** The `tasks` queue of a job's attempt. */
+/** The task queue of a job's attempt. */
 export type TasksQueue = { readonly name: string; readonly job: string; readonly attempt: number };
 
 export type Received = { readonly body: string; readonly receipt: string; readonly receives: number };
@@ -43,7 +43,7 @@ export class Queues {
     this.#prefix = prefix;
   }
 
-  /** Creates the `tasks` queue of a job's attempt; one that is there stays as it is. */
+  /** Creates the task queue of a job's attempt; one that is there stays as it is. */
   async createTasks(job: string, attempt: number, leaseSeconds: number): Promise<void> {
     const Attributes = { VisibilityTimeout: String(leaseSeconds) };
     const command = new CreateQueueCommand({ QueueName: this.#tasksName(job, attempt), Attributes });
@@ -54,7 +54,7 @@ export class Queues {
     }
   }
 
-  /** URL of the `tasks` queue of a job's attempt, or null when there is none. */
+  /** URL of the task queue of a job's attempt, or null when there is none. */
   async findTasks(job: string, attempt: number): Promise<string | null> {
     const QueueName = this.#tasksName(job, attempt);
     const known = this.#urls.get(QueueName);
@@ -65,14 +65,14 @@ export class Queues {
     return answer.QueueUrl;
   }
 
-  /** Deletes the `tasks` queue of a job's attempt; its waiting receivers are told. */
+  /** Deletes the task queue of a job's attempt; its waiting receivers are told. */
   async removeTasks(job: string, attempt: number): Promise<void> {
     const QueueUrl = await this.findTasks(job, attempt);
     this.#urls.delete(this.#tasksName(job, attempt));
     if (QueueUrl !== null) await unlessGone(this.#client.send(new DeleteQueueCommand({ QueueUrl })));
   }
 
-  /** The `tasks` queues of all jobs. SQS may still list one that was deleted within the last minute. */
+  /** The task queues of all jobs. SQS may still list one that was deleted within the last minute. */
   async listTasks(): Promise<TasksQueue[]> {
     const found: TasksQueue[] = [];
     const paging = { client: this.#client, pageSize: LISTED_AT_ONCE };
@@ -86,7 +86,7 @@ export class Queues {
     return found;
   }
 
-  /** When the `tasks` queue of a job's attempt was created; null when there is none. */
+  /** When the task queue of a job's attempt was created; null when there is none. */
   async tasksCreatedAt(job: string, attempt: number): Promise<Date | null> {
     const url = await this.findTasks(job, attempt);
     const attributes = url === null ? undefined : await this.#attributes(url);

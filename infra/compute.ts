@@ -16,7 +16,7 @@ import {
 } from "aws-cdk-lib/aws-ec2";
 import { ManagedPolicy, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Construct } from "constructs";
-import type { Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 import { names } from "./names.ts";
 import type { Network } from "./network.ts";
 

@@ -11,7 +11,7 @@ import { LogDriver } from "aws-cdk-lib/aws-ecs";
 import type { IRole } from "aws-cdk-lib/aws-iam";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
-import type { Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 import { workerExit } from "../worker/exit.ts";
 import { names } from "./names.ts";
 import type { WorkerImage } from "./worker-image.ts";

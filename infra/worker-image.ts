@@ -5,7 +5,7 @@ import { Repository } from "aws-cdk-lib/aws-ecr";
 import { DockerImageAsset, Platform } from "aws-cdk-lib/aws-ecr-assets";
 import { ContainerImage } from "aws-cdk-lib/aws-ecs";
 import type { Construct } from "constructs";
-import type { Device } from "../cloud/batch.ts";
+import type { Device } from "../cloud/worker-groups.ts";
 
 /** The patterns that Docker itself reads: what changes beside what the worker is built from makes no new image. */
 const UNUSED = readFileSync(new URL("../worker/Dockerfile.dockerignore", import.meta.url), "utf8")

@@ -23,7 +23,7 @@ const index = z.int().min(0);
  */
 const handout = z.string().min(1).max(40);
 
-/** Leases in a job's `tasks` queue. */
+/** Leases in a job's task queue. */
 export const taskSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("init"), job: jobName, handout }),
   z.strictObject({ kind: z.literal("gradient"), job: jobName, step: index, rank: index, handout }),

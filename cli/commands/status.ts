@@ -1,3 +1,4 @@
+import { countsIn } from "../../cloud/worker-groups.ts";
 import { isEnded, type JobRecord, type Manifest, type State } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
 import { fingerprint } from "../fingerprint.ts";
@@ -40,8 +41,8 @@ export async function status(job: string, options: { readonly json?: boolean | u
 /** Of a job on a stack; null elsewhere. */
 async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
   if (kind !== "stack" || cloud.batch === null) return null;
-  const { countsOf, seenOf } = await import("../stack-workers.ts");
-  const counts = countsOf(await cloud.batch.groups(job, attempt));
+  const { seenOf } = await import("../stack-workers.ts");
+  const counts = countsIn(await cloud.batch.groups(job, attempt));
   const workers = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name.toLowerCase(), n]));
   return { seen: seenOf(counts, null), json: { workers } };
 }

@@ -1,10 +1,11 @@
-import { type Batch, hasEnded, type Member, type WorkerGroup } from "../../cloud/batch.ts";
+import type { Batch } from "../../cloud/batch.ts";
+import { type Counts, countsIn, hasEnded, type Member, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import { describe } from "../../protocol/errors.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import { command } from "../place.ts";
 import { StackLogs } from "../stack-logs.ts";
 import { queueTrouble } from "../stack-queues.ts";
-import { type Counts, countsOf, FEWER, seenOf } from "../stack-workers.ts";
+import { FEWER, seenOf } from "../stack-workers.ts";
 import type { StackTarget } from "../target.ts";
 import type { WorkersSeen } from "./progress.ts";
 
@@ -62,7 +63,7 @@ export class WorkersView {
     this.#next = now + LOOK_MS;
     try {
       const groups = await this.#sources.batch.groups(state.job, state.attempt);
-      const counts = countsOf(groups);
+      const counts = countsIn(groups);
       const waits = counts.SUBMITTED + counts.PENDING + counts.RUNNABLE > 0;
       this.#seen = seenOf(counts, waits ? await this.#whyWaiting(groups, now) : null);
       if (isEnded(state)) return;

@@ -1,4 +1,5 @@
-import { type Batch, hasEnded, type Member, type WorkerGroup, workerStatuses } from "../../cloud/batch.ts";
+import type { Batch } from "../../cloud/batch.ts";
+import { countsIn, hasEnded, type Member, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import type { State } from "../../protocol/records.ts";
 import { workerExit } from "../../worker/exit.ts";
 
@@ -52,11 +53,8 @@ function story({ id, reason, exitCode, logStream, attempts }: Member): string {
 /** How many workers an attempt has by status, such as "2 RUNNABLE, 1 RUNNING"; and why, where Batch says so. */
 export async function workersInWords(batch: Batch, { job, attempt }: State): Promise<string> {
   const groups = await batch.groups(job, attempt);
-  const counts = workerStatuses.map((status) => ({
-    status,
-    count: groups.reduce((sum, group) => sum + group.counts[status], 0),
-  }));
-  const words = counts.filter(({ count }) => count > 0).map(({ status, count }) => `${count} ${status}`);
+  const counts = Object.entries(countsIn(groups)).filter(([, count]) => count > 0);
+  const words = counts.map(([status, count]) => `${count} ${status}`);
   const reasons = new Set(groups.filter((group) => !hasEnded(group)).flatMap(({ reason }) => reason ?? []));
   return [`workers: ${words.join(", ") || "none"}`, ...reasons].join("; ");
 }

@@ -9,9 +9,9 @@ import {
 import { createRecord, resumeJob } from "../../cli/create.ts";
 import { findLeftovers } from "../../cli/leftovers/find.ts";
 import type { LocalTarget } from "../../cli/target.ts";
-import { living } from "../../cloud/batch.ts";
 import { clientConfig } from "../../cloud/connect.ts";
 import { Store } from "../../cloud/store.ts";
+import { living } from "../../cloud/worker-groups.ts";
 import { keys } from "../../protocol/keys.ts";
 import { type BatchLab, openBatchLab } from "../functions/batch-lab.ts";
 import { linearJob, waitFor } from "../support/lab.ts";

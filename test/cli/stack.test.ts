@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { hasEnded, living } from "../../cloud/batch.ts";
+import { hasEnded, living } from "../../cloud/worker-groups.ts";
 import { keys } from "../../protocol/keys.ts";
 import { nativeStatus } from "../../scripts/native.mjs";
 import { type BatchLab, openBatchLab } from "../functions/batch-lab.ts";

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FEWER } from "../../cli/stack-workers.ts";
 import { WorkersView } from "../../cli/view/workers-view.ts";
-import { type Member, type WorkerGroup, type WorkerStatus, workerStatuses } from "../../cloud/batch.ts";
+import {
+  type Member,
+  type WorkerGroup,
+  type WorkerStatus,
+  workerStatuses,
+} from "../../cloud/worker-groups.ts";
 import type { State } from "../../protocol/records.ts";
 
 const now = "2026-01-01T00:00:00.000Z";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Batch, living, type WorkerGroup } from "../../cloud/batch.ts";
+import { Batch } from "../../cloud/batch.ts";
 import { connect } from "../../cloud/connect.ts";
+import { living, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import {
   access,
   DEFINITION,
