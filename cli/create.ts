@@ -38,7 +38,7 @@ export async function createRecord(cloud: Cloud, record: JobRecord): Promise<Job
 }
 
 /** A worker on this machine that is silent for this long has died. */
-export const LOCAL_LEASE_SECONDS = 10;
+const LOCAL_LEASE_SECONDS = 10;
 
 /**
  * Makes everything else that a new job needs. Each part may be there from a submission that was cut short.

@@ -15,7 +15,7 @@ import { findOrCreate } from "./record.ts";
 import { say } from "./say.ts";
 import { poolOf, type Stack } from "./stack.ts";
 import { addWorkers, batchOf, FEWER, livingIn } from "./stack-workers.ts";
-import { requireMoreSteps, watchAlong } from "./take-up.ts";
+import { notesOn, requireMoreSteps, watchAlong } from "./take-up.ts";
 import type { StackTarget } from "./target.ts";
 
 type TakeUp = {
@@ -68,6 +68,7 @@ async function takeUp(target: StackTarget, record: JobRecord, { workers, steps, 
     return exitCodes.succeeded;
   }
   noteOtherImage(target.stack, record);
+  if (steps !== undefined) say(notesOn(record.spec, steps));
   const { state, isNew } = await openJob(target, record, found?.state ?? null, steps);
   await provideWorkers(target, record, state, { size: workers, isNew });
   if (!detach) return watchAlong(target, record);

@@ -32,6 +32,7 @@ export async function takeUp({ target, record, hold, workers, steps }: TakeUp): 
     say(outcomeLines(found.state));
     return exitCodes.succeeded;
   }
+  if (steps !== undefined) say(notesOn(record.spec, steps));
   const state = found
     ? await goOn(target, found.state, steps ?? found.state.steps)
     : await beginJob(target.cloud, record);
@@ -50,7 +51,7 @@ export async function takeUp({ target, record, hold, workers, steps }: TakeUp): 
   }
 }
 
-/** What a person may not expect of so many steps. */
+/** What a person who asks for so many steps may not expect. */
 export function notesOn({ optimizer }: JobSpec, steps: number): string[] {
   const { type, decaySteps, minLearningRate } = optimizer.schedule;
   if (type === "constant" || minLearningRate > 0 || steps <= decaySteps) return [];

@@ -36,7 +36,7 @@ export async function resume(job: string, options: ResumeOptions, args: readonly
 }
 
 /** To go on with what runs gives it no other workers. */
-export const noteOnWorkers = (job: string, workers: number | undefined): string[] =>
+const noteOnWorkers = (job: string, workers: number | undefined): string[] =>
   workers === undefined ? [] : [`note: to give it other workers: ${command(`workers ${job} ${workers}`)}`];
 
 async function resumeOn(

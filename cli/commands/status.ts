@@ -50,7 +50,7 @@ async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
 type Found = { readonly active: boolean; readonly sha256: string | null; readonly parameters: number | null };
 
 /** One object whose fields scripts can rely on. */
-export function jsonReport({ provenance }: JobRecord, state: State, { active, sha256, parameters }: Found) {
+function jsonReport({ provenance }: JobRecord, state: State, { active, sha256, parameters }: Found) {
   const { job, status, reason, version, steps, loss, evaluation, checkpoint, attempt } = state;
   return {
     ...{ job, status, active, reason, step: version ?? 0, steps, version, loss, evaluation, checkpoint },
@@ -69,7 +69,7 @@ type Seen = {
   readonly workers?: WorkersSeen | null;
 };
 
-export function humanReport(
+function humanReport(
   { record, state, active, manifest, parameters, workers = null }: Seen,
   now = Date.now(),
 ): string[] {

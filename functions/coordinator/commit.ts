@@ -53,7 +53,7 @@ async function writeHistory({ store }: Cloud, job: string, { version, metrics }:
 }
 
 /** @param headers of the version's shards, in shard order */
-export function makeManifest(
+function makeManifest(
   spec: JobSpec,
   version: number,
   parent: Manifest | null,

@@ -5,7 +5,7 @@ const MIB = 1024 * 1024;
 /** Bodies up to this size may use the reserve. */
 export const SMALL_BODY_BYTES = 64 * 1024;
 /** Kept free on the disk, so that a full one can still take the small writes that say so. */
-export const RESERVE_BYTES = 32 * MIB;
+const RESERVE_BYTES = 32 * MIB;
 
 /** Bytes free for this process on the disk that holds a folder. */
 export async function freeBytesOf(folder: string): Promise<number> {

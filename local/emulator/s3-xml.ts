@@ -1,7 +1,7 @@
 const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
 
 /** Text made safe inside an XML element; characters XML forbids are written as references, as S3 does. */
-export function escapeXml(value: string): string {
+function escapeXml(value: string): string {
   return value
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

@@ -34,7 +34,7 @@ export function isFifo({ name }: { readonly name: string }): boolean {
   return name.endsWith(".fifo");
 }
 
-export function arnOf({ name }: { readonly name: string }): string {
+function arnOf({ name }: { readonly name: string }): string {
   return ARN_PREFIX + name;
 }
 
@@ -59,7 +59,7 @@ export function noSuchQueue(): ApiError {
   return new ApiError(400, "QueueDoesNotExist", "The specified queue does not exist.");
 }
 
-export function invalidAttribute(message: string): ApiError {
+function invalidAttribute(message: string): ApiError {
   return new ApiError(400, "InvalidAttributeValue", message);
 }
 
