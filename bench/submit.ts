@@ -19,7 +19,9 @@ const submits: number[] = [];
 const floors: number[] = [];
 for (let i = 0; i < ROUNDS; i++) {
   floors.push(await timeUntil([resolve("dist/backend-probe.js"), "auto", "auto"], null));
-  submits.push(await timeUntil([command, job, "--set", "steps=5", "--set", "evaluateEvery=0"], /^step \d+\//m));
+  submits.push(
+    await timeUntil([command, job, "--set", "steps=5", "--set", "evaluateEvery=0"], /^step \d+\//m),
+  );
 }
 const [floor, submit] = [median(floors), median(submits)];
 report("submit to first update, ms, median of 5", {
