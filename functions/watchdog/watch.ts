@@ -10,6 +10,8 @@ import { ORPHAN_MS, standingOf } from "./standing.ts";
 import { whyNoWorker, workersInWords } from "./workers.ts";
 
 const MINUTE_MS = 60_000;
+/** Attempts that are looked at side by side: there may be hundreds, and the function has a minute for all of them. */
+const AT_ONCE = 10;
 
 /**
  * Looks at every job that has not ended. One that makes no progress while none of its tasks is waiting or leased
@@ -21,15 +23,20 @@ const MINUTE_MS = 60_000;
  */
 export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now()): Promise<void> {
   const errors: unknown[] = [];
-  for (const { key, modified } of await cloud.store.list(keys.actives)) {
-    const [, job = "", number = ""] = key.split("/");
-    try {
-      await watchAttempt(cloud, { job, attempt: Number(number), modified }, redoSeconds, now);
-    } catch (error) {
-      log("not watched", { job, error: describe(error) });
-      errors.push(error);
+  // One iterator for all: each takes the next marker when it is done with its last.
+  const markers = (await cloud.store.list(keys.actives)).values();
+  const watchSome = async () => {
+    for (const { key, modified } of markers) {
+      const [, job = "", number = ""] = key.split("/");
+      try {
+        await watchAttempt(cloud, { job, attempt: Number(number), modified }, redoSeconds, now);
+      } catch (error) {
+        log("not watched", { job, error: describe(error) });
+        errors.push(error);
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, watchSome));
   if (errors.length > 0) throw new AggregateError(errors, `${errors.length} jobs could not be looked at`);
 }
 

@@ -67,6 +67,17 @@ test("a marker whose job was never finished submitting goes after an hour", asyn
   assert.deepEqual(await markers("half-submitted"), []);
 });
 
+test("of many markers none is left out, and none is in the way of another", async () => {
+  const jobs = Array.from({ length: 35 }, (_, i) => `never-begun-${i}`);
+  await Promise.all(jobs.map((job) => lab.cloud.store.create(keys.active(job, 1), new Uint8Array())));
+  await lab.cloud.store.create(keys.active("unreadable", 1), new Uint8Array());
+  await lab.cloud.store.create(keys.state("unreadable"), new TextEncoder().encode("{"));
+  await assert.rejects(watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS), /1 jobs could not be looked at/);
+  const left = await Promise.all(jobs.map(markers));
+  assert.deepEqual(left.flat(), []);
+  await lab.cloud.store.remove([keys.active("unreadable", 1)]);
+});
+
 test("a job that is just being resumed is left alone", async () => {
   const { name } = linearJob("resuming");
   await lab.submit(linearJob(name));
