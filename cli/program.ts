@@ -181,10 +181,9 @@ ${examples(
   `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
 )}`,
     )
-    .action(async (model, flags) => {
-      const command = async () => (await import("./commands/generate.ts")).generate(model, flags);
-      end(await quietly(args, command));
-    });
+    .action(async (model, flags) =>
+      end(await (await import("./commands/generate.ts")).generate(model, flags)),
+    );
   program
     .command("fill-mask")
     .description("guess the hidden tokens of a text, with a model such as BERT")
@@ -215,9 +214,10 @@ those before it in its window. A BERT predicts 15 % of the tokens of each window
 A model of your own predicts whole windows only.
 ${examples("evaluate shakespeare", "evaluate shakespeare held-out.txt", "evaluate my-model/ held-out.txt --json | jq .perplexity")}`,
     )
-    .action(async (model, file, flags) =>
-      end(await (await import("./commands/evaluate.ts")).evaluate(model, file, flags)),
-    );
+    .action(async (model, file, flags) => {
+      const command = async () => (await import("./commands/evaluate.ts")).evaluate(model, file, flags);
+      end(await quietly(args, command));
+    });
 }
 
 function defineData(program: Command, end: Result): void {

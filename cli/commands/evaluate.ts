@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { type EvaluateFileOptions, evaluateFile, type FileEvaluation } from "../../worker/evaluate-file.ts";
 import { codeOfSignal, exitCodes } from "../exit.ts";
@@ -5,6 +6,7 @@ import { count } from "../format.ts";
 import { listenForInterruption } from "../interruption.ts";
 import { evaluateHeldOut, evaluateOwn } from "../job-evaluation.ts";
 import { isModelDirectory, type SourceFlags, withJobsPlace, withModel } from "../model-source.ts";
+import { terminal } from "../quietly.ts";
 import { say } from "../say.ts";
 
 export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
@@ -76,16 +78,18 @@ const BETWEEN_MS = 200;
 
 /** A line on the terminal that is written over; none where standard error is no terminal. */
 function progress(): (read: number, bytes: number) => void {
+  const screen = terminal();
   let last = 0;
   return (read, bytes) => {
     const now = performance.now();
-    if (!process.stderr.isTTY || now - last < BETWEEN_MS) return;
+    if (screen === null || now - last < BETWEEN_MS) return;
     last = now;
-    process.stderr.write(`\r${((100 * read) / bytes).toFixed(0)} % of ${count(bytes)} bytes`);
+    writeSync(screen, `\r${((100 * read) / bytes).toFixed(0)} % of ${count(bytes)} bytes`);
   };
 }
 
 /** Erases the line of `progress`. */
 function clear(): void {
-  if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+  const screen = terminal();
+  if (screen !== null) writeSync(screen, "\r\u001b[K");
 }

@@ -173,6 +173,7 @@ test("generate, evaluate and fill-mask take a job, a version of it, or a directo
   assert.equal(job.stdout.trim().split("\n").length, 2);
   const evaluated = await playground.run("evaluate", "pulled", "text.txt", "--json");
   assert.equal(evaluated.code, 0, evaluated.stderr);
+  assert.equal(evaluated.stderr, "", "TensorFlow keeps its remarks to itself");
   const { loss, perplexity, predicted, tokens } = JSON.parse(evaluated.stdout);
   assert.ok(loss > 0 && loss < 4 && Math.abs(Math.log(perplexity) - loss) < 1e-9);
   assert.equal(predicted, tokens - 1);
