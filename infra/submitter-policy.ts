@@ -72,11 +72,7 @@ function runWorkers(scope: Construct, name: string): readonly Permission[] {
       why: "every deployment makes a new revision of a job definition",
     },
     {
-      actions: [
-        "batch:DescribeJobQueues",
-        "batch:DescribeComputeEnvironments",
-        "batch:DescribeJobDefinitions",
-      ],
+      actions: ["batch:DescribeJobQueues", "batch:DescribeComputeEnvironments"],
       resources: ["*"],
       why: "AWS Batch has no permissions by resource for what only lists and describes",
     },

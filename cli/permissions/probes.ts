@@ -132,9 +132,6 @@ function batchProbes({ stack: { name, workers }, clients }: Trial): Probe[] {
     on("batch:DescribeComputeEnvironments", () =>
       client.send(new batch.DescribeComputeEnvironmentsCommand({ maxResults: 1 })),
     ),
-    on("batch:DescribeJobDefinitions", () =>
-      client.send(new batch.DescribeJobDefinitionsCommand({ maxResults: 1 })),
-    ),
   ];
 }
 
