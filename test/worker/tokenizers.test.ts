@@ -15,6 +15,7 @@ import { byteLevelFiles, byteTokenizerFiles } from "../../worker/tokenizers/byte
 import { Ids } from "../../worker/tokenizers/ids.ts";
 import { END_OF_TEXT, MASK, PAD } from "../../worker/tokenizers/special.ts";
 import { trainBpe } from "../../worker/tokenizers/train.ts";
+import { fromVocabularyFiles } from "../../worker/tokenizers/vocabulary-files.ts";
 import { forEachWord } from "../../worker/tokenizers/words.ts";
 import { python, withoutModules } from "../support/python.ts";
 import { datasetOf, tokensOf } from "./support.ts";
@@ -180,6 +181,7 @@ test("a damaged tokenizer.json is refused by name", () => {
   refuse({ vocab: { ...model.vocab, Q: -1 } }, /ids must be whole numbers .*got -1 for "Q"/);
   refuse({ vocab: { ...model.vocab, Q: 2 ** 40 } }, /ids must be whole numbers/);
   refuse({ vocab: [] }, /has no tokens/);
+  refuse({ byte_fallback: true, vocab: { ...model.vocab, Q: 2 ** 31 - 1 } }, /ids must be whole numbers/);
   refuse({ merges: [["x"]] }, /model\.merges must be a list of pairs/);
   refuse({ merges: [["Ġt", "☃"]] }, /has no token "(☃|Ġt☃)"/);
   refuse({ type: "Nothing" }, /model\.type/);
@@ -190,6 +192,33 @@ test("a damaged tokenizer.json is refused by name", () => {
     message: /not JSON/,
   });
   assert.throws(() => readTokenizer(directory), { message: /must name a tokenizer\.json or a directory/ });
+});
+
+test("added tokens that can't be are refused before lists are made by their ids", () => {
+  const added_tokens = [{ id: 2 ** 31 - 1, content: "<far>" }];
+  assert.throws(() => open({ ...reference.cases.wordpiece?.tokenizer, added_tokens }), {
+    name: "CorruptData",
+    message: /added_tokens\.0\.id/,
+  });
+  const old = {
+    "vocab.txt": Buffer.from("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n"),
+    "tokenizer_config.json": Buffer.from(
+      JSON.stringify({ added_tokens_decoder: { 4: { content: "[MASK]", lstrip: "yes" } } }),
+    ),
+  };
+  assert.throws(() => fromVocabularyFiles(old, "old"), {
+    name: "CorruptData",
+    message: /^old: the added token "\[MASK\]" is malformed \(lstrip/,
+  });
+});
+
+test("a byte-level vocabulary may be larger than a call takes arguments", () => {
+  const { gpt2 } = reference.cases;
+  const model = gpt2?.tokenizer.model as { vocab: Record<string, number> };
+  const vocab = { ...model.vocab };
+  for (let id = Object.keys(vocab).length; id < 200_000; id++) vocab[`more${id}`] = id;
+  const tokenizer = { ...gpt2?.tokenizer, model: { ...model, vocab } };
+  assert.equal(open(tokenizer).vocabulary, 200_000);
 });
 
 test("a directory's configuration and special_tokens_map.json are taken along", () => {

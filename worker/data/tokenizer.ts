@@ -9,6 +9,7 @@ import {
   type AddedToken,
   addedTokenSchema,
   configFor,
+  MAX_VOCABULARY,
   type SpecialIds,
   specialIds,
 } from "../tokenizers/special.ts";
@@ -63,6 +64,10 @@ export function openTokenizer(files: TokenizerFiles, what: string): Tokenizer {
   const own = ownModel(file, config, what);
   if (own?.type === "char") return charTokenizer(own.vocab, file.added_tokens, own.special, files, what);
   if (own?.type === "bpe") return bpeTokenizer(own, files, what);
+  const { type, vocab } = file.model;
+  // Unigram has a list of tokens; everything else gives each its id.
+  const isList = Array.isArray(vocab) && (type === "Unigram" || type === undefined);
+  if (!isList) vocabOf(vocab, what);
   return huggingFaceTokenizer(file, config, files, what);
 }
 
@@ -139,9 +144,6 @@ function vocabOf(vocab: unknown, what: string): Map<string, number> {
   if (ids.size === 0) throw new CorruptData(`${what} has no tokens`);
   return ids;
 }
-
-/** So that pairs of ids fit into numbers; ten times the largest vocabulary in use. */
-const MAX_VOCABULARY = 2 ** 22;
 
 const mergesSchema = z.array(z.union([z.tuple([z.string(), z.string()]), z.string()]));
 

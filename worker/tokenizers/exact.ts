@@ -39,8 +39,6 @@ function checkModel(model: Part, refuse: Refuse): void {
   if (dropout) refuse("model.dropout", `must be null, got ${dropout}`);
   if (type !== "BPE" || fallback || typeof unknown === "string") return;
   const vocab = asPart(model.vocab);
-  // A file without tokens is damaged, which is found out where they are counted.
-  if (Object.keys(vocab).length === 0) return;
   const missing = BYTE_CHARACTERS.find((byte) => !Object.hasOwn(vocab, byte));
   if (missing)
     refuse("model.vocab", `must have all bytes, or model.unk_token be set, got none for "${missing}"`);

@@ -6,9 +6,12 @@ export type SpecialIds = Readonly<Record<SpecialName, number | null>>;
 export type SpecialName = (typeof SPECIAL_NAMES)[number];
 export const SPECIAL_NAMES = ["eos", "bos", "pad", "mask", "cls", "sep", "unk"] as const;
 
+/** Ids are below it: pairs of them fit into numbers, and lists by id into memory. Ten times the largest in use. */
+export const MAX_VOCABULARY = 2 ** 22;
+
 /** A token that is found in a text before anything else is done with it: `added_tokens` of a `tokenizer.json`. */
 export const addedTokenSchema = z.object({
-  id: z.int().min(0).max(0x7fffffff),
+  id: z.int().min(0).lt(MAX_VOCABULARY),
   content: z.string().min(1),
   single_word: z.boolean().default(false),
   lstrip: z.boolean().default(false),
