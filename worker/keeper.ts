@@ -16,6 +16,7 @@ export class Keeper {
   readonly #queues: Queues;
   #holding: Holding = null;
   #timer: NodeJS.Timeout | undefined;
+  #renewal: Promise<void> = Promise.resolve();
   #stopping = false;
 
   constructor(queues: Queues) {
@@ -31,8 +32,11 @@ export class Keeper {
     clearInterval(this.#timer);
     this.#holding = holding;
     if (!holding) return;
+    const renew = () => {
+      this.#renewal = this.#renew(holding);
+    };
     if (this.#stopping) void this.giveBack();
-    else this.#timer = setInterval(() => void this.#renew(holding), (holding.seconds * 1000) / 3);
+    else this.#timer = setInterval(renew, (holding.seconds * 1000) / 3);
   }
 
   /** Gives back, at once, what is held and whatever else the worker takes. Never throws: a lease lapses by itself. */
@@ -42,6 +46,8 @@ export class Keeper {
     const holding = this.#holding;
     if (!holding) return;
     this.#holding = null;
+    // A renewal that SQS took after it would undo it.
+    await this.#renewal;
     try {
       await this.#queues.lease(holding.url, holding.receipt, 0);
     } catch (error) {

@@ -79,14 +79,28 @@ async function remove(cache: string, digest: string): Promise<void> {
   const aside = join(cache, "drafts", `${process.pid}-${digest}`);
   await mkdir(join(cache, "drafts"), { recursive: true, mode: 0o700 });
   const place = join(cache, "datasets", digest);
-  await rename(place, aside).catch(ignoreMissing);
-  // Someone may have begun to use it since that was looked up.
-  if (await isUsed(cache, digest)) return rename(aside, place);
+  if (!(await move(place, aside))) return;
+  // Someone may have begun to use it since that was looked up, and may even have made it anew.
+  if (await isUsed(cache, digest)) {
+    if (!(await move(aside, place))) await rm(aside, { recursive: true, force: true });
+    return;
+  }
   await rm(aside, { recursive: true, force: true });
   await rm(join(cache, "users", digest), { recursive: true, force: true });
   for (const key of await namesIn(join(cache, "known"))) {
     const file = join(cache, "known", key);
     if ((await readFile(file, "utf8").catch(ignoreMissing)) === digest) await rm(file, { force: true });
+  }
+}
+
+/** Moves a directory. @returns false when another process was faster: it is gone, or its place is taken */
+async function move(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (["ENOENT", "ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw error;
   }
 }
 
