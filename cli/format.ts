@@ -3,6 +3,9 @@
 /** `12,900` */
 export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
 
+/** `1 worker`, `2,000 workers` */
+export const several = (n: number, noun: string): string => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+
 /** Four digits, whatever the size: `2.512`, `0.02134`, `1.234e-8`. */
 export const loss = (value: number | null | undefined): string =>
   value === null || value === undefined ? "-" : value.toPrecision(4);

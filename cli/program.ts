@@ -50,6 +50,9 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     .addHelpText("after", examples("doctor", "doctor --stack serverless-ps"))
     .action(async () => end(await (await import("./commands/doctor.ts")).doctor()));
   definePlace(program);
+  for (const command of program.commands) {
+    command.showHelpAfterError(`(ps-submit ${command.name()} --help shows how it is used)`);
+  }
   return program;
 }
 

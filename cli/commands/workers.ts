@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { exitCodes } from "../exit.ts";
-import { count } from "../format.ts";
+import { count, several } from "../format.ts";
 import { command } from "../place.ts";
 import { say } from "../say.ts";
 import { type LocalTarget, openExisting, type StackTarget } from "../target.ts";
@@ -49,7 +49,7 @@ async function resizeHere(target: LocalTarget, job: string, wanted: number): Pro
     }
     await sleep(LOOK_MS);
   }
-  say([`${job} has ${count(wanted)} workers now`]);
+  say([`${job} has ${several(wanted, "worker")} now`]);
 }
 
 async function resizeOnStack(target: StackTarget, state: State, wanted: number): Promise<void> {
@@ -59,11 +59,12 @@ async function resizeOnStack(target: StackTarget, state: State, wanted: number):
   const there = livingIn(await batch.groups(job, attempt));
   if (wanted > there) {
     await addWorkers(target, await target.cloud.jobs.record(job), state, wanted - there);
-    say([`${job} has ${count(there)} workers; asked AWS Batch for ${count(wanted - there)} more`]);
+    say([`${job} has ${several(there, "worker")}; asked AWS Batch for ${count(wanted - there)} more`]);
   } else if (wanted < there) {
     const ended = await batch.reduce(job, attempt, wanted, FEWER);
-    say([`${count(ended)} of ${count(there)} workers are told to give back what they have and end`]);
+    const told = ended === 1 ? "is told to give back what it has" : "are told to give back what they have";
+    say([`${count(ended)} of ${count(there)} workers ${told} and end`]);
   } else {
-    say([`${job} has ${count(there)} workers already`]);
+    say([`${job} has ${several(there, "worker")} already`]);
   }
 }

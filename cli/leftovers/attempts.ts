@@ -3,7 +3,7 @@ import { closeAttempt, closeJob } from "../../functions/coordinator/close.ts";
 import { standingOf } from "../../functions/watchdog/standing.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { count } from "../format.ts";
+import { several } from "../format.ts";
 import type { Target } from "../target.ts";
 import { type JobSeen, lookAt, whyOver } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
@@ -28,7 +28,7 @@ export async function findAttempts(cloud: Cloud): Promise<Remains[]> {
   const parts: Part[] = [
     ...queues,
     ...groups.map(({ job, attempt, id, size, status, createdAt: made }) => {
-      const what = `${count(size)} ${size === 1 ? "worker" : "workers"}, AWS Batch job ${id}, ${status}`;
+      const what = `${several(size, "worker")}, AWS Batch job ${id}, ${status}`;
       return { job, attempt, what, made };
     }),
     ...markers.map(({ key, modified: made }) => {

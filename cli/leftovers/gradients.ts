@@ -1,7 +1,7 @@
 import { closeJob } from "../../functions/coordinator/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { count, short } from "../format.ts";
+import { several, short } from "../format.ts";
 import type { Target } from "../target.ts";
 import { type JobSeen, lookAt } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
@@ -13,7 +13,7 @@ export async function leftOfGradients(target: Target, job: string, seen: JobSeen
   const pieces = await target.cloud.store.list(keys.gradients(job));
   if (pieces.length === 0) return null;
   const bytes = pieces.reduce((sum, { size }) => sum + size, 0);
-  const many = pieces.length === 1 ? "1 gradient" : `${count(pieces.length)} gradients`;
+  const many = several(pieces.length, "gradient");
   return {
     parts: [`${many} below ${keys.gradients(job)}, ${short(bytes)}B`],
     why,

@@ -17,7 +17,7 @@ export function liveReporter(stream: NodeJS.WriteStream): Reporter {
   let painted = 0;
   let closed = false;
   const paint = () => {
-    const block = latest === null ? [] : renderBlock(latest, Date.now(), style);
+    const block = latest === null ? [] : renderBlock(latest, Date.now(), style, stream.columns || 80);
     // A block higher than the window would scroll, and then not be painted over.
     const lines = block
       .slice(0, Math.max(1, (stream.rows || 24) - 1))

@@ -1,5 +1,5 @@
 import type { JobRecord } from "../../protocol/records.ts";
-import { count, duration, loss, milliseconds, short } from "../format.ts";
+import { count, duration, loss, milliseconds, several, short } from "../format.ts";
 import { bar, sparkline } from "./chart.ts";
 import { etaOf, type Progress, ratesOf, type WorkersSeen } from "./progress.ts";
 import type { Style } from "./style.ts";
@@ -7,6 +7,7 @@ import type { Style } from "./style.ts";
 /** What a view prints, as pure functions of the progress. */
 
 const BAR_WIDTH = 44;
+const LEAST_BAR_WIDTH = 10;
 const CURVE_WIDTH = 32;
 
 /** `gpt2 4x128, context 64`, `linear 10x10` or `gpt2 from DIR`, for a heading. */
@@ -22,19 +23,19 @@ export function describeBackend({ provenance }: JobRecord): string {
   return `${provenance.backend} ${provenance.library} on ${provenance.device}`;
 }
 
-/** The block that the live view repaints. */
-export function renderBlock(progress: Progress, now: number, style: Style): string[] {
+/** The block that the live view repaints, in a window of `columns`. */
+export function renderBlock(progress: Progress, now: number, style: Style, columns = 80): string[] {
   const { job, record, parameters, state } = progress;
   const size = parameters === null ? "" : `, ${short(parameters)} parameters`;
   const { spec } = record;
-  const shape = `${spec.ranks} ranks x batch ${spec.batch}, ${spec.shards} ${spec.shards === 1 ? "shard" : "shards"}`;
+  const shape = `${several(spec.ranks, "rank")} x batch ${spec.batch}, ${several(spec.shards, "shard")}`;
   return [
     "",
     `  ${style("bold", job)}  ${describeModel(record)}${size}`,
     `  ${style("dim", `${describeBackend(record)} · ${spec.optimizer.type} · ${shape}`)}`,
     "",
     ...(state?.version || progress.recent.length > 0
-      ? stepLines(progress, style)
+      ? stepLines(progress, style, columns)
       : [startLine(progress, style)]),
     `  ${timeLine(progress, now, style)}`,
     "",
@@ -46,7 +47,7 @@ function startLine({ activity, workers }: Progress, style: Style): string {
   return `  ${style("cyan", `${activity || "starting"} ...`)}${style("dim", ready)}`;
 }
 
-function stepLines(progress: Progress, style: Style): string[] {
+function stepLines(progress: Progress, style: Style, columns: number): string[] {
   const { state, recent, curve } = progress;
   const version = state?.version ?? 0;
   const steps = state?.steps ?? progress.record.spec.steps;
@@ -59,8 +60,11 @@ function stepLines(progress: Progress, style: Style): string[] {
     curve.map((point) => point.loss),
     CURVE_WIDTH,
   );
+  // In a narrow window the bar is short, and the number beside it whole.
+  const beside = `    step ${count(steps)} of ${count(steps)} `.length;
+  const width = Math.max(LEAST_BAR_WIDTH, Math.min(BAR_WIDTH, columns - beside));
   return [
-    `  ${style("green", bar(version / steps, BAR_WIDTH))}  step ${style("bold", count(version))} of ${count(steps)}`,
+    `  ${style("green", bar(version / steps, width))}  step ${style("bold", count(version))} of ${count(steps)}`,
     `  loss ${style("bold", loss(latest))}  ${style("cyan", line)}${heldOut}`,
     ...rateLines(progress, style),
   ];
@@ -78,7 +82,7 @@ function rateLines({ record, recent, workers }: Progress, style: Style): string[
     .map(([name, ms]) => `${name} ${milliseconds(ms)}`)
     .join("  ");
   const heard = new Set(recent.flatMap((step) => step.workers)).size;
-  const who = workers === null ? `${heard} workers` : describeWorkers(workers);
+  const who = workers === null ? several(heard, "worker") : describeWorkers(workers);
   return [
     `  ${count(rates.tokensPerSecond)} ${unitOf(record)}/s   ${who}`,
     `  ${milliseconds(rates.stepMs)} ms a step: ${style("dim", phases)}`,
@@ -95,7 +99,7 @@ function timeLine(progress: Progress, now: number, style: Style): string {
 
 /** `2 of 4 workers`, and what the others do. */
 export function describeWorkers({ alive, wanted, others }: WorkersSeen): string {
-  return `${alive} of ${wanted} workers${others === undefined ? "" : `, ${others}`}`;
+  return `${alive} of ${several(wanted, "worker")}${others === undefined ? "" : `, ${others}`}`;
 }
 
 /** One line for logs and pipes: `step 100/2000  loss 2.512  12,900 tok/s  eta 2m10s`. */

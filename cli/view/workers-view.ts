@@ -65,9 +65,11 @@ export class WorkersView {
       const groups = await this.#sources.batch.groups(state.job, state.attempt);
       const counts = countsIn(groups);
       const waits = counts.SUBMITTED + counts.PENDING + counts.RUNNABLE > 0;
-      this.#seen = seenOf(counts, waits ? await this.#whyWaiting(groups, now) : null);
+      const why = waits ? await this.#whyWaiting(groups, now) : null;
+      const failed = await this.#failed(groups);
+      this.#seen = seenOf({ ...counts, FAILED: failed.length }, why);
       if (isEnded(state)) return;
-      if (counts.FAILED > 0) await this.#tellFailures(state.job, groups, tell);
+      await this.#tellFailures(state.job, failed, tell);
       this.#tellNoneStarted(state.job, counts, waits, tell, now);
     } catch (error) {
       const text = `AWS Batch could not be asked about the workers: ${describe(error)}`;
@@ -94,22 +96,27 @@ export class WorkersView {
     return null;
   }
 
-  async #tellFailures(job: string, groups: readonly WorkerGroup[], tell: (event: string) => void) {
-    for (const group of groups.filter(({ counts }) => counts.FAILED > 0)) {
-      const failed = (await this.#sources.batch.members(group)).filter(
-        (member) => member.status === "FAILED" && member.reason !== FEWER && !this.#told.has(member.id),
-      );
-      for (const member of failed.slice(0, TOLD_FAILURES)) await this.#tellFailure(member, tell);
-      for (const { id } of failed) this.#told.add(id);
-      const more = failed.length - TOLD_FAILURES;
-      if (more > 0) tell(`${more} more workers failed for good; see them with: ${command(`logs ${job}`)}`);
-    }
+  /** Those that failed by themselves: Batch also calls failed whom its user wanted no longer. */
+  async #failed(groups: readonly WorkerGroup[]): Promise<Member[]> {
+    const failing = groups.filter(({ counts }) => counts.FAILED > 0);
+    const members = await Promise.all(failing.map((group) => this.#sources.batch.members(group)));
+    return members.flat().filter(({ status, reason }) => status === "FAILED" && reason !== FEWER);
+  }
+
+  async #tellFailures(job: string, failed: readonly Member[], tell: (event: string) => void) {
+    const news = failed.filter(({ id }) => !this.#told.has(id));
+    for (const member of news.slice(0, TOLD_FAILURES)) await this.#tellFailure(member, tell);
+    for (const { id } of news) this.#told.add(id);
+    const more = news.length - TOLD_FAILURES;
+    if (more > 0) tell(`${more} more workers failed for good; see them with: ${command(`logs ${job}`)}`);
   }
 
   async #tellFailure(member: Member, tell: (event: string) => void): Promise<void> {
-    tell(describeFailure(member));
-    if (member.logStream === null) return;
-    const lines = await this.#sources.tail(member.logStream).catch((error: unknown) => [describe(error)]);
+    const lines =
+      member.logStream === null
+        ? []
+        : await this.#sources.tail(member.logStream).catch((error: unknown) => [describe(error)]);
+    tell(describeFailure(member, lines.length > 0));
     for (const line of lines) tell(`    ${line}`);
   }
 
@@ -131,9 +138,9 @@ export class WorkersView {
   }
 }
 
-function describeFailure({ index, reason, exitCode, logStream, attempts }: Member): string {
+function describeFailure({ index, reason, exitCode, logStream, attempts }: Member, said: boolean): string {
   const code = exitCode === null ? "" : `, exit code ${exitCode}`;
   const tries = attempts > 1 ? ` after ${attempts} attempts` : "";
-  const log = logStream === null ? "" : `; its log ${logStream} ends with:`;
+  const log = logStream === null ? "" : `; its log ${logStream} ${said ? "ends with:" : "is empty"}`;
   return `worker ${index} failed for good${tries}: ${reason ?? "AWS Batch gives no reason"}${code}${log}`;
 }

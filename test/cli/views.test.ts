@@ -71,6 +71,16 @@ test("the block shows the job, its size, its curve, every phase of a step and it
   }
 });
 
+test("in a narrow window the bar is short and the step beside it whole; one worker is not workers", () => {
+  const alone = { ...progress, workers: { alive: 1, wanted: 1 } };
+  const lines = (columns: number) => renderBlock(alone, 61_000, plainStyle, columns);
+  for (const columns of [50, 70, 200]) {
+    const line = lines(columns).find((one) => one.includes("step 100 of 2,000")) ?? "";
+    assert.ok(line.length > 30 && line.length < columns, `${columns}: ${line.length}`);
+  }
+  assert.match(lines(50).join("\n"), /1 of 1 worker$/m);
+});
+
 test("before the first step the block says what goes on", () => {
   const starting = { ...beginProgress(record, 0), activity: "first step", workers: { alive: 0, wanted: 2 } };
   assert.match(renderBlock(starting, 500, plainStyle).join("\n"), /first step \.\.\., 0 of 2 workers/);

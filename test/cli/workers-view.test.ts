@@ -31,12 +31,12 @@ function groupOf(members: readonly Member[]): WorkerGroup {
 }
 
 /** The view of these members, and what it told. */
-function viewOf(members: readonly Member[], trouble: string | null = null) {
+function viewOf(members: readonly Member[], trouble: string | null = null, words = ["last words of"]) {
   const told: string[] = [];
   const view = new WorkersView({
     batch: { groups: async () => [groupOf(members)], members: async () => [...members] },
     trouble: async () => trouble,
-    tail: async (stream) => [`last words of ${stream}`],
+    tail: async (stream) => words.map((said) => `${said} ${stream}`),
   });
   const look = (at: number) => view.look(state, (event) => told.push(event), at);
   return { view, told, look };
@@ -67,7 +67,7 @@ test("a worker that failed for good is told of once, with its reason, exit code 
     logStream: "worker/1",
     attempts: 3,
   };
-  const { told, look } = viewOf([
+  const { told, view, look } = viewOf([
     member(0, "RUNNING"),
     member(1, "FAILED", failed),
     member(2, "FAILED", { reason: FEWER }),
@@ -78,6 +78,18 @@ test("a worker that failed for good is told of once, with its reason, exit code 
     "worker 1 failed for good after 3 attempts: Essential container in task exited, exit code 137; its log worker/1 ends with:",
     "    last words of worker/1",
   ]);
+  assert.deepEqual(
+    view.seen,
+    { alive: 1, wanted: 1, others: "1 failed" },
+    "one that its user wanted no longer",
+  );
+});
+
+test("a worker that failed without a word is told of without promising any", async () => {
+  const failed = member(0, "FAILED", { reason: "gone", logStream: "worker/0" });
+  const { told, look } = viewOf([failed], null, []);
+  await look(0);
+  assert.deepEqual(told, ["worker 0 failed for good: gone; its log worker/0 is empty"]);
 });
 
 test("of many failures the first are told one by one", async () => {

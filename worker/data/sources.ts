@@ -135,6 +135,9 @@ function describeFile(path: string, name: string): SourceFile {
     };
   } catch (cause) {
     if (cause instanceof InvalidInput) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
+      throw new InvalidInput(`${name} must name a file that exists (that is ${path})`, { cause });
+    }
     throw new InvalidInput(`${name} can't be read as a text file: ${describe(cause)}`, { cause });
   }
 }
