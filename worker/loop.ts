@@ -37,7 +37,9 @@ export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
       else await loop.tasks.perform(task);
       await lease.acknowledge();
     } catch (error) {
-      if (!signal.aborted) await putDown(loop, lease, error);
+      // A worker that stops has given its lease back: whoever takes the task next meets the error, if it is one.
+      if (signal.aborted) log("task left", { task: lease.body, error: describe(error) });
+      else await putDown(loop, lease, error);
     }
   }
 }

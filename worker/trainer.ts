@@ -97,7 +97,7 @@ function roundsOf(tf: Backend["tf"], layout: Layout, frozen: Tensors) {
     let mean = 0;
     try {
       for (let round = 0; round < count; round++) {
-        // Signals and timers get their turn.
+        // Sockets and timers of this thread get their turn: a micro-batch may hold it for seconds.
         await setImmediate();
         const result = compute({ ...frozen, ...theta }, round);
         mean += (result.loss.dataSync<"float32">()[0] ?? Number.NaN) / count;

@@ -18,6 +18,14 @@ const cases: readonly Case[] = [
     job: { ...tinyJob, stepz: 3 },
     says: /^error: job\.json: stepz is not a known field$/m,
   },
+  ...Object.entries({
+    linear: { model: { type: "linear", inputs: 2, outputs: 2, recompute: true }, data: { type: "linear" } },
+    module: { model: { module: "./own.ts", recompute: true }, data: { type: "module" } },
+  }).map(([kind, changes]) => ({
+    what: `recompute for a ${kind} model, which has no blocks`,
+    job: { ...tinyJob, ...changes },
+    says: /^error: job\.json: model\.recompute must only be set for a model of blocks \("gpt2", "llama"/m,
+  })),
   { what: "a wrong type", job: { ...tinyJob, steps: "ten" }, says: /job\.json: steps must be .*, got "ten"/ },
   { what: "a missing field", job: withoutSteps, says: /job\.json: steps is required/ },
   { what: "ranks 0", job: { ...tinyJob, ranks: 0 }, says: /job\.json: ranks must be at least 1, got 0/ },
