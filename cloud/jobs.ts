@@ -85,10 +85,21 @@ export class Jobs {
     throw new TryAgain(`${keys.state(job)} was changed by others ${CHANGE_TRIES} times in a row`);
   }
 
-  /** Ends a job unless it has ended; the first reason stands. */
-  async end(job: string, status: "succeeded" | "failed" | "stopped", reason: string | null): Promise<State> {
+  /**
+   * Ends a job unless it has ended; the first reason stands.
+   *
+   * @param attempt which must still be the present one; without, whichever is
+   */
+  async end(
+    job: string,
+    status: "succeeded" | "failed" | "stopped",
+    reason: string | null,
+    attempt?: number,
+  ): Promise<State> {
     return this.change(job, (state) =>
-      isEnded(state) ? null : { ...state, status, reason, endedAt: new Date().toISOString() },
+      isEnded(state) || state.attempt !== (attempt ?? state.attempt)
+        ? null
+        : { ...state, status, reason, endedAt: new Date().toISOString() },
     );
   }
 

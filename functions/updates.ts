@@ -102,7 +102,9 @@ async function perform(server: Server, updates: readonly Update[]): Promise<void
   if (gradients.length > 0) await aggregate(server, gradients);
   for (const update of updates) {
     if (update.kind === "wake") await coordinate(server.cloud, update.job, update.redo);
-    if (update.kind === "fail") await failJob(server.cloud, update.job, update.reason);
+    if (update.kind === "fail") {
+      await failJob(server.cloud, update.job, update.reason, update.attempt);
+    }
     if (update.kind === "checkpoint") await checkpoint(server.cloud, update.job, update.version);
   }
 }

@@ -45,8 +45,13 @@ export const updateSchema = z.discriminatedUnion("kind", [
   }),
   /** To the coordinator: something happened, look. `redo`: hand out again what is missing. */
   z.strictObject({ kind: z.literal("wake"), job: jobName, redo: z.boolean() }),
-  /** To the coordinator: end the job with this reason. */
-  z.strictObject({ kind: z.literal("fail"), job: jobName, reason: z.string().min(1).max(MOST_REASON) }),
+  /** To the coordinator: end this attempt of the job with this reason. */
+  z.strictObject({
+    kind: z.literal("fail"),
+    job: jobName,
+    attempt: index,
+    reason: z.string().min(1).max(MOST_REASON),
+  }),
   /** To the checkpointer: write this version in the open format. */
   z.strictObject({ kind: z.literal("checkpoint"), job: jobName, version: index }),
 ]);

@@ -11,6 +11,8 @@ import type { Tasks } from "./tasks.ts";
 export type Loop = {
   readonly cloud: Cloud;
   readonly job: string;
+  /** Whose task queue this is. */
+  readonly attempt: number;
   readonly leases: Leases;
   readonly tasks: Pick<Tasks, "perform">;
   /** How long to wait for a task before leaving, in milliseconds. */
@@ -33,7 +35,7 @@ export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
     try {
       const task = parseAs(taskSchema, lease.body, "a message");
       if (lease.receives > TAKES)
-        await failJob(loop.cloud, loop.job, `a task was taken ${TAKES} times and never done: ${lease.body}`);
+        await failJob(loop, `a task was taken ${TAKES} times and never done: ${lease.body}`);
       else await loop.tasks.perform(task);
       await lease.acknowledge();
     } catch (error) {
@@ -72,7 +74,7 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
   const tries = isOutage(error) ? TAKES : FAULTS;
   try {
     if (isPermanent(error) || receives >= tries) {
-      await failJob(loop.cloud, loop.job, describe(error));
+      await failJob(loop, describe(error));
       await lease.acknowledge();
     } else {
       await lease.giveBack(Math.min(2 ** (receives - 1), MAX_BACKOFF_SECONDS));
@@ -84,7 +86,10 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
 }
 
 /** Ends the job with a reason a person can act on. */
-export async function failJob(cloud: Cloud, job: string, reason: string): Promise<void> {
-  const update = { kind: "fail", job, reason: reason.slice(0, MOST_REASON) } as const;
+export async function failJob(
+  { cloud, job, attempt }: Pick<Loop, "cloud" | "job" | "attempt">,
+  reason: string,
+): Promise<void> {
+  const update = { kind: "fail", job, attempt, reason: reason.slice(0, MOST_REASON) } as const;
   await cloud.queues.sendUpdates(cloud.updates, [update], () => `fail-${Date.now()}`);
 }

@@ -34,34 +34,36 @@ export async function runWorker(
   const job = env.PS_JOB ?? "";
   if (job === "") throw new InvalidInput("environment variable PS_JOB must name a job");
   const cloud = connect(env);
+  const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
+  let attempt: number | null = null;
   try {
-    const loop = await patiently(() => start({ env, cloud, job, keep }), signal);
-    if (loop === null) log("nothing to do", { job });
-    else await work(loop, signal);
+    const queue = await patiently(() => findQueue(cloud, job, idleMs), signal);
+    if (queue === null) {
+      log("nothing to do", { job });
+      return workerExit.done;
+    }
+    attempt = queue.attempt;
+    const loop = await patiently(() => start({ cloud, job, idleMs, ...queue }, env, keep), signal);
+    if (loop !== null) await work(loop, signal);
     return workerExit.done;
   } catch (error) {
     if (!isPermanent(error)) throw error;
     log("worker refuses", { job, error: describe(error) });
-    await failJob(cloud, job, describe(error));
+    // Without an attempt there is no job that could be ended.
+    if (attempt !== null) await failJob({ cloud, job, attempt }, describe(error));
     return workerExit.refused;
   }
 }
 
-type Starting = {
-  readonly env: Environment;
-  readonly cloud: Cloud;
-  readonly job: string;
-  readonly keep: (holding: Holding) => void;
-};
+type TaskQueue = { readonly url: string; readonly attempt: number };
+type Place = Pick<Loop, "cloud" | "job" | "idleMs"> & TaskQueue;
 
-/** Fetches and loads all that the job's tasks need; null when the job has ended, or nobody runs it. */
-async function start({ env, cloud, job, keep }: Starting): Promise<Loop | null> {
+/** Fetches and loads all that the job's tasks need. */
+async function start(place: Place, env: Environment, keep: (holding: Holding) => void): Promise<Loop> {
+  const { cloud, job, url } = place;
   // Of a child of an array job, the id ends with its index.
   const worker = env.PS_WORKER ?? env.AWS_BATCH_JOB_ID ?? `${hostname()}-${process.pid}`;
-  const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
   const record = await cloud.jobs.record(job);
-  const url = await findQueue(cloud, job, idleMs);
-  if (url === null) return null;
   const { backend: wanted, device } = record.provenance;
   requireDevice(record, env.PS_DEVICE);
   const [backend, dataset, user] = await Promise.all([
@@ -72,7 +74,7 @@ async function start({ env, cloud, job, keep }: Starting): Promise<Loop | null> 
   log("worker started", { job, worker, backend: backend.name, version: backend.version, device });
   const leases = await Leases.open(cloud.queues, url, keep);
   const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
-  return { cloud, job, leases, tasks, idleMs };
+  return { ...place, leases, tasks };
 }
 
 /** A job for a CPU must not run at a GPU's price, nor one for a GPU where there is none. */
@@ -85,13 +87,22 @@ function requireDevice({ provenance, spec }: JobRecord, offered: string | undefi
   );
 }
 
-/** The job's task queue, waited for while the job has not ended; null when it has. */
-async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<string | null> {
+/**
+ * The job's task queue, waited for while the job has not ended; null when it has, or nobody runs it.
+ *
+ * @throws InvalidInput when there is no such job
+ */
+async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<TaskQueue | null> {
   for (const since = Date.now(); Date.now() - since < idleMs; await delay(500)) {
     const found = await jobs.findState(job);
-    if (found && isEnded(found.state)) return null;
-    const url = found && (await queues.findTasks(job, found.state.attempt));
-    if (url) return url;
+    if (!found) {
+      await jobs.record(job);
+      continue;
+    }
+    if (isEnded(found.state)) return null;
+    const { attempt } = found.state;
+    const url = await queues.findTasks(job, attempt);
+    if (url !== null) return { url, attempt };
   }
   return null;
 }

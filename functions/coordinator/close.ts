@@ -41,11 +41,15 @@ async function removeGradients({ store, jobs }: Cloud, { job, attempt }: Attempt
 /**
  * Ends a job with a reason a person can act on, and puts it away. A message may name a job that never was. One whose
  * state is damaged cannot be ended: no further try would mend that, and the watchdog keeps telling of it.
+ *
+ * @param attempt that the reason is about: a late word of an earlier one does not end the job that was resumed
  */
-export async function failJob(cloud: Cloud, job: string, reason: string): Promise<void> {
-  log("job failed", { job, reason });
+export async function failJob(cloud: Cloud, job: string, reason: string, attempt?: number): Promise<void> {
+  log("job failed", { job, attempt, reason });
   try {
-    if (await cloud.jobs.findState(job)) await closeJob(cloud, await cloud.jobs.end(job, "failed", reason));
+    if (!(await cloud.jobs.findState(job))) return;
+    const state = await cloud.jobs.end(job, "failed", reason, attempt);
+    if (isEnded(state)) await closeJob(cloud, state);
   } catch (error) {
     if (!(error instanceof CorruptData)) throw error;
     log("job not ended", { job, error: describe(error) });

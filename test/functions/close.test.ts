@@ -4,7 +4,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { resumeJob } from "../../cli/create.ts";
 import { clientConfig } from "../../cloud/connect.ts";
 import { Store } from "../../cloud/store.ts";
-import { closeJob } from "../../functions/coordinator/close.ts";
+import { closeJob, failJob } from "../../functions/coordinator/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { taskSchema } from "../../protocol/messages.ts";
 import { parseAs } from "../../protocol/parse.ts";
@@ -63,6 +63,18 @@ test("gradients stay when the job was resumed by the time they were listed", asy
   assert.equal((await pieces("resumed")).length, 1);
   assert.notEqual(await lab.cloud.queues.findTasks("resumed", 2), null, "the new attempt has its queue");
   await closeJob(lab.cloud, await lab.cloud.jobs.end("resumed", "stopped", "by a test"));
+});
+
+test("what a worker says of an attempt that was stopped does not end the one that followed", async () => {
+  const ended = await stopped("late-word");
+  await resumeJob(lab.cloud, ended, ended.steps);
+  await failJob(lab.cloud, "late-word", "the first attempt's trouble", 1);
+  const { state } = await lab.cloud.jobs.state("late-word");
+  assert.deepEqual([state.status, state.attempt, state.reason], ["starting", 2, null]);
+  assert.notEqual(await lab.cloud.queues.findTasks("late-word", 2), null);
+  await failJob(lab.cloud, "late-word", "the second attempt's trouble", 2);
+  const { state: after } = await lab.cloud.jobs.state("late-word");
+  assert.deepEqual([after.status, after.reason], ["failed", "the second attempt's trouble"]);
 });
 
 /** Takes the gradient task of a rank out of the queue. */

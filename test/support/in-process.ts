@@ -77,6 +77,6 @@ async function runWorker(
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
   const user = await fetchModule(cloud.store, record.spec);
   const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
-  await work({ cloud, job, leases, tasks, idleMs: 60_000 }, signal);
+  await work({ cloud, job, attempt: state.attempt, leases, tasks, idleMs: 60_000 }, signal);
   dataset?.tokens.close();
 }

@@ -36,7 +36,7 @@ async function failing(job: string, taken: number, error: Error) {
   };
   const leases = await Leases.open(cloud.queues, url, keep);
   const perform = () => Promise.reject(error);
-  await work({ cloud, job, leases, tasks: { perform }, idleMs: 10_000 }, stop.signal);
+  await work({ cloud, job, attempt, leases, tasks: { perform }, idleMs: 10_000 }, stop.signal);
   assert.deepEqual(held, [true, false]);
   return cloud.queues.depth(url);
 }
