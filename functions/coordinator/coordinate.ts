@@ -63,14 +63,14 @@ async function advance(
 /** Takes note of evaluations and checkpoints that came in, and ends the job when its last version has both. */
 async function review(cloud: Cloud, spec: JobSpec, stated: Stated): Promise<void> {
   const { steps, version } = stated.state;
+  // Before the results are read: an evaluation that comes in between would end the job without being shown.
+  const awaited = version === steps ? await evaluationsToCome(cloud, spec, stated.state, steps) : [];
   const results = await readResults(cloud, spec.name);
   if (version !== steps) {
     await settle(cloud, stated, (state) => changed({ ...state, ...results, status: "running" }, state));
     return;
   }
-  const complete =
-    results.checkpoint?.version === steps &&
-    (await evaluationsToCome(cloud, spec, stated.state, steps)).length === 0;
+  const complete = results.checkpoint?.version === steps && awaited.length === 0;
   const end = complete
     ? ({ status: "succeeded", endedAt: new Date().toISOString() } as const)
     : ({ status: "finishing" } as const);
