@@ -4,6 +4,7 @@ import { describe } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { explainAws, serviceConfig } from "./aws.ts";
 import { examine, type Finding } from "./finding.ts";
+import { several } from "./format.ts";
 import { checkPermissions } from "./permissions/check.ts";
 import { StackLogs } from "./stack-logs.ts";
 import { queueTrouble } from "./stack-queues.ts";
@@ -75,7 +76,11 @@ const checkStore = ({ cloud }: StackTarget) =>
   examineQuietly("S3", async () => {
     const jobs = await cloud.store.listFolders(keys.jobs);
     await cloud.jobs.find(PROBE);
-    return { grade: "good", what: "S3", found: `the bucket can be listed and read, ${jobs.length} jobs` };
+    return {
+      grade: "good",
+      what: "S3",
+      found: `the bucket can be listed and read, ${several(jobs.length, "job")}`,
+    };
   });
 
 const checkQueues = ({ cloud }: StackTarget) =>

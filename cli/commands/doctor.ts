@@ -9,7 +9,7 @@ import { nativeStatus } from "../../scripts/native.mjs";
 import { cacheSize } from "../../worker/data/trim.ts";
 import { probeBackend } from "../backend.ts";
 import { examine, type Finding } from "../finding.ts";
-import { short } from "../format.ts";
+import { several, short } from "../format.ts";
 import { cacheOf, dataDirectory, packageDirectory, program } from "../paths.ts";
 import { type Place, placeOf } from "../place.ts";
 import { packageVersion } from "../provenance.ts";
@@ -117,7 +117,7 @@ async function checkEndpoint(): Promise<Finding> {
       await target.cloud.jobs.find("doctor");
       const { waiting } = await target.cloud.queues.depth(target.cloud.updates);
       const ms = (performance.now() - started).toFixed(0);
-      const found = `${target.environment.AWS_ENDPOINT_URL}, embedded S3 and SQS answer (${ms} ms, ${waiting} messages wait)`;
+      const found = `${target.environment.AWS_ENDPOINT_URL}, embedded S3 and SQS answer (${ms} ms, ${several(waiting, "message")} waiting)`;
       return { grade: "good", what, found };
     } finally {
       target.close();
@@ -135,7 +135,7 @@ async function checkOther(place: Extract<Place, { kind: "endpoint" }>): Promise<
     try {
       const jobs = await target.cloud.store.listFolders(keys.jobs);
       const { waiting } = await target.cloud.queues.depth(target.cloud.updates);
-      const found = `${place.endpoint}: S3 and SQS answer, ${jobs.length} jobs, ${waiting} messages wait`;
+      const found = `${place.endpoint}: S3 and SQS answer, ${several(jobs.length, "job")}, ${several(waiting, "message")} waiting`;
       return { grade: "good", what: "endpoint", found };
     } finally {
       target.close();

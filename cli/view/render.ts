@@ -9,6 +9,10 @@ import type { Style } from "./style.ts";
 const BAR_WIDTH = 44;
 const LEAST_BAR_WIDTH = 10;
 const CURVE_WIDTH = 32;
+/** Longer than this without a step is told, as the figures beside are of the time before. */
+const SILENCE_MS = 10_000;
+/** A step that takes long by itself is no silence. */
+const SILENT_STEPS = 3;
 
 /** `gpt2 4x128, context 64`, `linear 10x10` or `gpt2 from DIR`, for a heading. */
 export function describeModel({ spec }: JobRecord): string {
@@ -92,9 +96,19 @@ function rateLines({ record, recent, workers }: Progress, style: Style): string[
 function timeLine(progress: Progress, now: number, style: Style): string {
   const eta = progress.state?.status === "running" ? etaOf(progress) : null;
   const left = eta === null ? "" : `   eta ${duration(eta)}`;
+  const silent = silenceOf(progress, now);
+  const silence = silent === null ? "" : style("yellow", `   no step for ${duration(silent)}`);
   const finishing =
     progress.state?.status === "finishing" ? style("cyan", "   writing the last checkpoint ...") : "";
-  return `elapsed ${duration(now - progress.since)}${left}${finishing}`;
+  return `elapsed ${duration(now - progress.since)}${left}${silence}${finishing}`;
+}
+
+/** Milliseconds since the last step of a job that has stopped making any, as when the task of a lost worker waits. */
+function silenceOf({ state, recent }: Progress, now: number): number | null {
+  const rates = ratesOf(recent);
+  if (state?.status !== "running" || rates === null) return null;
+  const silent = now - Date.parse(state.updatedAt);
+  return silent > Math.max(SILENCE_MS, SILENT_STEPS * rates.stepMs) ? silent : null;
 }
 
 /** `2 of 4 workers`, and what the others do. */

@@ -81,6 +81,15 @@ test("in a narrow window the bar is short and the step beside it whole; one work
   assert.match(lines(50).join("\n"), /1 of 1 worker$/m);
 });
 
+test("a job that makes no step says for how long, unless its steps take as long", () => {
+  const at = (seconds: number) => Date.parse(now) + seconds * 1000;
+  const text = (seconds: number, shown = progress) => renderBlock(shown, at(seconds), plainStyle).join("\n");
+  assert.doesNotMatch(text(9), /no step for/);
+  assert.match(text(25), /eta 1m54s {3}no step for 25s$/m);
+  const slow = { ...addSteps(beginProgress(record, 0), [step(1, { stepMs: 20_000 })]), state };
+  assert.doesNotMatch(text(25, slow), /no step for/);
+});
+
 test("before the first step the block says what goes on", () => {
   const starting = { ...beginProgress(record, 0), activity: "first step", workers: { alive: 0, wanted: 2 } };
   assert.match(renderBlock(starting, 500, plainStyle).join("\n"), /first step \.\.\., 0 of 2 workers/);

@@ -44,6 +44,8 @@ export type DeploymentOptions = {
 const NAME = "e2e";
 const IMAGE = "registry.test/worker:1";
 const WORKERS = 4;
+/** Where workers keep data sets: as in a container, not where jobs of this machine do. */
+const CACHE = join(tmpdir(), `ps-e2e-cache-${process.pid}`);
 /** A second of the fake's timeouts and grace periods. */
 const SECOND_MS = 100;
 
@@ -92,7 +94,7 @@ async function deployOn(ministack: Ministack, { workerEnvironment }: DeploymentO
   const close = async () => {
     await batch.close();
     await ministack.stop();
-    await rm(logs, { recursive: true, force: true });
+    for (const folder of [logs, CACHE]) await rm(folder, { recursive: true, force: true });
   };
   return { ...deployed, batch, environment, close };
 }
@@ -111,7 +113,7 @@ async function describeWorkers(
     PS_UPDATES_URL: parameters["updates-url"] ?? "",
     PS_QUEUE_PREFIX: parameters["queue-prefix"] ?? "",
     PS_DEVICE: "cpu",
-    PS_CACHE_DIR: join(tmpdir(), `ps-e2e-cache-${process.pid}`),
+    PS_CACHE_DIR: CACHE,
     TF_NUM_INTRAOP_THREADS: "1",
   };
   const definition = await furnish(batch, `${NAME}-cpu`, {}, environment);

@@ -76,7 +76,7 @@ test("a text that can't be used is refused with its name and what to do", async 
   });
   await assert.rejects(prepare(join(directory, "none.txt")), {
     name: "InvalidInput",
-    message: /none\.txt can't be read as a text file: .*ENOENT/,
+    message: /none\.txt must name a file that exists; there is none at \//,
   });
   assert.deepEqual(readdirSync(join(cache, "drafts")), []);
 });

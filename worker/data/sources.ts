@@ -1,6 +1,6 @@
 import { globSync, readdirSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import { openLocal, type RandomAccess } from "../huggingface/folder.ts";
@@ -136,7 +136,9 @@ function describeFile(path: string, name: string): SourceFile {
   } catch (cause) {
     if (cause instanceof InvalidInput) throw cause;
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new InvalidInput(`${name} must name a file that exists (that is ${path})`, { cause });
+      throw new InvalidInput(`${name} must name a file that exists; there is none at ${resolve(path)}`, {
+        cause,
+      });
     }
     throw new InvalidInput(`${name} can't be read as a text file: ${describe(cause)}`, { cause });
   }
