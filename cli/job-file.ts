@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { type JobSpec, jobName, parseJob } from "../protocol/job.ts";
@@ -81,6 +81,7 @@ function readText(file: string): string {
   if (!existsSync(file)) {
     throw new InvalidInput(`there is no job file ${file}; give a job file or a command (ps-submit --help)`);
   }
+  if (statSync(file).isDirectory()) throw new InvalidInput(`${file} is a directory; give a job file`);
   try {
     return readFileSync(file, "utf8");
   } catch (cause) {

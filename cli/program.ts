@@ -11,7 +11,8 @@ const EXIT_CODES = `
 Exit codes: 0 succeeded, 1 the job failed, 2 wrong input or usage, 3 the job was stopped,
 4 trouble with the machine (disk, endpoint, backend), 130 interrupted (Ctrl-C).
 Data is kept in ./.ps; PS_DATA_DIR names another folder.
-Without --stack and --endpoint-url all of a job runs on this machine, and AWS settings are ignored.`;
+Without --stack and --endpoint-url (PS_STACK, AWS_ENDPOINT_URL) all of a job runs on this machine, and other AWS
+settings are ignored.`;
 
 /**
  * @param args the arguments after the program's name

@@ -12,7 +12,6 @@ import type { IRole } from "aws-cdk-lib/aws-iam";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import type { Device } from "../cloud/worker-groups.ts";
-import { workerExit } from "../worker/exit.ts";
 import { names } from "./names.ts";
 import type { WorkerImage } from "./worker-image.ts";
 
@@ -28,14 +27,14 @@ const MEMORY: Readonly<Record<Device, Size>> = { gpu: Size.mebibytes(14_000), cp
 const VCPUS = 4;
 
 /**
- * Tried in order; the first that fits decides. A failure that fits none would be retried. AWS Batch takes five rules,
- * so a worker that refuses its job, which ends for good, is the last one's.
+ * Tried in order; the first that fits decides. A failure that fits none would be retried. AWS Batch takes five rules.
+ * Exit codes that begin with 1 are those of a worker that crashed (1), or was stopped or killed by a signal (128 + its
+ * number: 143, 137, 139); one that refuses its job is the last rule's.
  */
 const retryStrategies = [
   RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
   RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: "OutOfMemoryError*" })),
-  RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(workerExit.stopped) })),
-  RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(workerExit.crashed) })),
+  RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: "1*" })),
   RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: "*" })),
 ];
 

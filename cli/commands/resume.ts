@@ -1,4 +1,5 @@
 import { InvalidInput } from "../../protocol/errors.ts";
+import { isDetached } from "../detach.ts";
 import { command } from "../place.ts";
 import { say } from "../say.ts";
 import { takeUp, watchAlong } from "../take-up.ts";
@@ -50,7 +51,8 @@ async function resumeOn(
     if (steps !== undefined) {
       throw new InvalidInput(`${job} is running; --steps takes effect on a job that is not: cancel it first`);
     }
-    say([`${job} is running in another process; watching it`, ...noteOnWorkers(job, workers)]);
+    const watching = isDetached() ? [] : [`${job} is running in another process; watching it`];
+    say([...watching, ...noteOnWorkers(job, workers)]);
     return watchAlong(target, record);
   }
   try {

@@ -3,6 +3,7 @@ import type { JobSpec } from "../../protocol/job.ts";
 import type { Provenance } from "../../protocol/records.ts";
 import { probeBackend } from "../backend.ts";
 import { requireSame } from "../create.ts";
+import { isDetached } from "../detach.ts";
 import { codeOfSignal } from "../exit.ts";
 import { count } from "../format.ts";
 import { readJobFile } from "../job-file.ts";
@@ -52,7 +53,7 @@ async function submitTo(target: LocalTarget, job: Prepared): Promise<number> {
   const { name, workers } = job.spec;
   const hold = await claimOrFollow(target, job);
   if (hold === null) {
-    say([`${name} is running in another process; watching it`]);
+    if (!isDetached()) say([`${name} is running in another process; watching it`]);
     return watchAlong(target, await target.cloud.jobs.record(name));
   }
   try {

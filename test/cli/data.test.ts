@@ -47,7 +47,7 @@ test("data that can't be used ends with 2 and a message", async () => {
     assert.equal(code, 2, stderr);
     assert.match(stderr, message);
   };
-  await refuse(["none.txt"], /none\.txt can't be read/);
+  await refuse(["none.txt"], /none\.txt must name a file that exists/);
   await refuse(["pages.jsonl"], /pages\.jsonl: line 1 must have a text in "text", got nothing/);
   await refuse(["text.txt", "--vocab", "100"], /--vocab must be at least 300 to train a tokenizer, got 100/);
   await refuse(["text.txt", "--tokenizer", "nowhere"], /must name a tokenizer\.json .*nowhere/);

@@ -128,12 +128,11 @@ for (const [device, ResourceRequirements] of Object.entries(needs)) {
   });
 }
 
-test("a reclaimed or crashed worker is tried again; one out of memory or refused is not, nor anything unforeseen", () => {
+test("a reclaimed, crashed or killed worker is tried again; one out of memory or refused is not, nor anything unforeseen", () => {
   const rules = [
     { Action: "RETRY", OnStatusReason: "Host EC2*" },
     { Action: "EXIT", OnReason: "OutOfMemoryError*" },
-    { Action: "RETRY", OnExitCode: String(workerExit.stopped) },
-    { Action: "RETRY", OnExitCode: String(workerExit.crashed) },
+    { Action: "RETRY", OnExitCode: "1*" },
     { Action: "EXIT", OnReason: "*" },
   ];
   template.allResourcesProperties("AWS::Batch::JobDefinition", {
@@ -149,8 +148,9 @@ test("a reclaimed or crashed worker is tried again; one out of memory or refused
   checkRetryStrategy(strategy);
   const statusReason = "Essential container in task exited";
   const isTriedAgain = (exitCode: number) => isRetried(strategy, 1, { statusReason, exitCode });
-  assert.deepEqual([workerExit.crashed, workerExit.stopped].map(isTriedAgain), [true, true]);
-  assert.deepEqual([workerExit.refused, 139].map(isTriedAgain), [false, false]);
+  const { crashed, stopped, refused } = workerExit;
+  assert.deepEqual([crashed, stopped, 137].map(isTriedAgain), [true, true, true]);
+  assert.deepEqual([refused, 2, 64].map(isTriedAgain), [false, false, false]);
   const reason = "OutOfMemoryError: Container killed due to memory usage";
   assert.equal(isRetried(strategy, 1, { statusReason, exitCode: 137, reason }), false);
   assert.equal(isRetried(strategy, 1, { statusReason: "Host EC2 (instance i-0a) terminated." }), true);
