@@ -4,9 +4,9 @@ import { beginJob, createRecord } from "../cli/create.ts";
 import { Follower } from "../cli/follow.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
-import { isEnded, type Metrics, type Provenance } from "../protocol/records.ts";
+import { isEnded, type Metrics } from "../protocol/records.ts";
 import { deploy } from "../test/e2e/deployment.ts";
-import { linearJob, openLab, waitFor } from "../test/support/lab.ts";
+import { linearJob, openLab, provenance, waitFor } from "../test/support/lab.ts";
 import { localstackOrReason, startLocalstack } from "../test/support/localstack.ts";
 import { ministackOrReason, startMinistack } from "../test/support/ministack.ts";
 import { median, report } from "./support/report.ts";
@@ -28,17 +28,6 @@ const spec = linearJob("bench-endpoints", {
   steps: STEPS,
   batch: 8,
 });
-const provenance: Provenance = {
-  createdAt: new Date(0).toISOString(),
-  version: "bench",
-  node: process.version,
-  platform: process.platform,
-  backend: "wasm",
-  device: "cpu",
-  library: "bench",
-  flags: {},
-};
-
 const embedded = await here(undefined);
 show("embedded", embedded, embedded);
 const ministack = await ministackOrReason();

@@ -38,7 +38,7 @@ export type Header = {
   readonly dataStart: number;
 };
 
-const MAX_HEADER_BYTES = 100_000_000;
+export const MAX_HEADER_BYTES = 100_000_000;
 const BYTES_PER_FLOAT = elementBytes.F32;
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);

@@ -1,43 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { S3Client } from "@aws-sdk/client-s3";
 import { resumeJob } from "../../cli/create.ts";
-import { clientConfig } from "../../cloud/connect.ts";
-import { Store } from "../../cloud/store.ts";
 import { closeJob, failJob } from "../../functions/coordinator/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { taskSchema } from "../../protocol/messages.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import type { State } from "../../protocol/records.ts";
+import { HeldUpStore } from "../support/held-up-store.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob, waitFor } from "../support/lab.ts";
 
 /** An ended job that is put away while somebody resumes it. */
 
 let lab: InProcess;
-let s3: S3Client;
 before(async () => {
   lab = await openInProcess();
-  s3 = new S3Client({ ...clientConfig(lab.target.environment), forcePathStyle: true });
 });
-after(async () => {
-  s3.destroy();
-  await lab.close();
-});
-
-/** The store of a function that is held up after it has listed gradients, while `meanwhile` happens. */
-class HeldUp extends Store {
-  readonly #meanwhile: () => Promise<void>;
-  constructor(bucket: string, meanwhile: () => Promise<void>) {
-    super(s3, bucket);
-    this.#meanwhile = meanwhile;
-  }
-  override async list(prefix: string) {
-    const found = await super.list(prefix);
-    await this.#meanwhile();
-    return found;
-  }
-}
+after(() => lab.close());
 
 const pieces = (job: string) => lab.cloud.store.list(keys.gradients(job));
 
@@ -56,10 +35,11 @@ test("the gradients of an ended job go", async () => {
 test("gradients stay when the job was resumed by the time they were listed", async () => {
   const ended = await stopped("resumed");
   await lab.cloud.store.create(keys.gradient("resumed", 0, 0, 0), new Uint8Array(1));
-  const store = new HeldUp(lab.target.environment.PS_BUCKET, async () => {
-    await resumeJob(lab.cloud, ended, ended.steps);
-  });
+  const store = new HeldUpStore(lab.target.environment, keys.gradients("resumed"), () =>
+    resumeJob(lab.cloud, ended, ended.steps),
+  );
   await closeJob({ ...lab.cloud, store }, ended);
+  store.close();
   assert.equal((await pieces("resumed")).length, 1);
   assert.notEqual(await lab.cloud.queues.findTasks("resumed", 2), null, "the new attempt has its queue");
   await closeJob(lab.cloud, await lab.cloud.jobs.end("resumed", "stopped", "by a test"));

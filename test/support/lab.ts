@@ -149,7 +149,8 @@ async function digest({ store, jobs }: Cloud, job: string, version: number): Pro
   return sha256(...parts);
 }
 
-const provenance: Provenance = {
+/** Of the jobs of tests and benches. */
+export const provenance: Provenance = {
   createdAt: new Date(0).toISOString(),
   version: "test",
   node: process.version,

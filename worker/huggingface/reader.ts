@@ -2,7 +2,13 @@ import { z } from "zod";
 import { bytesOf } from "../../protocol/digest.ts";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { type Dtype, elements, type Header, parseHeader } from "../../protocol/safetensors.ts";
+import {
+  type Dtype,
+  elements,
+  type Header,
+  MAX_HEADER_BYTES,
+  parseHeader,
+} from "../../protocol/safetensors.ts";
 import { bytesPerElement, isFloat, widen } from "./dtype.ts";
 import type { Folder, RandomAccess } from "./folder.ts";
 
@@ -43,7 +49,6 @@ const SINGLE = "model.safetensors";
 /** Lists the shards of weights that are not in one file. */
 export const INDEX = "model.safetensors.index.json";
 const MAX_INDEX_BYTES = 1 << 26;
-const MAX_HEADER_BYTES = 100_000_000;
 const MAX_FILES = 10_000;
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
