@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { beginJob, createRecord } from "../cli/create.ts";
-import { Follower } from "../cli/follow.ts";
+import { Follower } from "../cli/runner/follow.ts";
+import { beginJob, createRecord } from "../cli/submission/create.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type Metrics } from "../protocol/records.ts";

@@ -13,14 +13,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bytesPerElement, type FloatType } from "../ml/huggingface/dtype.ts";
+import { loadLanguageModel } from "../ml/inference/language-model.ts";
+import { loadTextModel } from "../ml/inference/text-model.ts";
+import { familyOf } from "../ml/models/family.ts";
+import type { Gpt2 } from "../ml/models/gpt2.ts";
+import { loadBackend } from "../ml/tensorflow/load.ts";
+import { charTokenizerFiles } from "../ml/tokenizers/char.ts";
 import { elements } from "../protocol/safetensors.ts";
-import { loadBackend } from "../worker/backend/load.ts";
-import { bytesPerElement, type FloatType } from "../worker/huggingface/dtype.ts";
-import { loadLanguageModel } from "../worker/inference/language-model.ts";
-import { loadTextModel } from "../worker/inference/text-model.ts";
-import { familyOf } from "../worker/models/family.ts";
-import type { Gpt2 } from "../worker/models/gpt2.ts";
-import { charTokenizerFiles } from "../worker/tokenizers/char.ts";
 import { median, report } from "./support/report.ts";
 
 /**

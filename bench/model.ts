@@ -1,6 +1,6 @@
 import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
-import { fillBits } from "../worker/random/bits.ts";
+import { fillBits } from "../ml/random/bits.ts";
 import { median } from "./support/report.ts";
 import { Side } from "./support/side.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as compute } from "node:timers/promises";
-import { wakeCoordinator } from "../functions/coordinator/wake.ts";
+import { wakeCoordinator } from "../cloud/wake.ts";
 import { taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { HISTORY_BLOCK, type Metrics } from "../protocol/records.ts";

@@ -3,9 +3,9 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writ
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { TokenizerChoice } from "../ml/data/choose-tokenizer.ts";
+import { prepareText } from "../ml/data/prepare.ts";
 import { sha256 } from "../protocol/digest.ts";
-import type { TokenizerChoice } from "../worker/data/choose-tokenizer.ts";
-import { prepareText } from "../worker/data/prepare.ts";
 import { report } from "./support/report.ts";
 
 /**

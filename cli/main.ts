@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { describe, InvalidInput } from "../protocol/errors.ts";
-import { codeOfError, exitCodes } from "./exit.ts";
 import { defineProgram } from "./program.ts";
-import { packageVersion } from "./provenance.ts";
+import { packageVersion } from "./submission/provenance.ts";
+import { codeOfError, exitCodes } from "./terminal/exit.ts";
 
 const OLDEST_NODE = 22;
 
@@ -27,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** On a stack an error may be AWS's, in words that leave open what to do. */
 async function explained(error: unknown): Promise<unknown> {
-  return process.env.PS_STACK ? (await import("./aws.ts")).explained(error) : error;
+  return process.env.PS_STACK ? (await import("./targets/aws.ts")).explained(error) : error;
 }
 
 function report(error: unknown): void {

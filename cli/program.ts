@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { collect, decimal, examples, jobArgument, share, wholeNumber, workersOption } from "./arguments.ts";
-import { choosePlace, type PlaceOptions } from "./place.ts";
-import { isQuiet, quietly } from "./quietly.ts";
+import { choosePlace, type PlaceOptions } from "./targets/address.ts";
+import { isQuiet, quietly } from "./terminal/filtered-stderr.ts";
 
 /** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
 

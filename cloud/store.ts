@@ -8,8 +8,15 @@ import {
 } from "@aws-sdk/client-s3";
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
-import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts, statusOf } from "./answers.ts";
-import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished.ts";
+import {
+  type Created,
+  NOT_FOUND,
+  orNull,
+  PRECONDITION_FAILED,
+  retryConflicts,
+  statusOf,
+} from "./service-errors.ts";
+import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished-uploads.ts";
 import {
   changed,
   PART_BYTES,

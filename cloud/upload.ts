@@ -14,8 +14,8 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { describe, InvalidInput, TryAgain } from "../protocol/errors.ts";
-import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./answers.ts";
 import { log } from "./log.ts";
+import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./service-errors.ts";
 
 /** Bytes that can be read from any place, such as a file. */
 export type Source = {

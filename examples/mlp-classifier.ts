@@ -1,5 +1,5 @@
 import type { Tensor2D } from "@tensorflow/tfjs";
-import type { UserModel } from "../worker/models/user-model.ts";
+import type { UserModel } from "../ml/models/user-model.ts";
 
 /** Tells apart the points of three arms of a spiral: two layers, on data made from the job's seed. */
 

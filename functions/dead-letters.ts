@@ -1,9 +1,9 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
+import { failJob } from "../cloud/close.ts";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { describe } from "../protocol/errors.ts";
 import { actorOf } from "../protocol/messages.ts";
-import { failJob } from "./coordinator/close.ts";
 
 /**
  * The Lambda behind the dead-letter queue: a message that killed or outlasted its actor too often ends its job.

@@ -1,11 +1,11 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
+import { failJob } from "../cloud/close.ts";
 import { log } from "../cloud/log.ts";
 import { CorruptData, describe, isPermanent } from "../protocol/errors.ts";
 import { actorOf, groupOf, MAX_RECEIVES, type Update, updateSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { aggregate } from "./aggregator/aggregate.ts";
 import { checkpoint } from "./checkpointer/checkpoint.ts";
-import { failJob } from "./coordinator/close.ts";
 import { coordinate } from "./coordinator/coordinate.ts";
 import type { Server } from "./server.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** The models that a job can describe by their sizes; what they are is in worker/models. */
+/** The models that a job can describe by their sizes; what they are is in ml/models. */
 
 const count = z.int().min(1);
 const layers = count.describe("Transformer blocks");

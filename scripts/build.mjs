@@ -16,13 +16,13 @@ const bin = join(dist, "ps-submit.js");
 /** Name in dist/ and source of each process. */
 const entries = {
   "ps-submit": "cli/main.ts",
-  "backend-probe": "cli/backend-probe.ts",
+  "backend-probe": "cli/submission/backend-probe.ts",
   emulator: "local/emulator/main.ts",
   functions: "local/functions/main.ts",
   worker: "worker/main.ts",
   "worker-thread": "worker/worker-thread.ts",
-  "tokenize-thread": "worker/data/tokenize-thread.ts",
-  "crew-thread": "worker/inference/crew-thread.ts",
+  "tokenize-thread": "ml/data/tokenize-thread.ts",
+  "crew-thread": "ml/inference/crew-thread.ts",
 };
 
 const lambdas = ["updates", "dead-letters", "watchdog"];

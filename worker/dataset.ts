@@ -2,12 +2,12 @@ import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cloud } from "../cloud/connect.ts";
 import type { Store } from "../cloud/store.ts";
+import { findCached, makeCached } from "../ml/data/cache.ts";
+import { bytesPerToken, type Dataset, META_FILE, TOKENS_FILE, textMetaSchema } from "../ml/data/text.ts";
+import { TOKENIZER_FILES } from "../ml/tokenizers/tokenizer.ts";
 import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { parseAs } from "../protocol/parse.ts";
-import { findCached, makeCached } from "./data/cache.ts";
-import { bytesPerToken, type Dataset, META_FILE, TOKENS_FILE, textMetaSchema } from "./data/text.ts";
-import { TOKENIZER_FILES } from "./data/tokenizer.ts";
 
 /** What of tokens.bin is in memory while it is fetched. */
 const PART_BYTES = 8 << 20;

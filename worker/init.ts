@@ -1,5 +1,12 @@
 import type { Cloud } from "../cloud/connect.ts";
 import type { Store } from "../cloud/store.ts";
+import type { Dataset } from "../ml/data/text.ts";
+import { carriedFiles } from "../ml/huggingface/carried.ts";
+import { modelOfConfig } from "../ml/huggingface/config.ts";
+import { matchWeights } from "../ml/huggingface/match.ts";
+import { openWeights } from "../ml/huggingface/reader.ts";
+import type { ModelDescription } from "../ml/models/model.ts";
+import type { UserModel } from "../ml/models/user-model.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import { divide } from "../protocol/freeze.ts";
 import { type JobSpec, slotsOf } from "../protocol/job.ts";
@@ -7,16 +14,9 @@ import { keys } from "../protocol/keys.ts";
 import { type Layout, planLayout } from "../protocol/layout.ts";
 import { encodeRecord, type JobRecord } from "../protocol/records.ts";
 import { blankShard, sealShard } from "../protocol/shard.ts";
-import type { Dataset } from "./data/text.ts";
 import { storeFrozen } from "./frozen.ts";
-import { carriedFiles } from "./huggingface/carried.ts";
-import { modelOfConfig } from "./huggingface/config.ts";
-import { matchWeights } from "./huggingface/match.ts";
-import { openWeights } from "./huggingface/reader.ts";
-import { storedFolder } from "./huggingface/stored-folder.ts";
 import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
-import type { ModelDescription } from "./models/model.ts";
-import type { UserModel } from "./models/user-model.ts";
+import { storedFolder } from "./stored-folder.ts";
 import { describeModel } from "./trainer.ts";
 
 /**

@@ -1,10 +1,10 @@
+import type { Match } from "../ml/huggingface/match.ts";
+import type { Weights } from "../ml/huggingface/reader.ts";
+import type { ModelDescription, ModelParameter } from "../ml/models/model.ts";
+import { fillNormal, indicesOfName } from "../ml/random/streams.ts";
 import { CorruptData, InvalidInput } from "../protocol/errors.ts";
 import type { Layout, Tensor } from "../protocol/layout.ts";
 import { elements } from "../protocol/safetensors.ts";
-import type { Match } from "./huggingface/match.ts";
-import type { Weights } from "./huggingface/reader.ts";
-import type { ModelDescription, ModelParameter } from "./models/model.ts";
-import { fillNormal, indicesOfName } from "./random/streams.ts";
 
 /** Where a model's first values come from: fills `into` with a tensor's elements from `start` on. */
 export type Initial = (name: string, start: number, into: Float32Array) => Promise<void>;

@@ -4,7 +4,7 @@ import { SHARE_ENV, Worker } from "node:worker_threads";
 import { connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { describe, isPermanent } from "../protocol/errors.ts";
-import { workerExit } from "./exit.ts";
+import { workerExit } from "../protocol/worker-exit.ts";
 import { type Holding, Keeper } from "./keeper.ts";
 import { runsOnBatch, spotNotice } from "./spot.ts";
 

@@ -1,6 +1,6 @@
+import { loadBackend } from "../ml/tensorflow/load.ts";
 import { describe } from "../protocol/errors.ts";
-import { loadBackend } from "./backend/load.ts";
-import { workerExit } from "./exit.ts";
+import { workerExit } from "../protocol/worker-exit.ts";
 
 const SIZE = 64;
 

@@ -1,18 +1,18 @@
 import { setImmediate } from "node:timers/promises";
 import type { Scalar } from "@tensorflow/tfjs";
+import type { Dataset } from "../ml/data/text.ts";
+import { type Tensors, tensorOf } from "../ml/models/model.ts";
+import { objectiveOf } from "../ml/models/objective.ts";
+import { kitOf } from "../ml/models/ops.ts";
+import type { UserModel } from "../ml/models/user-model.ts";
+import type { Backend } from "../ml/tensorflow/load.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout.ts";
 import { elements } from "../protocol/safetensors.ts";
-import type { Backend } from "./backend/load.ts";
-import type { Dataset } from "./data/text.ts";
-import { type Tensors, tensorOf } from "./models/model.ts";
-import { objectiveOf } from "./models/objective.ts";
-import { kitOf } from "./models/ops.ts";
-import type { UserModel } from "./models/user-model.ts";
 
+export { describeModel } from "../ml/models/describe.ts";
 export { initialParameters } from "./initial.ts";
-export { describeModel } from "./models/describe.ts";
 
 export type Gradient = {
   /** Mean over the rank's micro-batches. */

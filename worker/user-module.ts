@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Store } from "../cloud/store.ts";
+import { checkUserModel, type UserModel } from "../ml/models/user-model.ts";
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, describe, InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { keys } from "../protocol/keys.ts";
-import { checkUserModel, type UserModel } from "./models/user-model.ts";
 
 /**
  * Runs a user's module from its source and gives the model that it exports.

@@ -2,7 +2,7 @@ import "../cloud/buffers.ts";
 import { parentPort } from "node:worker_threads";
 import { log } from "../cloud/log.ts";
 import { describe, isPermanent } from "../protocol/errors.ts";
-import { workerExit } from "./exit.ts";
+import { workerExit } from "../protocol/worker-exit.ts";
 import { runWorker } from "./run.ts";
 
 /** The thread of a worker process that does its work. It tells the other one what lease it holds. */

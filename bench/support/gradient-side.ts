@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline";
-import { type Backend, loadBackend } from "../../worker/backend/load.ts";
-import { type Family, familyOf, type ModelConfig } from "../../worker/models/family.ts";
-import type { Batch, Tensors } from "../../worker/models/model.ts";
-import { kitOf } from "../../worker/models/ops.ts";
-import { recorded } from "../../worker/models/recorded.ts";
-import { fillNormal, indicesOfName } from "../../worker/random/streams.ts";
+import { type Family, familyOf, type ModelConfig } from "../../ml/models/family.ts";
+import type { Batch, Tensors } from "../../ml/models/model.ts";
+import { kitOf } from "../../ml/models/ops.ts";
+import { recorded } from "../../ml/models/recorded.ts";
+import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
+import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 
 /**
  * Our side of bench/model.ts, a process that is driven as bench/python/gradient.py is. A step starts and ends with

@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { threadEnvironment } from "../../worker/backend/tensorflow.ts";
+import { threadEnvironment } from "../../ml/tensorflow/tensorflow.ts";
 
 /** What a side says: `ready` once, then an answer to each line. */
 type Answer = { ready?: string; ms?: number[]; matmul?: number; peakMb?: number };

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { closeJob } from "../../functions/coordinator/close.ts";
-import { wakeCoordinator } from "../../functions/coordinator/wake.ts";
+import { closeJob } from "../../cloud/close.ts";
+import { wakeCoordinator } from "../../cloud/wake.ts";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { exitCodes } from "../exit.ts";
-import { outcomeLines } from "../outcome.ts";
-import { say } from "../say.ts";
-import { type LocalTarget, openExisting } from "../target.ts";
+import { type LocalTarget, openExisting } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { outcomeLines } from "../terminal/outcome.ts";
+import { say } from "../terminal/print.ts";
 
 const RUNNER_ENDS_MS = 30_000;
 const LOOK_MS = 100;
@@ -18,7 +18,7 @@ export async function cancel(job: string): Promise<number> {
   try {
     const { cloud } = target;
     if (target.kind === "stack") {
-      const { cancelOnStack } = await import("../stack-cancel.ts");
+      const { cancelOnStack } = await import("../targets/stack-cancel.ts");
       return await cancelOnStack(target, job);
     }
     const { state } = await cloud.jobs.state(job);

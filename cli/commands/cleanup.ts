@@ -1,12 +1,12 @@
 import { describe } from "../../protocol/errors.ts";
-import { exitCodes } from "../exit.ts";
-import { count } from "../format.ts";
 import { findLeftovers } from "../leftovers/find.ts";
 import type { Leftover } from "../leftovers/leftover.ts";
-import { command, placeOf } from "../place.ts";
-import { say } from "../say.ts";
-import { openTarget } from "../target.ts";
+import { command, placeOf } from "../targets/address.ts";
 import { hasJobs } from "../targets/embedded.ts";
+import { openTarget } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { count } from "../terminal/format.ts";
+import { say } from "../terminal/print.ts";
 
 /** `ps-submit cleanup`: what crashes left behind that no job needs any more; removed with `--yes`. */
 export async function cleanup({ yes = false }: { readonly yes?: boolean | undefined }): Promise<number> {

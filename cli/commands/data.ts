@@ -1,17 +1,17 @@
 import { cp, mkdir, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { splitText } from "../../ml/data/batches.ts";
+import type { TokenizerChoice } from "../../ml/data/choose-tokenizer.ts";
+import { prepareText } from "../../ml/data/prepare.ts";
+import { DATASET_FILES, type Dataset } from "../../ml/data/text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { LEAST_VOCABULARY } from "../../protocol/job.ts";
-import { splitText } from "../../worker/data/batches.ts";
-import type { TokenizerChoice } from "../../worker/data/choose-tokenizer.ts";
-import { prepareText } from "../../worker/data/prepare.ts";
-import { DATASET_FILES, type Dataset } from "../../worker/data/text.ts";
-import { sourceBuckets } from "../buckets.ts";
-import { codeOfSignal, exitCodes } from "../exit.ts";
-import { count } from "../format.ts";
-import { cacheOf, dataDirectory } from "../paths.ts";
-import { say } from "../say.ts";
-import { tokenizing } from "../tokenizing.ts";
+import { sourceBuckets } from "../submission/buckets.ts";
+import { tokenizing } from "../submission/tokenizing.ts";
+import { cacheOf, dataDirectory } from "../targets/paths.ts";
+import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
+import { count } from "../terminal/format.ts";
+import { say } from "../terminal/print.ts";
 
 export type DataOptions = {
   readonly tokenizer?: string | undefined;

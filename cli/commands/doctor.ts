@@ -3,18 +3,18 @@ import { access, constants, mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { cacheSize } from "../../ml/data/trim.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { nativeStatus } from "../../scripts/native.mjs";
-import { cacheSize } from "../../worker/data/trim.ts";
-import { probeBackend } from "../backend.ts";
-import { examine, type Finding } from "../finding.ts";
-import { several, short } from "../format.ts";
-import { cacheOf, dataDirectory, packageDirectory, program } from "../paths.ts";
-import { type Place, placeOf } from "../place.ts";
-import { packageVersion } from "../provenance.ts";
-import { openTarget } from "../target.ts";
+import { examine, type Finding } from "../doctor/finding.ts";
+import { probeBackend } from "../submission/backend.ts";
+import { packageVersion } from "../submission/provenance.ts";
+import { type Place, placeOf } from "../targets/address.ts";
 import { openEmbedded } from "../targets/embedded.ts";
+import { cacheOf, dataDirectory, packageDirectory, program } from "../targets/paths.ts";
+import { openTarget } from "../targets/target.ts";
+import { several, short } from "../terminal/format.ts";
 
 const OLDEST_NODE = [22, 18] as const;
 const LITTLE_SPACE_BYTES = 1e9;
@@ -22,7 +22,7 @@ const LITTLE_SPACE_BYTES = 1e9;
 /** `ps-submit doctor`: what jobs find on this machine or on a stack, and what to do about it. */
 export async function doctor(): Promise<number> {
   const place = placeOf();
-  if (place.kind === "stack") return (await import("../stack-doctor.ts")).doctorOfStack(place.name);
+  if (place.kind === "stack") return (await import("../doctor/stack-doctor.ts")).doctorOfStack(place.name);
   const machine = [checkPackage, checkNode, checkMachine, checkBackend, checkNative, checkFolder];
   const endpoint = place.kind === "endpoint" ? () => checkOther(place) : checkEndpoint;
   return examine([...machine, endpoint], "here");

@@ -1,13 +1,17 @@
 import { writeSync } from "node:fs";
+import {
+  type EvaluateFileOptions,
+  evaluateFile,
+  type FileEvaluation,
+} from "../../ml/inference/evaluate-file.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { type EvaluateFileOptions, evaluateFile, type FileEvaluation } from "../../worker/evaluate-file.ts";
-import { codeOfSignal, exitCodes } from "../exit.ts";
-import { count } from "../format.ts";
-import { listenForInterruption } from "../interruption.ts";
-import { evaluateHeldOut, evaluateOwn } from "../job-evaluation.ts";
-import { isModelDirectory, type SourceFlags, withJobsPlace, withModel } from "../model-source.ts";
-import { terminal } from "../quietly.ts";
-import { say } from "../say.ts";
+import { evaluateHeldOut, evaluateOwn } from "../models/job-evaluation.ts";
+import { isModelDirectory, type SourceFlags, withJobsPlace, withModel } from "../models/model-source.ts";
+import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
+import { terminal } from "../terminal/filtered-stderr.ts";
+import { count } from "../terminal/format.ts";
+import { listenForInterruption } from "../terminal/interruption.ts";
+import { say } from "../terminal/print.ts";
 
 export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
 

@@ -1,7 +1,7 @@
-import { fillMask as guess } from "../../worker/fill-mask.ts";
-import { exitCodes } from "../exit.ts";
-import { type SourceFlags, withModel } from "../model-source.ts";
-import { say } from "../say.ts";
+import { fillMask as guess } from "../../ml/inference/fill-mask.ts";
+import { type SourceFlags, withModel } from "../models/model-source.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { say } from "../terminal/print.ts";
 
 export type FillMaskFlags = SourceFlags & { readonly topK: number; readonly json?: boolean | undefined };
 

@@ -1,8 +1,8 @@
-import { generate as continuePrompts, type Generated } from "../../worker/generate.ts";
-import { codeOfSignal, exitCodes } from "../exit.ts";
-import { listenForInterruption } from "../interruption.ts";
-import { type SourceFlags, withTextModel } from "../model-source.ts";
-import { readerGone } from "../reader-gone.ts";
+import { generate as continuePrompts, type Generated } from "../../ml/inference/generate.ts";
+import { type SourceFlags, withTextModel } from "../models/model-source.ts";
+import { readerGone } from "../terminal/closed-pipe.ts";
+import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
+import { listenForInterruption } from "../terminal/interruption.ts";
 
 export type GenerateFlags = SourceFlags & {
   readonly prompt: readonly string[];

@@ -1,12 +1,12 @@
 import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { exitCodes } from "../exit.ts";
-import { count, loss } from "../format.ts";
-import { placeOf } from "../place.ts";
-import { say } from "../say.ts";
-import { openTarget, type Target } from "../target.ts";
+import { placeOf } from "../targets/address.ts";
 import { hasJobs } from "../targets/embedded.ts";
+import { openTarget, type Target } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { count, loss } from "../terminal/format.ts";
+import { say } from "../terminal/print.ts";
 
 /** `ps-submit list`: every job of the data folder, the endpoint or the stack. */
 export async function list(): Promise<number> {

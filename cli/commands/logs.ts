@@ -2,11 +2,11 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { exitCodes } from "../exit.ts";
-import { listenForInterruption, pause } from "../interruption.ts";
-import { logDirectory } from "../paths.ts";
-import { homeOf, placeOf } from "../place.ts";
-import { openExisting } from "../target.ts";
+import { homeOf, placeOf } from "../targets/address.ts";
+import { logDirectory } from "../targets/paths.ts";
+import { openExisting } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { listenForInterruption, pause } from "../terminal/interruption.ts";
 
 const LOOK_MS = 250;
 const CHUNK_BYTES = 1 << 20;
@@ -19,7 +19,7 @@ export async function logs(
 ): Promise<number> {
   const place = placeOf();
   if (place.kind === "stack") {
-    const { logsOfStack } = await import("../stack-log-command.ts");
+    const { logsOfStack } = await import("../targets/stack-log-command.ts");
     return logsOfStack(place.name, job, process_, options);
   }
   const directory = logDirectory(homeOf(place), job);

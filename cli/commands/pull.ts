@@ -2,12 +2,12 @@ import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { codeOfSignal, exitCodes } from "../exit.ts";
-import { count } from "../format.ts";
-import { listenForInterruption } from "../interruption.ts";
-import { type WriteOptions, writeModel } from "../model-directory.ts";
-import { say } from "../say.ts";
-import { openExisting } from "../target.ts";
+import { type WriteOptions, writeModel } from "../models/model-directory.ts";
+import { openExisting } from "../targets/target.ts";
+import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
+import { count } from "../terminal/format.ts";
+import { listenForInterruption } from "../terminal/interruption.ts";
+import { say } from "../terminal/print.ts";
 
 /** `ps-submit pull JOB DIR`: the model as a directory that Hugging Face tools load; all of it or nothing. */
 export async function pull(

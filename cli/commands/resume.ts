@@ -1,10 +1,10 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import { isDetached } from "../detach.ts";
-import { command } from "../place.ts";
-import { say } from "../say.ts";
-import { takeUp, watchAlong } from "../take-up.ts";
-import { type LocalTarget, openExisting } from "../target.ts";
-import { inBackground } from "./background.ts";
+import { inBackground } from "../runner/background.ts";
+import { isDetached } from "../runner/detach.ts";
+import { takeUp, watchAlong } from "../runner/run-to-end.ts";
+import { command } from "../targets/address.ts";
+import { type LocalTarget, openExisting } from "../targets/target.ts";
+import { say } from "../terminal/print.ts";
 
 export type ResumeOptions = {
   readonly steps?: number | undefined;
@@ -26,7 +26,7 @@ export async function resume(job: string, options: ResumeOptions, args: readonly
       throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${options.steps}`);
     }
     if (target.kind === "stack") {
-      const { resumeOnStack } = await import("../stack-submission.ts");
+      const { resumeOnStack } = await import("../targets/stack-submission.ts");
       return await resumeOnStack(target, job, options);
     }
     if (options.detach) return await inBackground(target.home, job, args);

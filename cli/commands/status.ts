@@ -1,14 +1,14 @@
 import { countsIn } from "../../cloud/worker-groups.ts";
 import { isEnded, type JobRecord, type Manifest, type State } from "../../protocol/records.ts";
-import { exitCodes } from "../exit.ts";
-import { fingerprint } from "../fingerprint.ts";
-import { count, duration, loss, milliseconds, short } from "../format.ts";
-import { outcomeLines } from "../outcome.ts";
-import { say } from "../say.ts";
-import { openExisting, type Target } from "../target.ts";
-import type { WorkersSeen } from "../view/progress.ts";
-import { ratesOf } from "../view/progress.ts";
-import { describeBackend, describeModel, describeWorkers, unitOf } from "../view/render.ts";
+import { fingerprint } from "../models/fingerprint.ts";
+import { openExisting, type Target } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { count, duration, loss, milliseconds, short } from "../terminal/format.ts";
+import { outcomeLines } from "../terminal/outcome.ts";
+import { say } from "../terminal/print.ts";
+import type { WorkersSeen } from "../terminal/progress.ts";
+import { ratesOf } from "../terminal/progress.ts";
+import { describeBackend, describeModel, describeWorkers, unitOf } from "../terminal/render.ts";
 
 /** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
 export async function status(job: string, options: { readonly json?: boolean | undefined }): Promise<number> {
@@ -41,7 +41,7 @@ export async function status(job: string, options: { readonly json?: boolean | u
 /** Of a job on a stack; null elsewhere. */
 async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
   if (kind !== "stack" || cloud.batch === null) return null;
-  const { seenOf } = await import("../stack-workers.ts");
+  const { seenOf } = await import("../targets/stack-workers.ts");
   const counts = countsIn(await cloud.batch.groups(job, attempt));
   const workers = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name.toLowerCase(), n]));
   return { seen: seenOf(counts, null), json: { workers } };

@@ -1,22 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Provenance } from "../../protocol/records.ts";
-import { probeBackend } from "../backend.ts";
-import { requireSame } from "../create.ts";
-import { isDetached } from "../detach.ts";
-import { codeOfSignal } from "../exit.ts";
-import { count } from "../format.ts";
-import { readJobFile } from "../job-file.ts";
-import { cacheOf, dataDirectory } from "../paths.ts";
-import { homeOf, placeOf } from "../place.ts";
-import { type Prepared, prepareJob } from "../prepare.ts";
-import { makeProvenance } from "../provenance.ts";
-import { findOrCreate, givenOf } from "../record.ts";
-import { say } from "../say.ts";
-import { takeUp, watchAlong } from "../take-up.ts";
-import { type Claim, type LocalTarget, openTarget } from "../target.ts";
-import { tokenizing } from "../tokenizing.ts";
-import { inBackground } from "./background.ts";
+import { inBackground } from "../runner/background.ts";
+import { isDetached } from "../runner/detach.ts";
+import { takeUp, watchAlong } from "../runner/run-to-end.ts";
+import { probeBackend } from "../submission/backend.ts";
+import { requireSame } from "../submission/create.ts";
+import { readJobFile } from "../submission/job-file.ts";
+import { type Prepared, prepareJob } from "../submission/prepare.ts";
+import { makeProvenance } from "../submission/provenance.ts";
+import { findOrCreate, givenOf } from "../submission/record.ts";
+import { tokenizing } from "../submission/tokenizing.ts";
+import { homeOf, placeOf } from "../targets/address.ts";
+import { cacheOf, dataDirectory } from "../targets/paths.ts";
+import { type Claim, type LocalTarget, openTarget } from "../targets/target.ts";
+import { codeOfSignal } from "../terminal/exit.ts";
+import { count } from "../terminal/format.ts";
+import { say } from "../terminal/print.ts";
 
 const LOOK_MS = 100;
 
@@ -41,7 +41,7 @@ export async function submit(file: string, options: SubmitOptions, args: readonl
   const target = await openTarget(place);
   try {
     if (target.kind !== "stack") return await submitTo(target, job);
-    const { submitToStack } = await import("../stack-submission.ts");
+    const { submitToStack } = await import("../targets/stack-submission.ts");
     return await submitToStack(target, job, { detach: options.detach === true });
   } finally {
     target.close();

@@ -1,9 +1,9 @@
 import { isEnded } from "../../protocol/records.ts";
-import { codeOfStatus } from "../exit.ts";
-import { outcomeLines } from "../outcome.ts";
-import { say } from "../say.ts";
-import { watchAlong } from "../take-up.ts";
-import { openExisting } from "../target.ts";
+import { watchAlong } from "../runner/run-to-end.ts";
+import { openExisting } from "../targets/target.ts";
+import { codeOfStatus } from "../terminal/exit.ts";
+import { outcomeLines } from "../terminal/outcome.ts";
+import { say } from "../terminal/print.ts";
 
 /** `ps-submit watch JOB`: shows how a job goes that another process runs. */
 export async function watch(job: string): Promise<number> {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { exitCodes } from "../exit.ts";
-import { count, several } from "../format.ts";
-import { command } from "../place.ts";
-import { say } from "../say.ts";
-import { type LocalTarget, openExisting, type StackTarget } from "../target.ts";
-import { WantedWorkers } from "../wanted-workers.ts";
+import { WantedWorkers } from "../runner/worker-count.ts";
+import { command } from "../targets/address.ts";
+import { type LocalTarget, openExisting, type StackTarget } from "../targets/target.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { count, several } from "../terminal/format.ts";
+import { say } from "../terminal/print.ts";
 
 const RUNNER_ANSWERS_MS = 40_000;
 const LOOK_MS = 50;
@@ -53,7 +53,7 @@ async function resizeHere(target: LocalTarget, job: string, wanted: number): Pro
 }
 
 async function resizeOnStack(target: StackTarget, state: State, wanted: number): Promise<void> {
-  const { addWorkers, batchOf, FEWER, livingIn } = await import("../stack-workers.ts");
+  const { addWorkers, batchOf, FEWER, livingIn } = await import("../targets/stack-workers.ts");
   const { job, attempt } = state;
   const batch = batchOf(target);
   const there = livingIn(await batch.groups(job, attempt));

@@ -1,10 +1,10 @@
+import { standingOf } from "../../cloud/attempt-status.ts";
+import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
-import { closeAttempt, closeJob } from "../../functions/coordinator/close.ts";
-import { standingOf } from "../../functions/watchdog/standing.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { several } from "../format.ts";
-import type { Target } from "../target.ts";
+import type { Target } from "../targets/target.ts";
+import { several } from "../terminal/format.ts";
 import { type JobSeen, lookAt, whyOver } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 

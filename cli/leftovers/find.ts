@@ -1,6 +1,6 @@
-import { standingOf } from "../../functions/watchdog/standing.ts";
+import { standingOf } from "../../cloud/attempt-status.ts";
 import { keys } from "../../protocol/keys.ts";
-import type { Target } from "../target.ts";
+import type { Target } from "../targets/target.ts";
 import { findAttempts, leftOfAttempt } from "./attempts.ts";
 import { leftOfGradients } from "./gradients.ts";
 import { lookAtAll } from "./job-seen.ts";

@@ -1,8 +1,8 @@
-import { closeJob } from "../../functions/coordinator/close.ts";
+import { closeJob } from "../../cloud/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { several, short } from "../format.ts";
-import type { Target } from "../target.ts";
+import type { Target } from "../targets/target.ts";
+import { several, short } from "../terminal/format.ts";
 import { type JobSeen, lookAt } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 

@@ -1,9 +1,9 @@
+import { ORPHAN_MS, standingOf } from "../../cloud/attempt-status.ts";
 import type { Cloud } from "../../cloud/connect.ts";
-import { ORPHAN_MS, standingOf } from "../../functions/watchdog/standing.ts";
 import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { State } from "../../protocol/records.ts";
-import { duration } from "../format.ts";
+import { duration } from "../terminal/format.ts";
 
 /** What decides whether something of a job is of use. */
 export type JobSeen = {

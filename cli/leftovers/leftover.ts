@@ -1,4 +1,4 @@
-import type { Target } from "../target.ts";
+import type { Target } from "../targets/target.ts";
 
 /** Something that is of no use any more. */
 export type Leftover = {

@@ -1,7 +1,7 @@
 import { keys } from "../../protocol/keys.ts";
-import { duration } from "../format.ts";
-import { command } from "../place.ts";
-import type { Target } from "../target.ts";
+import { command } from "../targets/address.ts";
+import type { Target } from "../targets/target.ts";
+import { duration } from "../terminal/format.ts";
 import { type JobSeen, lookAt } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 

@@ -1,5 +1,5 @@
-import { duration } from "../format.ts";
-import type { Target } from "../target.ts";
+import type { Target } from "../targets/target.ts";
+import { duration } from "../terminal/format.ts";
 import type { Leftover } from "./leftover.ts";
 
 /** The same submission takes an upload up again; after this long nobody seems to want that. */

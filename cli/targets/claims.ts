@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { Claim } from "../target.ts";
+import type { Claim } from "./target.ts";
 
 const SUFFIX = ".claim";
 const BUSY = 5;

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../cloud/connect.ts";
 import { ensureEmulator, type Hold, HoldTakenError, hold, holds } from "../../local/emulator/client.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { cacheOf, program } from "../paths.ts";
-import type { LocalTarget } from "../target.ts";
+import { cacheOf, program } from "./paths.ts";
 import { createResources } from "./resources.ts";
+import type { LocalTarget } from "./target.ts";
 
 const REVIVE_TRIES = 10;
 const REVIVE_PAUSE_MS = 300;

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { connect } from "../../cloud/connect.ts";
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
-import { cacheOf } from "../paths.ts";
-import { homeOf, type Place } from "../place.ts";
-import type { LocalTarget } from "../target.ts";
+import { homeOf, type Place } from "./address.ts";
 import { Claims } from "./claims.ts";
+import { cacheOf } from "./paths.ts";
 import { type Access, createResources } from "./resources.ts";
+import type { LocalTarget } from "./target.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

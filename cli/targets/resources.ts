@@ -2,7 +2,7 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { clientConfig } from "../../cloud/connect.ts";
 import { MAX_RECEIVES } from "../../protocol/messages.ts";
-import type { LocalEnvironment } from "../target.ts";
+import type { LocalEnvironment } from "./target.ts";
 
 const BUCKET = "ps-local";
 /** The region whose buckets have no location constraint. */

@@ -1,7 +1,7 @@
 import { connect } from "../../cloud/connect.ts";
 import { keys } from "../../protocol/keys.ts";
-import { discover } from "../stack.ts";
-import type { StackTarget } from "../target.ts";
+import { discover } from "./stack-parameters.ts";
+import type { StackTarget } from "./target.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

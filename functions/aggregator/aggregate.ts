@@ -1,3 +1,4 @@
+import { wakeCoordinator } from "../../cloud/wake.ts";
 import { BadGradient, TryAgain } from "../../protocol/errors.ts";
 import { slotsOf } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -7,7 +8,6 @@ import type { Piece } from "../../protocol/piece.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import { blankShard, openShard, rangeOf, type Shard, sealShard } from "../../protocol/shard.ts";
 import { aggregationBytes } from "../../protocol/shard-count.ts";
-import { wakeCoordinator } from "../coordinator/wake.ts";
 import type { Server } from "../server.ts";
 import { collectPieces, type ShardStep } from "./collect.ts";
 import { stepShard } from "./optimizer.ts";

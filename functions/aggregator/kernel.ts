@@ -1,16 +1,4 @@
-import {
-  F32,
-  get,
-  I32,
-  leb,
-  list,
-  PREAMBLE,
-  section,
-  set,
-  simd,
-  text,
-  V128,
-} from "../../protocol/webassembly.ts";
+import { F32, get, I32, leb, list, PREAMBLE, section, set, simd, text, V128 } from "../../wasm/encoding.ts";
 
 /**
  * Element-wise float32 formulas compiled to WebAssembly SIMD: JavaScript's own arithmetic reaches a tenth of a

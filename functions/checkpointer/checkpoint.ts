@@ -1,7 +1,7 @@
 import type { Cloud } from "../../cloud/connect.ts";
+import { findAssembly, modelFiles, modelParts, trainingState } from "../../cloud/open-format.ts";
+import { wakeCoordinator } from "../../cloud/wake.ts";
 import { keys } from "../../protocol/keys.ts";
-import { wakeCoordinator } from "../coordinator/wake.ts";
-import { findAssembly, modelFiles, modelParts, trainingState } from "./assemble.ts";
 
 /**
  * The checkpointer of one job: writes a version as a Hugging Face model directory, `training_state.json` last, and

@@ -1,9 +1,9 @@
+import { closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Stated } from "../../cloud/jobs.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import type { ShardHeader } from "../../protocol/shard.ts";
-import { closeJob } from "./close.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { commitVersion, readHeaders } from "./commit.ts";
 import { evaluationsToCome, handOut, handOutInit, handOutMissing } from "./hand-out.ts";

@@ -1,12 +1,12 @@
+import { ORPHAN_MS, standingOf } from "../../cloud/attempt-status.ts";
+import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Stated } from "../../cloud/jobs.ts";
 import { log } from "../../cloud/log.ts";
+import { wakeCoordinator } from "../../cloud/wake.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { closeAttempt, closeJob } from "../coordinator/close.ts";
-import { wakeCoordinator } from "../coordinator/wake.ts";
-import { ORPHAN_MS, standingOf } from "./standing.ts";
 import { whyNoWorker, workersInWords } from "./workers.ts";
 
 const MINUTE_MS = 60_000;

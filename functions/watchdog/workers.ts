@@ -1,7 +1,7 @@
 import type { Batch } from "../../cloud/batch.ts";
 import { countsIn, hasEnded, type Member, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import type { State } from "../../protocol/records.ts";
-import { workerExit } from "../../worker/exit.ts";
+import { workerExit } from "../../protocol/worker-exit.ts";
 
 /** A submitter that opened an attempt asks for its workers at once; after this long it has died in between. */
 const SUBMIT_MS = 15 * 60_000;

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { program } from "../../cli/paths.ts";
+import { program } from "../../cli/targets/paths.ts";
 
 export type Result = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 

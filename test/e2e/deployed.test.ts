@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { program } from "../../cli/paths.ts";
+import { program } from "../../cli/targets/paths.ts";
 import { waitFor } from "../support/lab.ts";
 import { ministackOrReason } from "../support/ministack.ts";
 import { type Deployment, deploy, type Run, run } from "./deployment.ts";

@@ -17,7 +17,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { program } from "../../cli/paths.ts";
+import { program } from "../../cli/targets/paths.ts";
 import { startFakeServices } from "../cli/fake-services.ts";
 import { waitFor } from "../support/lab.ts";
 import { ministackOrReason } from "../support/ministack.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { resumeJob } from "../../cli/create.ts";
-import { closeJob, failJob } from "../../functions/coordinator/close.ts";
+import { resumeJob } from "../../cli/submission/create.ts";
+import { closeJob, failJob } from "../../cloud/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { taskSchema } from "../../protocol/messages.ts";
 import { parseAs } from "../../protocol/parse.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { BatchClient } from "@aws-sdk/client-batch";
-import { resumeJob } from "../../cli/create.ts";
+import { resumeJob } from "../../cli/submission/create.ts";
 import { Batch } from "../../cloud/batch.ts";
+import { closeJob, failJob } from "../../cloud/close.ts";
 import { type Cloud, clientConfig, connect } from "../../cloud/connect.ts";
 import { living } from "../../cloud/worker-groups.ts";
-import { closeJob, failJob } from "../../functions/coordinator/close.ts";
 import { watch } from "../../functions/watchdog/watch.ts";
 import { keys } from "../../protocol/keys.ts";
 import { linearJob, waitFor } from "../support/lab.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { closeClients, openClients } from "../../cli/permissions/clients.ts";
-import { permissionProbes } from "../../cli/permissions/probes.ts";
-import { stackFrom } from "../../cli/stack.ts";
+import { closeClients, openClients } from "../../cli/doctor/permissions/clients.ts";
+import { permissionProbes } from "../../cli/doctor/permissions/probes.ts";
+import { stackFrom } from "../../cli/targets/stack-parameters.ts";
 import { names } from "../../infra/names.ts";
 import { allows, ofType, statements, synthesize } from "./synthesize.ts";
 
@@ -69,7 +69,7 @@ test("every permission of the submitter's policy has a probe in the doctor", () 
         const isAsked = probes.some((probe) =>
           probe.resources.some((each) => allows(one, probe.action, each)),
         );
-        assert.ok(isAsked, `${action} on ${resource} needs a probe in cli/permissions/probes.ts`);
+        assert.ok(isAsked, `${action} on ${resource} needs a probe in cli/doctor/permissions/probes.ts`);
       }
     }
   }

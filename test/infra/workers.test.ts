@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Match } from "aws-cdk-lib/assertions";
-import { workerExit } from "../../worker/exit.ts";
+import { workerExit } from "../../protocol/worker-exit.ts";
 import { checkRetryStrategy, isRetried } from "../fake-batch/retry.ts";
 import { allowedTo, ofType, synthesize, written } from "./synthesize.ts";
 

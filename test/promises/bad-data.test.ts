@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
-import { wakeCoordinator } from "../../functions/coordinator/wake.ts";
+import { wakeCoordinator } from "../../cloud/wake.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { Update } from "../../protocol/messages.ts";
 import { encodePiece } from "../../protocol/piece.ts";

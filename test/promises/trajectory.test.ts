@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { rowsOf } from "../../ml/data/batches.ts";
+import { examplesOf, solutionOf } from "../../ml/data/linear.ts";
 import { floatsOf } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import { rowsOf } from "../../worker/data/batches.ts";
-import { examplesOf, solutionOf } from "../../worker/data/linear.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob } from "../support/lab.ts";
 

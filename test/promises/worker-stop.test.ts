@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { prepareJob, uploadPrepared } from "../../cli/prepare.ts";
+import { prepareJob, uploadPrepared } from "../../cli/submission/prepare.ts";
 import { clientConfig } from "../../cloud/connect.ts";
 import { parseJob } from "../../protocol/job.ts";
 import { type Lab, linearJob, openLab, waitFor } from "../support/lab.ts";

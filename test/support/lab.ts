@@ -4,18 +4,18 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { beginJob, createRecord } from "../../cli/create.ts";
-import { uploadDataset } from "../../cli/dataset.ts";
-import type { LocalTarget } from "../../cli/target.ts";
+import { beginJob, createRecord } from "../../cli/submission/create.ts";
+import { uploadDataset } from "../../cli/submission/dataset.ts";
 import { openEmbedded } from "../../cli/targets/embedded.ts";
 import { openEndpoint } from "../../cli/targets/endpoint.ts";
+import type { LocalTarget } from "../../cli/targets/target.ts";
 import type { Cloud } from "../../cloud/connect.ts";
+import type { Dataset } from "../../ml/data/text.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type Provenance, type State } from "../../protocol/records.ts";
 import { parameterBytes } from "../../protocol/shard.ts";
-import type { Dataset } from "../../worker/data/text.ts";
 
 export type Role = "worker" | "functions";
 

@@ -7,16 +7,16 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { stepShard, type Vectors } from "../../functions/aggregator/optimizer.ts";
+import { gatherWindows, splitText, trainingStarts } from "../../ml/data/batches.ts";
+import type { Dataset } from "../../ml/data/text.ts";
+import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
 import { type JobSpec, slotsOf } from "../../protocol/job.ts";
 import { decayRanges, type Layout, planLayout } from "../../protocol/layout.ts";
 import { encodeHeader } from "../../protocol/safetensors.ts";
-import { loadBackend } from "../../worker/backend/load.ts";
-import { gatherWindows, splitText, trainingStarts } from "../../worker/data/batches.ts";
-import type { Dataset } from "../../worker/data/text.ts";
 import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
+import { datasetOf, tinyJob } from "../support/models.ts";
 import { python, withoutModules } from "../support/python.ts";
-import { datasetOf, tinyJob } from "./support.ts";
 
 /** Whole trainings: two ranks here, through the aggregators' optimizer, against one PyTorch process with both. */
 const skip = withoutModules("torch", "transformers");

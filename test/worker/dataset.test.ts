@@ -3,11 +3,11 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { uploadDataset } from "../../cli/dataset.ts";
+import { uploadDataset } from "../../cli/submission/dataset.ts";
 import { keys } from "../../protocol/keys.ts";
 import { fetchDataset } from "../../worker/dataset.ts";
 import { openLab } from "../support/lab.ts";
-import { datasetOf, tokensOf } from "./support.ts";
+import { datasetOf, tokensOf } from "../support/models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ps-fetch-"));
 const lab = await openLab();

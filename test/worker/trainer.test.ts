@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { rowsOf } from "../../ml/data/batches.ts";
+import { examplesOf, solutionOf } from "../../ml/data/linear.ts";
+import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { type Layout, planLayout } from "../../protocol/layout.ts";
-import { loadBackend } from "../../worker/backend/load.ts";
-import { rowsOf } from "../../worker/data/batches.ts";
-import { examplesOf, solutionOf } from "../../worker/data/linear.ts";
 import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
-import { assertClose, datasetOf, normals, TEXT, tinyJob } from "./support.ts";
+import { assertClose, datasetOf, normals, TEXT, tinyJob } from "../support/models.ts";
 
 const backend = await loadBackend("auto", { threads: 1 });
 const { tf } = backend;

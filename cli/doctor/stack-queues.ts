@@ -1,0 +1,48 @@
+import {
+  BatchClient,
+  DescribeComputeEnvironmentsCommand,
+  DescribeJobQueuesCommand,
+} from "@aws-sdk/client-batch";
+import { serviceConfig } from "../targets/aws.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** A queue or a compute environment, as far as it says whether something can run. */
+type Part = {
+  readonly state?: string | undefined;
+  readonly status?: string | undefined;
+  readonly statusReason?: string | undefined;
+};
+
+/** Why nothing in a Batch job queue can start, in words; null when nothing is wrong with it. */
+export async function queueTrouble(queue: string, env: Env): Promise<string | null> {
+  const client = new BatchClient(serviceConfig(env, "BATCH"));
+  try {
+    const { jobQueues = [] } = await client.send(new DescribeJobQueuesCommand({ jobQueues: [queue] }));
+    const [found] = jobQueues;
+    if (!found) return `there is no job queue ${queue}; deploy the Workers stack`;
+    const own = troubleOf(`job queue ${queue}`, found);
+    if (own !== null) return own;
+    const names = (found.computeEnvironmentOrder ?? []).map((order) => order.computeEnvironment ?? "");
+    return await environmentTrouble(client, names);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** One compute environment that can run something is enough. */
+async function environmentTrouble(client: BatchClient, names: readonly string[]): Promise<string | null> {
+  if (names.length === 0) return null;
+  const command = new DescribeComputeEnvironmentsCommand({ computeEnvironments: [...names] });
+  const { computeEnvironments = [] } = await client.send(command);
+  const troubles = computeEnvironments.map((one) =>
+    troubleOf(`compute environment ${one.computeEnvironmentName ?? ""}`, one),
+  );
+  return troubles.every((trouble) => trouble !== null) ? (troubles[0] ?? null) : null;
+}
+
+function troubleOf(what: string, { state, status, statusReason }: Part): string | null {
+  const reason = statusReason ? `: ${statusReason}` : "";
+  if (state === "DISABLED") return `${what} is disabled${reason}`;
+  return status === "INVALID" ? `${what} is invalid${reason}` : null;
+}

@@ -1,0 +1,98 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { threadEnvironment } from "../../ml/tensorflow/tensorflow.ts";
+import { logDirectory, program } from "../targets/paths.ts";
+import type { LocalTarget } from "../targets/target.ts";
+import { type ProcessEvent, Supervised } from "./supervised.ts";
+
+export type FleetPlan = {
+  readonly job: string;
+  readonly attempt: number;
+  readonly workers: number;
+};
+
+const WORKER_GRACE_MS = 10_000;
+const FUNCTIONS_GRACE_MS = 15_000;
+
+/** How often the watchdog looks, and for how long a step may be silent: short, as everything here is near. */
+const LOCAL_WATCHDOG = { PS_WATCHDOG_SECONDS: "5", PS_REDO_SECONDS: "10" };
+
+/** The processes of one job on this machine: its workers, and one that runs the functions. */
+export class Fleet {
+  readonly #functions: Supervised;
+  readonly #startWorker: (index: number, workers: number) => Supervised;
+  #workers: readonly Supervised[];
+  #leaving: readonly Promise<void>[] = [];
+
+  constructor(target: LocalTarget, plan: FleetPlan, tell: (event: ProcessEvent) => void) {
+    const logs = logDirectory(target.home, plan.job);
+    const shared = {
+      ...withoutAws(process.env),
+      ...target.environment,
+      PS_CACHE_DIR: target.cache,
+    };
+    const start = (name: string, script: string, extra: Readonly<Record<string, string>>) =>
+      new Supervised(
+        { name, script, environment: { ...shared, ...extra }, log: join(logs, `${name}.log`) },
+        tell,
+      );
+    this.#functions = start("functions", program("functions"), LOCAL_WATCHDOG);
+    this.#startWorker = (index, workers) =>
+      start(`worker-${index}`, program("worker"), workerEnvironment({ ...plan, workers }, index));
+    this.#workers = Array.from({ length: plan.workers }, (_, i) => this.#startWorker(i, plan.workers));
+  }
+
+  get workers(): number {
+    return this.#workers.length;
+  }
+
+  get workersAlive(): number {
+    return this.#workers.filter((worker) => worker.alive).length;
+  }
+
+  /** Forgets failures that came from an emulator that was gone. */
+  forgive(): void {
+    for (const child of [this.#functions, ...this.#workers]) child.forgive();
+  }
+
+  /** Starts further workers, or tells the last ones to give back what they have in hand and leave. */
+  resize(workers: number): void {
+    const more = Math.max(0, workers - this.#workers.length);
+    const first = this.#workers.length;
+    const leaving = this.#workers.slice(workers).map((worker) => worker.stop(WORKER_GRACE_MS));
+    this.#leaving = [...this.#leaving, ...leaving];
+    const started = Array.from({ length: more }, (_, i) => this.#startWorker(first + i, workers));
+    this.#workers = [...this.#workers.slice(0, workers), ...started];
+  }
+
+  async stopWorkers(): Promise<void> {
+    await Promise.all([...this.#leaving, ...this.#workers.map((worker) => worker.stop(WORKER_GRACE_MS))]);
+  }
+
+  /** The functions finish what they have in hand. */
+  async stopFunctions(): Promise<void> {
+    await this.#functions.stop(FUNCTIONS_GRACE_MS);
+  }
+
+  kill(): void {
+    for (const child of [this.#functions, ...this.#workers]) child.kill();
+  }
+}
+
+/** What AWS Batch sets for the child of an array job, and which job to work for. */
+function workerEnvironment({ job, attempt, workers }: FleetPlan, index: number): Record<string, string> {
+  const cores = availableParallelism();
+  return {
+    ...threadEnvironment(Math.max(1, Math.floor(cores / workers))),
+    PS_JOB: job,
+    PS_WORKER: `worker-${index}`,
+    AWS_BATCH_JOB_ID: `${job}-${attempt}:${index}`,
+    AWS_BATCH_JOB_ARRAY_INDEX: String(index),
+    AWS_BATCH_JOB_ATTEMPT: "1",
+  };
+}
+
+/** A user's own AWS settings must not reach what runs on this machine's emulator. */
+function withoutAws(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("AWS_")));
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { tailOf } from "../../local/log-tail.ts";
+import { describe } from "../../protocol/errors.ts";
+
+export type ProcessPlan = {
+  readonly name: string;
+  readonly script: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What it prints is added to this file. */
+  readonly log: string;
+};
+
+export type ProcessEvent =
+  | { readonly kind: "died"; readonly name: string; readonly how: string }
+  /** It failed at once, again and again, or cannot be started: to try once more will not help. */
+  | { readonly kind: "hopeless"; readonly name: string; readonly reason: string };
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5000;
+const PAUSE_AFTER_SUCCESS_MS = 1000;
+/** A process that lived for less has failed to start. */
+const QUICK_MS = 5000;
+const QUICK_FAILURES = 5;
+/** Deaths by kill -9 are somebody else's doing, up to a point. */
+const QUICK_KILLS = 20;
+const TAIL_LINES = 5;
+const TAIL_CHARACTERS = 2000;
+
+/**
+ * A child process that is started again when it dies. It is tied to this process by an IPC channel, at whose end it
+ * exits by itself; and it has a session of its own, so that Ctrl-C in the terminal reaches only this process.
+ */
+export class Supervised {
+  readonly #plan: ProcessPlan;
+  readonly #tell: (event: ProcessEvent) => void;
+  #child: ChildProcess | null = null;
+  #ended: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  #quick = { failures: 0, kills: 0 };
+  #hopeless = false;
+
+  constructor(plan: ProcessPlan, tell: (event: ProcessEvent) => void) {
+    this.#plan = plan;
+    this.#tell = tell;
+    this.#start();
+  }
+
+  get alive(): boolean {
+    return this.#child !== null;
+  }
+
+  /** Asks the process to end, and kills it after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#child?.kill("SIGTERM");
+    const killer = setTimeout(() => this.kill(), graceMs);
+    await this.#ended;
+    clearTimeout(killer);
+  }
+
+  /** Forgets its failures, which had a cause outside of it that is gone. */
+  forgive(): void {
+    this.#quick = { failures: 0, kills: 0 };
+    if (this.#hopeless && !this.#stopping) this.#start();
+    this.#hopeless = false;
+  }
+
+  /** Ends the process at once. */
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#child?.kill("SIGKILL");
+  }
+
+  #start(): void {
+    try {
+      this.#startWith(openLog(this.#plan.log));
+    } catch (error) {
+      this.#giveUp(`${this.#plan.name} cannot be started: ${describe(error)}`);
+    }
+  }
+
+  #giveUp(reason: string): void {
+    this.#hopeless = true;
+    this.#tell({ kind: "hopeless", name: this.#plan.name, reason });
+  }
+
+  #startWith(output: number): void {
+    const { script, environment } = this.#plan;
+    const logStart = beginLog(output);
+    const started = Date.now();
+    const child = spawn(process.execPath, ["--enable-source-maps", script], {
+      env: environment,
+      stdio: ["ignore", output, output, "ipc"],
+      detached: true,
+    });
+    closeSync(output);
+    this.#child = child;
+    this.#ended = new Promise((resolve) => {
+      const end = (how: string, code: number | null) => {
+        if (this.#child !== child) return;
+        this.#child = null;
+        resolve();
+        if (!this.#stopping) this.#again(how, code, Date.now() - started, logStart);
+      };
+      child.once("error", (error) => end(error.message, -1));
+      child.once("exit", (code, signal) =>
+        end(signal ?? `exit status ${code}`, signal === "SIGKILL" ? null : (code ?? -1)),
+      );
+    });
+  }
+
+  /** @param code of the exit; null for kill -9, -1 for other signals */
+  #again(how: string, code: number | null, livedMs: number, logStart: number): void {
+    const { name } = this.#plan;
+    if (livedMs > QUICK_MS || code === 0) this.forgive();
+    else if (code === null) this.#quick.kills++;
+    else this.#quick.failures++;
+    const { failures, kills } = this.#quick;
+    const why = code === null || code === 0 ? how : `${how}: ${lastWords(this.#plan.log, logStart)}`;
+    if (failures >= QUICK_FAILURES || kills >= QUICK_KILLS) {
+      this.#giveUp(`${name} died ${failures + kills} times in a row, ${why}`);
+      return;
+    }
+    if (code !== 0) this.#tell({ kind: "died", name, how: why });
+    const pause =
+      code === 0 ? PAUSE_AFTER_SUCCESS_MS : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
+    this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
+  }
+}
+
+/** Its folder may have been removed while the job ran. */
+function openLog(log: string): number {
+  mkdirSync(dirname(log), { recursive: true });
+  return openSync(log, "a");
+}
+
+/** Marks in a log that a process starts. Returns where in it the process begins. */
+function beginLog(log: number): number {
+  try {
+    writeSync(log, `--- ${new Date().toISOString()} started\n`);
+  } catch {
+    // On a full disk the process says, by its end, what cannot be written here.
+  }
+  return fstatSync(log).size;
+}
+
+/** The error that a process logged before it died, or the last lines that it printed. */
+function lastWords(log: string, start: number): string {
+  let text: string;
+  try {
+    text = tailOf(log, start);
+  } catch (error) {
+    return `its log is gone (${describe(error)})`;
+  }
+  const lines = text.trim().split("\n").slice(-TAIL_LINES);
+  const errors = lines.map(errorIn).filter((error) => error !== null);
+  return (errors.at(-1) ?? lines.join("\n")).slice(-TAIL_CHARACTERS) || "it printed nothing";
+}
+
+/** The `error` of a line of our own log; null for any other line. */
+function errorIn(line: string): string | null {
+  try {
+    const { error } = JSON.parse(line) as { error?: unknown };
+    return typeof error === "string" ? error : null;
+  } catch {
+    return null;
+  }
+}

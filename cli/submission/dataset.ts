@@ -1,0 +1,66 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Buckets } from "../../cloud/buckets.ts";
+import type { Store } from "../../cloud/store.ts";
+import { checkText } from "../../ml/data/batches.ts";
+import { type PrepareOptions, prepareText } from "../../ml/data/prepare.ts";
+import { DATASET_FILES, type Dataset } from "../../ml/data/text.ts";
+import { localFolder } from "../../ml/huggingface/folder.ts";
+import { isMasked } from "../../ml/models/describe.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
+import { keys } from "../../protocol/keys.ts";
+import { sourceBuckets } from "./buckets.ts";
+import { type Draft, tokenizerOf } from "./job-file.ts";
+import { type UploadedFile, upload } from "./upload.ts";
+
+/**
+ * Tokenizes a job's text and checks that it is long enough; null for generated data.
+ *
+ * @throws InvalidInput when the text can't be trained on
+ */
+export async function prepareDataset(
+  draft: Draft,
+  options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
+): Promise<Dataset | null> {
+  const { spec, textFile } = draft;
+  const { data } = spec;
+  if (textFile === null || data.type !== "text") return null;
+  let buckets: Buckets | undefined;
+  try {
+    return await prepareText({
+      ...options,
+      buckets: () => (buckets ??= sourceBuckets()),
+      path: textFile,
+      name: `data.path ${data.path}`,
+      tokenizer: tokenizerOf(draft),
+      field: data.field,
+      vocabulary: data.vocabulary,
+      masks: isMasked(spec),
+      check: (dataset) => checkText(spec, dataset.meta.tokens),
+    });
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    throw new InvalidInput(
+      error.problems.map((problem) => `${spec.name}: ${problem}`),
+      { cause: error },
+    );
+  } finally {
+    buckets?.close();
+  }
+}
+
+/** The files of a dataset, stored under its digest. */
+export async function datasetFiles({ digest, directory }: Dataset): Promise<UploadedFile[]> {
+  const files: UploadedFile[] = [];
+  for (const name of DATASET_FILES) {
+    const info = await stat(join(directory, name)).catch(() => null);
+    if (info === null) continue;
+    files.push({ key: keys.dataset(digest, name), folder: localFolder(directory), name, size: info.size });
+  }
+  return files;
+}
+
+/** Stores the files of a dataset under its digest, those that are not there yet. */
+export async function uploadDataset(store: Store, dataset: Dataset): Promise<void> {
+  await upload(store, await datasetFiles(dataset));
+}

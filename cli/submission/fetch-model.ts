@@ -1,0 +1,65 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Buckets } from "../../cloud/buckets.ts";
+import { findObjects, type S3Object } from "../../ml/data/s3-source.ts";
+import { CARRIED } from "../../ml/huggingface/inspect.ts";
+import { sha256 } from "../../protocol/digest.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
+
+/** What one request fetches, and what is held in memory. */
+const BLOCK_BYTES = 8 << 20;
+
+/**
+ * A Hugging Face directory on S3, as a folder of this machine's cache. It is fetched anew when one of its objects changed.
+ *
+ * @param url s3://bucket/prefix
+ * @throws InvalidInput when it can't be read, or changes meanwhile
+ */
+export async function fetchModel(url: string, cache: string, buckets: Buckets): Promise<string> {
+  const base = url.replace(/\/*$/, "/");
+  const objects = (await findObjects(base, buckets)).filter((object) => isOfModel(object, base));
+  if (objects.length === 0)
+    throw new InvalidInput(`${url} must have config.json and model.safetensors, it has neither`);
+  const state = objects.map(({ url: name, size, etag }) => [name, size, etag]);
+  const directory = join(cache, "models", sha256(JSON.stringify(state)));
+  if (existsSync(directory)) return directory;
+  const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
+  await mkdir(draft, { recursive: true, mode: 0o700 });
+  try {
+    for (const object of objects) await download(object, join(draft, basename(object.url)));
+    await mkdir(join(cache, "models"), { recursive: true, mode: 0o700 });
+    await rename(draft, directory).catch((error: unknown) => {
+      // Another submission was first.
+      if (!existsSync(directory)) throw error;
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return directory;
+}
+
+/** Only what lies in the directory itself, and of that only what `inspectDirectory` looks at. */
+function isOfModel({ url }: S3Object, base: string): boolean {
+  const name = url.slice(base.length);
+  if (name.includes("/")) return false;
+  const known: readonly string[] = ["config.json", ...CARRIED];
+  return known.includes(name) || /\.safetensors(\.index\.json)?$/.test(name);
+}
+
+async function download(object: S3Object, path: string): Promise<void> {
+  const access = object.open();
+  const file = await open(path, "wx", 0o600);
+  try {
+    for (let at = 0; at < object.size; at += BLOCK_BYTES) {
+      const block = new Uint8Array(Math.min(BLOCK_BYTES, object.size - at));
+      await access.read(block, at);
+      await file.writeFile(block);
+    }
+    await file.sync();
+  } finally {
+    await access.close();
+    await file.close();
+  }
+}

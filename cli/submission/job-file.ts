@@ -1,0 +1,116 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { isS3 } from "../../ml/data/s3-source.ts";
+import { isPattern } from "../../ml/data/sources.ts";
+import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { type JobSpec, jobName, parseJob } from "../../protocol/job.ts";
+import { applyOverrides } from "./overrides.ts";
+
+/** A job file, read and validated. */
+export type Draft = {
+  readonly spec: JobSpec;
+  /** The file of `data.path`; null for generated data. */
+  readonly textFile: string | null;
+  /** Relative paths of the job start here. */
+  readonly folder: string;
+  /** Where the files of a `model.from` on S3 were fetched to. */
+  readonly fetchedModel?: string | undefined;
+  /** Whether the file leaves the number of shards to the submitter. */
+  readonly choosesShards: boolean;
+};
+
+/** The tokenizer that a job names, its path made whole. */
+export function tokenizerOf({ spec, folder, fetchedModel }: Draft): JobSpec["tokenizer"] {
+  const { tokenizer, model } = spec;
+  if (typeof tokenizer === "string" || !("file" in tokenizer)) return tokenizer;
+  if (isS3(tokenizer.file)) {
+    const beside = model.type === "pretrained" && tokenizer.file === model.from;
+    if (beside && fetchedModel !== undefined) return { file: fetchedModel };
+    throw new InvalidInput(
+      `tokenizer.file must be on this machine, or what is beside model.from, got "${tokenizer.file}"`,
+    );
+  }
+  return { file: resolve(folder, tokenizer.file) };
+}
+
+/**
+ * Reads a job file and applies `--set`.
+ *
+ * @throws InvalidInput with every problem found
+ */
+export function readJobFile(file: string, assignments: readonly string[]): Draft {
+  const written = parseJson(file, readText(file));
+  const given = applyOverrides(written, assignments);
+  const named = { name: basename(file).replace(/\.json$/, ""), ...given };
+  const spec = validate(named, file, written.name === undefined);
+  const folder = dirname(file);
+  const textFile = spec.data.type === "text" ? textOf(folder, spec.data.path) : null;
+  return { spec, textFile, folder, choosesShards: given.shards === undefined };
+}
+
+function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {
+  const missing = missingData(job, file);
+  try {
+    const spec = parseJob(job, file);
+    if (missing === null) return spec;
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    const hint = nameIsFiles && !jobName.safeParse(job.name).success;
+    const problems = error.problems.map((problem) =>
+      hint && problem.startsWith(`${file}: name `)
+        ? `${problem}, from the file's name; set "name" in the file, or --set name=...`
+        : problem,
+    );
+    throw new InvalidInput([...problems, ...(missing === null ? [] : [missing])], { cause: error });
+  }
+  throw new InvalidInput(missing);
+}
+
+const textOf = (folder: string, path: string): string => (isS3(path) ? path : resolve(folder, path));
+
+/** The problem of a `data.path` that names no text, whatever else is wrong. */
+function missingData(job: Record<string, unknown>, file: string): string | null {
+  const path = (job.data as { path?: unknown } | null | undefined)?.path;
+  if (typeof path !== "string" || path === "") return null;
+  const text = textOf(dirname(file), path);
+  if (isS3(path) || existsSync(text) || isPattern(path)) return null;
+  return `${file}: data.path must name a file that exists, got "${path}" (that is ${text})`;
+}
+
+function readText(file: string): string {
+  if (!existsSync(file)) {
+    throw new InvalidInput(`there is no job file ${file}; give a job file or a command (ps-submit --help)`);
+  }
+  if (statSync(file).isDirectory()) throw new InvalidInput(`${file} is a directory; give a job file`);
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new InvalidInput(`${file} can't be read: ${describe(cause)}`, { cause });
+  }
+}
+
+function parseJson(file: string, text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInput(`${file} is not JSON${placeOf(cause, text)}`, { cause });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new InvalidInput(`${file} must hold one JSON object, { "model": ..., "data": ..., ... }`);
+}
+
+function placeOf(error: unknown, text: string): string {
+  if (text.trim() === "") return ": it is empty; examples/ has job files to start from";
+  const message = error instanceof Error ? error.message : String(error);
+  const [, line, column] = /line (\d+) column (\d+)/.exec(message) ?? [];
+  const lines = text.trimEnd().split("\n");
+  const where =
+    line === undefined
+      ? ` at its end, line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`
+      : ` at line ${line}, column ${column}`;
+  const what = message.replace(/ (in JSON )?at position .*$/, "").replace(/, ".*$/s, "");
+  return `${where}: ${what}. Look there for a missing quote, or a comma too few or too many`;
+}

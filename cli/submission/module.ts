@@ -1,0 +1,57 @@
+import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Store } from "../../cloud/store.ts";
+import type { UserModel } from "../../ml/models/user-model.ts";
+import { sha256 } from "../../protocol/digest.ts";
+import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import { keys } from "../../protocol/keys.ts";
+import { runModule } from "../../worker/user-module.ts";
+import type { Draft } from "./job-file.ts";
+
+/** A user's own model: the bytes that every worker will run, and what they export. */
+export type OwnModule = { readonly source: Uint8Array; readonly digest: string; readonly model: UserModel };
+
+/** Code, not data: a model's numbers belong into its options or its batches. */
+const MAX_BYTES = 1 << 20;
+
+/**
+ * Reads and runs the file of a job's own model; null when the job has none.
+ *
+ * @throws InvalidInput when it can't be read, imports another file, or exports no model
+ */
+export async function prepareModule({ spec, folder }: Draft): Promise<OwnModule | null> {
+  if (spec.model.type !== "module") return null;
+  const { module } = spec.model;
+  const name = `model.module ${module}`;
+  try {
+    const source = readSource(resolve(folder, module), name);
+    return { source, digest: sha256(source), model: await runModule(source, name) };
+  } catch (error) {
+    if (!(error instanceof PsError)) throw error;
+    throw new InvalidInput(`${spec.name}: ${error.message}`, { cause: error });
+  }
+}
+
+function readSource(path: string, name: string): Uint8Array {
+  const info = statSync(path, { throwIfNoEntry: false });
+  if (!info?.isFile()) throw new InvalidInput(`${name} must name a file that exists (that is ${path})`);
+  if (info.size > MAX_BYTES) {
+    throw new InvalidInput(`${name} must be at most ${MAX_BYTES} bytes, got ${info.size}`);
+  }
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new InvalidInput(`${name} can't be read: ${describe(cause)}`, { cause });
+  }
+}
+
+/** The job with the digest of its module filled in. */
+export function withModule(spec: JobSpec, module: OwnModule | null): JobSpec {
+  if (module === null || spec.model.type !== "module") return spec;
+  return { ...spec, model: { ...spec.model, digest: module.digest } };
+}
+
+export async function uploadModule(store: Store, { digest, source }: OwnModule): Promise<void> {
+  await store.create(keys.module(digest), source);
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Provenance } from "../../protocol/records.ts";
+import { packageDirectory } from "../targets/paths.ts";
+import type { ProbedBackend } from "./backend.ts";
+
+/** What a job's result depends on besides its spec, on this machine. */
+export function makeProvenance({ name, device, version, flags }: ProbedBackend): Provenance {
+  return {
+    createdAt: new Date().toISOString(),
+    version: packageVersion(),
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    backend: name,
+    device,
+    library: version,
+    flags,
+  };
+}
+
+/** What a job's result depends on besides its spec, on a stack: the workers' image, and nothing of this machine. */
+export function stackProvenance(device: "cpu" | "gpu", image: string): Provenance {
+  return {
+    createdAt: new Date().toISOString(),
+    version: packageVersion(),
+    node: `v${packageFile().dependencies.node}`,
+    platform: "linux-x64",
+    backend: "tensorflow",
+    device,
+    library: image,
+    flags: {},
+  };
+}
+
+export const packageVersion = (): string => packageFile().version;
+
+/** Our own file; the command line starts sooner without a parser for it. */
+function packageFile() {
+  const text = readFileSync(join(packageDirectory(), "package.json"), "utf8");
+  return JSON.parse(text) as { readonly version: string; readonly dependencies: { readonly node: string } };
+}

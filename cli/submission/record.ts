@@ -1,0 +1,31 @@
+import type { Cloud } from "../../cloud/connect.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import type { JobRecord, Provenance } from "../../protocol/records.ts";
+import { createRecord, requireSame } from "./create.ts";
+import { type Prepared, uploadPrepared } from "./prepare.ts";
+
+/** What makes two submissions the same job. */
+export const givenOf = ({ spec, dataset }: Prepared): Pick<JobRecord, "spec" | "dataset"> => ({
+  spec,
+  dataset: dataset?.digest ?? null,
+});
+
+/**
+ * Stores what a job starts from, then its record, as far as they are not there yet.
+ *
+ * @param provenance is asked only for a job that has no record
+ * @throws InvalidInput with the fields that differ when the name is taken by another job
+ */
+export async function findOrCreate(
+  cloud: Cloud,
+  job: Prepared,
+  provenance: (spec: JobSpec) => Provenance | Promise<Provenance>,
+): Promise<JobRecord> {
+  const given = givenOf(job);
+  const known = await cloud.jobs.find(given.spec.name);
+  if (known) requireSame(known, given);
+  // A job that another submission left half-made keeps its record; the text may still be missing.
+  const record = known ?? { ...given, provenance: await provenance(given.spec) };
+  await uploadPrepared(cloud, job);
+  return known ?? createRecord(cloud, record);
+}

@@ -1,0 +1,54 @@
+import { clientConfig } from "../../cloud/connect.ts";
+import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+type Service = "SSM" | "BATCH" | "CLOUDWATCH_LOGS" | "STS" | "SERVICE_QUOTAS";
+
+/** The configuration of a client that only this machine uses; `AWS_ENDPOINT_URL_<service>` may lead it elsewhere. */
+export function serviceConfig(env: Env, service: Service) {
+  const endpoint = env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL;
+  return { ...clientConfig(env), ...(endpoint && { endpoint }) };
+}
+
+/** What goes wrong on the way to AWS, by the name or the text of the error, and what to do about it. */
+const KNOWN: readonly (readonly [RegExp, string])[] = [
+  [
+    /could not load credentials|CredentialsProviderError|no credentials/i,
+    "no AWS credentials were found; run `aws configure` or `aws sso login`, or name a --profile",
+  ],
+  [
+    /region is missing|ConfigError.*region/i,
+    "no AWS region is set; give --region, or set AWS_REGION or a region in your AWS profile",
+  ],
+  [
+    /ExpiredToken|token .*expired|session .*expired/i,
+    "the AWS credentials have expired; log in again, for instance with `aws sso login`",
+  ],
+  [
+    /UnrecognizedClient|InvalidClientTokenId|InvalidSignature|SignatureDoesNotMatch|InvalidAccessKeyId/i,
+    "AWS does not know these credentials; check the keys in the environment or the --profile",
+  ],
+  [
+    /AccessDenied|UnauthorizedOperation|not authorized to perform/i,
+    "these credentials may not do that; ask for the stack's policy for people who submit",
+  ],
+];
+
+/** What can be done about an error of AWS, as an error that says it; `error` itself when that is not known. */
+export function explained(error: unknown): unknown {
+  if (error instanceof PsError) return error;
+  const text = describe(error);
+  const [, advice] = KNOWN.find(([pattern]) => pattern.test(text)) ?? [];
+  if (advice !== undefined) return new Unrecoverable(`${advice} (${text})`, { cause: error });
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code !== "string" || !/^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) return error;
+  return new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {
+    cause: error,
+  });
+}
+
+/** @throws `explained(error)` */
+export function explainAws(error: unknown): never {
+  throw explained(error);
+}

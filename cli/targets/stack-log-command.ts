@@ -1,0 +1,114 @@
+import { InvalidInput } from "../../protocol/errors.ts";
+import { isEnded, type State } from "../../protocol/records.ts";
+import { exitCodes } from "../terminal/exit.ts";
+import { listenForInterruption, pause } from "../terminal/interruption.ts";
+import { openStack } from "./stack.ts";
+import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
+import type { StackTarget } from "./target.ts";
+
+const LOOK_MS = 2000;
+/** CloudWatch shows a line some seconds after it was written, and lines of several streams not in order. */
+const LATE_MS = 20_000;
+/** CloudWatch takes so many streams in one question; to ask for each alone would soon be too often. */
+const STREAMS = 100;
+const SHOWN_NAMES = 20;
+
+type Options = { readonly follow?: boolean | undefined };
+/** Lines that are asked for together. `nameOf` tells whose the lines of a stream are. */
+type Source = { readonly nameOf: (stream: string) => string; readonly query: Omit<LogQuery, "since"> };
+
+/** `ps-submit logs` on a stack: what functions and workers wrote about a job, from CloudWatch. */
+export async function logsOfStack(
+  stack: string,
+  job: string,
+  process_: string | undefined,
+  { follow }: Options,
+): Promise<number> {
+  const target = await openStack(stack);
+  const interruption = listenForInterruption();
+  const logs = new StackLogs(process.env);
+  try {
+    const printer = new Printer(logs, process_ === undefined);
+    for (let over = false; !over && !interruption.first.aborted; ) {
+      const { state } = await target.cloud.jobs.state(job);
+      over = !follow || isEnded(state);
+      await printer.print(await sourcesOf(target, state, process_), Date.parse(state.createdAt));
+      if (!over) await pause(LOOK_MS, interruption.first);
+    }
+    return exitCodes.succeeded;
+  } finally {
+    interruption.close();
+    logs.close();
+    target.close();
+  }
+}
+
+/** The functions, and the workers of the present attempt. */
+async function sourcesOf(target: StackTarget, state: State, wanted?: string): Promise<Source[]> {
+  const { stack, cloud } = target;
+  const isWanted = (name: string) => wanted === undefined || name === wanted;
+  const functions = Object.entries(stack.logs);
+  const groups = (await cloud.batch?.groups(state.job, state.attempt)) ?? [];
+  const members = (await Promise.all(groups.map((group) => cloud.batch?.members(group) ?? []))).flat();
+  const workers = new Map<string, string>();
+  for (const [number, { logStream }] of members.entries()) {
+    if (logStream !== null) workers.set(logStream, `worker-${number}`);
+  }
+  requireProcess(state.job, [...functions.map(([name]) => name), ...workers.values()], wanted);
+  const streams = [...workers.keys()].filter((stream) => isWanted(workers.get(stream) ?? ""));
+  return [
+    ...functions
+      .filter(([name]) => isWanted(name))
+      .map(([name, group]) => ({ nameOf: () => name, query: { group, pattern: patternOf(state.job) } })),
+    ...Array.from({ length: Math.ceil(streams.length / STREAMS) }, (_, i) => ({
+      nameOf: (stream: string) => workers.get(stream) ?? stream,
+      query: {
+        group: stack.workers?.logs ?? "",
+        streams: streams.slice(i * STREAMS, (i + 1) * STREAMS),
+      },
+    })),
+  ];
+}
+
+/** @throws InvalidInput for a process that the job does not have */
+function requireProcess(job: string, names: readonly string[], wanted: string | undefined): void {
+  if (wanted === undefined || names.includes(wanted)) return;
+  const more = names.length > SHOWN_NAMES ? `, ... (${names.length} in all)` : "";
+  const some = names.slice(0, SHOWN_NAMES).join(", ");
+  throw new InvalidInput(`${job} has no process ${wanted}; it has ${some}${more}`);
+}
+
+/** The lines of our own logs that are about a job. */
+const patternOf = (job: string): string => `{ ($.job = "${job}") || ($.group = "${job}/*") }`;
+
+/** Prints lines once, each time those that have come since. */
+class Printer {
+  readonly #logs: StackLogs;
+  readonly #named: boolean;
+  readonly #printed = new Set<string>();
+  #since: number | null = null;
+
+  constructor(logs: StackLogs, named: boolean) {
+    this.#logs = logs;
+    this.#named = named;
+  }
+
+  async print(sources: readonly Source[], start: number): Promise<void> {
+    const since = this.#since ?? start;
+    this.#since = Date.now() - LATE_MS;
+    const found = await Promise.all(sources.map((source) => this.#linesOf(source, since)));
+    for (const { text } of found.flat().sort((a, b) => a.time - b.time)) process.stdout.write(`${text}\n`);
+  }
+
+  async #linesOf({ nameOf, query }: Source, since: number): Promise<LogLine[]> {
+    const lines: LogLine[] = [];
+    for await (const line of this.#logs.lines({ ...query, since })) {
+      const name = nameOf(line.stream);
+      const id = `${name}/${line.id}`;
+      if (this.#printed.has(id)) continue;
+      this.#printed.add(id);
+      lines.push({ ...line, text: this.#named ? `${name.padEnd(12)} | ${line.text}` : line.text });
+    }
+    return lines;
+  }
+}

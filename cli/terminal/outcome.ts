@@ -1,0 +1,39 @@
+import type { State } from "../../protocol/records.ts";
+import { command } from "../targets/address.ts";
+import { count, loss } from "./format.ts";
+
+/** How a job stands, in the lines that a command ends with. */
+export function outcomeLines(state: State): string[] {
+  const { job } = state;
+  const at = `step ${count(state.version ?? 0)} of ${count(state.steps)}`;
+  switch (state.status) {
+    case "succeeded":
+      return [`${job} succeeded: ${resultOf(state)}`, ...nextLines(state)];
+    case "failed":
+      return [
+        `${job} failed at ${at}: ${state.reason ?? "no reason is known"}`,
+        `see what happened with: ${command(`logs ${job}`)}`,
+        `go on with: ${command(`resume ${job}`)}`,
+      ];
+    case "stopped":
+      return [
+        `${job} stopped at ${at}; go on with: ${command(`resume ${job}`)}`,
+        ...(state.reason === null ? [] : [`reason: ${state.reason}`]),
+      ];
+    default:
+      return [`${job} was interrupted at ${at}: no process runs it; go on with: ${command(`resume ${job}`)}`];
+  }
+}
+
+function resultOf({ version, loss: last, evaluation }: State): string {
+  const heldOut = evaluation ? `, held-out loss ${loss(evaluation.loss)}` : "";
+  return `${count(version ?? 0)} steps, loss ${loss(last)}${heldOut}`;
+}
+
+function nextLines({ job, checkpoint }: State): string[] {
+  if (checkpoint === null) return [];
+  return [
+    `sha256 of the parameters: ${checkpoint.sha256}`,
+    `take the model with: ${command(`pull ${job} DIRECTORY`)}`,
+  ];
+}

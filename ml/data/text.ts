@@ -1,0 +1,160 @@
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { sha256 } from "../../protocol/digest.ts";
+import { CorruptData, Unrecoverable } from "../../protocol/errors.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import { SPECIAL_NAMES, type SpecialIds, type SpecialName } from "../tokenizers/special.ts";
+import { TOKENIZER_FILES, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
+
+const id = z.int().min(0);
+
+/**
+ * A text as tokens: what stands under `datasets/<digest>/`. `tokens.bin` holds the ids of all documents one after
+ * the other, as little-endian numbers of 16 bits, or of 32 where the vocabulary needs them.
+ */
+export const textMetaSchema = z.strictObject({
+  kind: z.literal("text"),
+  /** `file`: someone else's `tokenizer.json`; `trained`: one made from this text; `none`: the ids are all there is. */
+  tokenizer: z.enum(["char", "byte", "trained", "file", "none"]),
+  /** Every token is below it. */
+  vocabulary: z.int().min(1).max(0x7fffffff),
+  /** Length of the text in tokens. */
+  tokens: z.int().min(1),
+  /** Length of the text in bytes; unknown when it came as tokens. */
+  bytes: z.int().min(1).optional(),
+  /** Default: 1. */
+  documents: z.int().min(1).optional(),
+  /** Of a token in tokens.bin; default: uint16. */
+  type: z.literal("uint32").optional(),
+  /** Ids of the special tokens that the tokenizer has. */
+  special: z.partialRecord(z.enum(SPECIAL_NAMES), id).optional(),
+});
+export type TextMeta = z.infer<typeof textMetaSchema>;
+
+export type Dataset = {
+  /** Names the dataset: SHA-256 over the names and contents of its files. */
+  readonly digest: string;
+  /** Where its files are on this machine. */
+  readonly directory: string;
+  readonly meta: TextMeta;
+  readonly special: SpecialIds;
+  /** `tokenizer.json` and `tokenizer_config.json`; none where only ids are known. */
+  readonly files: TokenizerFiles;
+  readonly tokens: Tokens;
+};
+
+export const TOKENS_FILE = "tokens.bin";
+export const META_FILE = "meta.json";
+
+/** In the order in which the digest takes them. */
+export const DATASET_FILES = [META_FILE, ...TOKENIZER_FILES, TOKENS_FILE] as const;
+
+/** Tokens as training reads them: window by window, from any place. */
+export type Tokens = {
+  readonly length: number;
+  /**
+   * The tokens from `start` on, as many as `into` holds.
+   *
+   * @throws CorruptData when there are none, or one is outside the vocabulary
+   */
+  read(start: number, into: Int32Array): void;
+  close(): void;
+};
+
+export const bytesPerToken = ({ type }: Pick<TextMeta, "type">): 2 | 4 => (type === "uint32" ? 4 : 2);
+
+/**
+ * Opens a dataset's directory; its tokens stay on disk.
+ *
+ * @throws CorruptData when a file is missing, truncated, or does not fit the others
+ */
+export async function openDataset(directory: string): Promise<Dataset> {
+  const small = new Map<string, Uint8Array>();
+  for (const name of [META_FILE, ...TOKENIZER_FILES]) {
+    const bytes = await readFile(join(directory, name)).catch(() => null);
+    if (bytes) small.set(name, bytes);
+  }
+  const metaBytes = small.get(META_FILE);
+  if (!metaBytes) throw new CorruptData(`the dataset has no ${META_FILE}`);
+  const meta = parseAs(textMetaSchema, metaBytes, "the dataset's meta.json");
+  small.delete(META_FILE);
+  const missing = TOKENIZER_FILES.find((name) => meta.tokenizer !== "none" && !small.has(name));
+  if (missing) throw new CorruptData(`the dataset has no ${missing}`);
+  const path = join(directory, TOKENS_FILE);
+  await checkSize(path, meta);
+  const digest = digestOf({
+    [META_FILE]: sha256(metaBytes),
+    ...digests(small),
+    [TOKENS_FILE]: await sha256Of(path),
+  });
+  const files = Object.fromEntries(small);
+  return { digest, directory, meta, special: specialOf(meta), files, tokens: openTokens(path, meta) };
+}
+
+async function checkSize(path: string, meta: TextMeta): Promise<void> {
+  const info = await stat(path).catch(() => null);
+  if (!info) throw new CorruptData(`the dataset has no ${TOKENS_FILE}`);
+  const wanted = bytesPerToken(meta) * meta.tokens;
+  if (info.size !== wanted) {
+    throw new CorruptData(
+      `the dataset's tokens.bin must be ${wanted} bytes for ${meta.tokens} tokens, got ${info.size}`,
+    );
+  }
+}
+
+const digests = (files: ReadonlyMap<string, Uint8Array>): Record<string, string> =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, sha256(bytes)]));
+
+/** @param hashes SHA-256 of each file */
+function digestOf(hashes: Readonly<Record<string, string>>): string {
+  const there = DATASET_FILES.filter((name) => hashes[name] !== undefined);
+  return sha256(there.map((name) => `${hashes[name]}  ${name}\n`).join(""));
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
+}
+
+function specialOf({ special = {} }: TextMeta): SpecialIds {
+  const ids = SPECIAL_NAMES.map((name) => [name, special[name] ?? null]);
+  return Object.fromEntries(ids) as Record<SpecialName, number | null>;
+}
+
+function openTokens(path: string, meta: TextMeta): Tokens {
+  const file = openSync(path, "r");
+  const { vocabulary, tokens: length } = meta;
+  const width = bytesPerToken(meta);
+  return {
+    length,
+    read(start, into) {
+      if (!(start >= 0 && start + into.length <= length)) {
+        throw new CorruptData(`tokens ${start} to ${start + into.length} are wanted of ${length}`);
+      }
+      const bytes = new Uint8Array(width * into.length);
+      readAll(file, bytes, width * start, path);
+      into.set(width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
+      // A 32-bit id past 2^31 has become negative.
+      const outside = into.findIndex((token) => token < 0 || token >= vocabulary);
+      if (outside === -1) return;
+      throw new CorruptData(
+        `the dataset's token ${start + outside} must be below its vocabulary ${vocabulary}, got ${into[outside]}`,
+      );
+    },
+    close: () => closeSync(file),
+  };
+}
+
+function readAll(file: number, into: Uint8Array, position: number, path: string): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(file, into, done, into.length - done, position + done);
+    if (read === 0)
+      throw new Unrecoverable(`${path} was cut short at byte ${position + done} while it was in use`);
+    done += read;
+  }
+}

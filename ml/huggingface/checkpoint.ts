@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import type { Family, ModelConfig } from "../models/family.ts";
+import type { ModelParameter } from "../models/model.ts";
+import { openTokenizer, TOKENIZER_FILES, type Tokenizer } from "../tokenizers/tokenizer.ts";
+import { modelOfConfig, readConfig } from "./config.ts";
+import { type Folder, localFolder } from "./folder.ts";
+import { madeTokenizer } from "./made-tokenizer.ts";
+import { checkTied, matchWeights } from "./match.ts";
+import { openWeights, type Weights } from "./reader.ts";
+
+/** A directory in the open format, opened for use: config.json, weights, tokenizer.json. Close it when done. */
+export type Checkpoint = {
+  readonly family: Family;
+  readonly config: ModelConfig;
+  readonly parameters: readonly ModelParameter[];
+  readonly tokenizer: Tokenizer;
+  /** Tokens that end a text. */
+  readonly ends: ReadonlySet<number>;
+  /** The values of one parameter, into memory of its length. */
+  read(parameter: string, into: Float32Array): Promise<Float32Array>;
+  close(): Promise<void>;
+};
+
+const MAX_SMALL_BYTES = 1 << 20;
+const MAX_TOKENIZER_BYTES = 1 << 26;
+
+/**
+ * Opens a checkpoint. Names, sizes and shapes are checked against each other before anything is allocated by them;
+ * of the weights only the headers are read.
+ *
+ * @throws InvalidInput when the directory or one of its files is not there, or the model is of an unknown kind
+ * @throws CorruptData when the files do not fit together: each tensor that is missing, wrong or left over is named
+ */
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  const folder = localFolder(directory);
+  const json = await readConfig(folder);
+  const { family, config } = modelOfConfig(json, `${directory}/config.json`);
+  const tokenizer = await readTokenizer(folder, config);
+  const ends = await endsOf(folder, json, tokenizer);
+  const weights = await openWeights(folder);
+  try {
+    const { parameters, stored } = await matchAll(weights, family, config);
+    return {
+      family,
+      config,
+      parameters,
+      tokenizer,
+      ends,
+      read: (parameter, into) => weights.read(stored.get(parameter) ?? parameter, into),
+      close: weights.close,
+    };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+}
+
+async function matchAll(weights: Weights, family: Family, config: ModelConfig) {
+  const match = matchWeights(weights, family, config);
+  const [first] = match.fresh;
+  if (first !== undefined) {
+    throw new InvalidInput(`${match.notes.join("; ")}; train them before the model is used`);
+  }
+  await checkTied(weights, match);
+  return match;
+}
+
+async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Tokenizer> {
+  const what = `${folder.name}/tokenizer.json`;
+  const files: Record<string, Uint8Array> = {};
+  for (const name of TOKENIZER_FILES) {
+    const bytes = await folder.readSmall(name, MAX_TOKENIZER_BYTES);
+    if (bytes) files[name] = bytes;
+  }
+  const made = await madeTokenizer(folder);
+  if (!files["tokenizer.json"] && !made)
+    throw new InvalidInput(`${what} is not there; the model's text is read with it`);
+  const tokenizer = openTokenizer(made?.files ?? files, what);
+  // Some models have more rows than tokens, for the sake of round numbers.
+  if (tokenizer.vocabulary <= config.vocabulary) return tokenizer;
+  throw new CorruptData(
+    `${what} must have at most the ${config.vocabulary} tokens of config.json, got ${tokenizer.vocabulary}`,
+  );
+}
+
+const endSchema = z.looseObject({
+  eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
+});
+
+/** As transformers has it: what generation_config.json says, else config.json; failing both, the tokenizer. */
+async function endsOf(folder: Folder, json: object, { special }: Tokenizer): Promise<ReadonlySet<number>> {
+  const bytes = await folder.readSmall("generation_config.json", MAX_SMALL_BYTES);
+  const generation = bytes ? parseAs(endSchema, bytes, `${folder.name}/generation_config.json`) : {};
+  const ends = generation.eos_token_id ?? endSchema.safeParse(json).data?.eos_token_id ?? special.eos;
+  return new Set([ends ?? []].flat());
+}

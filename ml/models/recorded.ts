@@ -1,0 +1,77 @@
+import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import { canRecord, type Program, recordProgram } from "../tensorflow/program.ts";
+import { type Batch, type LossAndGradient, type Tensors, tensorOf } from "./model.ts";
+import type { Kit } from "./ops.ts";
+
+/** Programs kept; a job has one shape of batch. */
+const KEPT = 2;
+
+type Compute<Result> = (theta: Tensors, batch: Batch) => Result;
+type Recorded = { readonly program: Program; readonly names: readonly string[] };
+
+/**
+ * The same computation, where the backend can as one recorded program per shape of the batch. Which of both it is
+ * depends on the backend only, never on the step, as the bits of their results differ.
+ *
+ * @param compute a function of the tensors in its arguments: whatever else of the arguments changes, for example a
+ *   number, makes another program, and what is drawn at random must come in a tensor of the batch
+ */
+export function recorded(kit: Kit, compute: Compute<LossAndGradient>): Compute<LossAndGradient> {
+  if (!canRecord(kit.tf)) return compute;
+  const run = programsOf(kit, (theta, batch) => {
+    const { loss, gradient } = compute(theta, batch);
+    return { loss, ...gradient };
+  });
+  return (theta, batch) => {
+    const { loss, ...gradient } = run(theta, batch);
+    return { loss: loss as Scalar, gradient };
+  };
+}
+
+/** The same for a loss without its gradient. */
+export function recordedLoss(kit: Kit, compute: Compute<Scalar>): Compute<Scalar> {
+  if (!canRecord(kit.tf)) return compute;
+  const run = programsOf(kit, (theta, batch) => ({ loss: compute(theta, batch) }));
+  return (theta, batch) => tensorOf(run(theta, batch), "loss") as Scalar;
+}
+
+function programsOf(kit: Kit, compute: Compute<Tensors>): Compute<Tensors> {
+  const programs = new Map<string, Recorded>();
+  return (theta, batch) => {
+    const inputs: Tensor[] = [];
+    const signature = JSON.stringify(signatureOf(kit, [theta, batch], inputs));
+    const { program, names } = programs.get(signature) ?? record(kit, inputs, () => compute(theta, batch));
+    programs.set(signature, { program, names });
+    dropOldest(programs);
+    const results = program.run(inputs);
+    return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Tensors;
+  };
+}
+
+function record({ tf }: Kit, inputs: readonly Tensor[], compute: () => Tensors): Recorded {
+  let names: string[] = [];
+  const outputs = () => {
+    const results = compute();
+    names = Object.keys(results);
+    return Object.values(results);
+  };
+  const program = recordProgram(tf, inputs, outputs);
+  return { program, names };
+}
+
+/** All that a program depends on: the shapes and types of the tensors, which it collects, and all other values. */
+function signatureOf(kit: Kit, value: unknown, tensors: Tensor[]): unknown {
+  if (value instanceof kit.tf.Tensor) {
+    tensors.push(value);
+    return { dtype: value.dtype, shape: value.shape };
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.entries(value).map(([key, item]) => [key, signatureOf(kit, item, tensors)]);
+}
+
+function dropOldest(programs: Map<string, Recorded>): void {
+  const [oldest] = programs;
+  if (programs.size <= KEPT || !oldest) return;
+  programs.delete(oldest[0]);
+  oldest[1].program.dispose();
+}

@@ -1,0 +1,163 @@
+import type { Scalar } from "@tensorflow/tfjs";
+import { z } from "zod";
+import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
+import type { ModelSpec } from "../../protocol/job.ts";
+import { elements } from "../../protocol/safetensors.ts";
+import type { Dataset } from "../data/text.ts";
+import type { Tf } from "../tensorflow/load.ts";
+import type { ModelDescription, ModelParameter, Tensors } from "./model.ts";
+
+/** What a user's own model is: the default export of the file that `model.module` names. See docs/your-own-model.md. */
+export type UserModel = {
+  /** Names, shapes and first values of all parameters. */
+  parameters(sizes: UserSizes): readonly ModelParameter[];
+  /** The mean loss over a batch, a scalar. Its gradient is taken by tfjs. */
+  loss(tf: Tf, theta: Tensors, batch: Tensors, sizes: UserSizes): Scalar;
+  /** One rank's batch: a pure function of its argument. Not called for a job whose data is text. */
+  batch?(place: UserPlace): Readonly<Record<string, UserArray>>;
+  /** Files to lie beside `model.safetensors`, by name. */
+  files?(sizes: UserSizes): Readonly<Record<string, string>>;
+};
+
+export type UserSizes = {
+  /** `model.options` of the job. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Of the text's tokenizer; null when the data is the model's own. */
+  readonly vocabulary: number | null;
+  /** `model.context` of the job. */
+  readonly context: number | null;
+};
+
+export type UserPlace = UserSizes & {
+  /** Data that is held out must be other data than any of training. */
+  readonly part: "training" | "heldOut";
+  /** Of training: the step; held out: the number of the batch. */
+  readonly step: number;
+  readonly rank: number;
+  /** Which of `accumulation` micro-batches. */
+  readonly micro: number;
+  /** `batch` of the job: examples wanted. */
+  readonly rows: number;
+  /** Standard normal numbers that depend on the job's seed and the name only. */
+  normal(name: string, length: number): Float32Array;
+  /** Uniform numbers in [0, 1) that depend on the job's seed and the name only. */
+  uniform(name: string, length: number): Float32Array;
+};
+
+/** Row after row: a Float32Array becomes a float32 tensor, an Int32Array one of int32. */
+export type UserArray = { readonly shape: readonly number[]; readonly values: Float32Array | Int32Array };
+
+export type ModuleSpec = Extract<ModelSpec, { type: "module" }>;
+
+/** What a user's model is told of the job. */
+export function sizesOf(model: ModuleSpec, dataset: Dataset | null): UserSizes {
+  const { options, context = null } = model;
+  return { options, context, vocabulary: dataset?.meta.vocabulary ?? null };
+}
+
+/** @throws Unrecoverable when a module's default export is no model */
+export function checkUserModel(value: unknown, name: string): UserModel {
+  const model = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const isFunction = (field: string) => typeof model[field] === "function";
+  const missing = ["parameters", "loss"].filter((field) => !isFunction(field));
+  if (missing.length > 0) {
+    throw new Unrecoverable(
+      `${name} must export default an object with the function ${missing.join(" and ")}`,
+    );
+  }
+  for (const field of ["batch", "files"]) {
+    if (model[field] !== undefined && !isFunction(field)) {
+      throw new Unrecoverable(`${name}: ${field} must be a function, got ${typeof model[field]}`);
+    }
+  }
+  return value as UserModel;
+}
+
+/**
+ * Calls a user's function. What it throws ends the job with that reason, as the next try would throw it too.
+ *
+ * @throws Unrecoverable naming the module and the function
+ */
+export function callUser<T>(name: string, what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    if (cause instanceof PsError) throw cause;
+    throw new Unrecoverable(`${name}: ${what} threw ${describe(cause)}`, { cause });
+  }
+}
+
+const size = z.int().min(1);
+const parametersSchema = z
+  .array(
+    z.strictObject({
+      name: z.string().regex(/^[\w.-]{1,200}$/, "must be 1 to 200 letters, digits and . _ -"),
+      shape: z.array(size).max(8),
+      init: z.discriminatedUnion("type", [
+        z.strictObject({ type: z.literal("zeros") }),
+        z.strictObject({ type: z.literal("ones") }),
+        z.strictObject({ type: z.literal("normal"), deviation: z.number().positive() }),
+      ]),
+    }),
+  )
+  .min(1);
+
+const filesSchema = z.record(z.string().regex(/^[\w.-]+\.(json|txt|md)$/), z.string());
+
+/** The names of files that checkpoints have anyway. */
+const OWN = ["training_state.json"];
+
+/**
+ * A user's model, checked.
+ *
+ * @throws Unrecoverable when it describes no model
+ */
+export function describeUserModel(name: string, model: UserModel, sizes: UserSizes): ModelDescription {
+  const parameters = checked(
+    parametersSchema,
+    callUser(name, "parameters", () => model.parameters(sizes)),
+    `${name}: parameters`,
+  );
+  const twice = parameters.find(({ name: own }, i) => parameters.findIndex((p) => p.name === own) !== i);
+  if (twice)
+    throw new Unrecoverable(`${name}: parameters must have different names, got ${twice.name} twice`);
+  const given = callUser(name, "files", () => model.files?.(sizes) ?? {});
+  const files = checked(filesSchema, given, `${name}: files`);
+  const taken = Object.keys(files).find((file) => OWN.includes(file));
+  if (taken !== undefined) throw new Unrecoverable(`${name}: files must not have ${taken}`);
+  const config = { model_type: "module", options: sizes.options, torch_dtype: "float32" };
+  return { parameters, files: { "config.json": `${JSON.stringify(config, null, 2)}\n`, ...files } };
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "value"}: ${message}`);
+  throw new Unrecoverable(`${what} are malformed (${problems.join("; ")})`);
+}
+
+/** @throws Unrecoverable when an array of a batch does not fit its shape */
+export function checkBatch(name: string, batch: unknown): Readonly<Record<string, UserArray>> {
+  if (typeof batch !== "object" || batch === null || Object.keys(batch).length === 0) {
+    throw new Unrecoverable(`${name}: batch must return an object of arrays, got ${String(batch)}`);
+  }
+  for (const [key, given] of Object.entries(batch)) {
+    const { shape, values } = (given ?? {}) as Partial<UserArray>;
+    const known = values instanceof Float32Array || values instanceof Int32Array;
+    if (!known || !Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+      throw new Unrecoverable(`${name}: batch.${key} must be { shape, values: Float32Array or Int32Array }`);
+    }
+    if (values.length !== elements(shape)) {
+      throw new Unrecoverable(`${name}: batch.${key} has shape [${shape}] but ${values.length} values`);
+    }
+  }
+  return batch as Readonly<Record<string, UserArray>>;
+}
+
+/** @throws Unrecoverable when what a user's `loss` returned is no scalar */
+export function checkLoss(name: string, loss: Scalar): Scalar {
+  const shape: unknown = (loss as Partial<Scalar> | null | undefined)?.shape;
+  if (Array.isArray(shape) && shape.length === 0) return loss;
+  const got = Array.isArray(shape) ? `shape [${shape}]` : String(loss);
+  throw new Unrecoverable(`${name}: loss must return a scalar tensor, got ${got}; take tf.mean of it`);
+}

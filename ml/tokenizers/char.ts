@@ -1,0 +1,93 @@
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { encodeRecord } from "../../protocol/records.ts";
+import { withEncode } from "./ids.ts";
+import { type AddedToken, addedToken, configFor, type SpecialIds, withAddedTokens } from "./special.ts";
+import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
+
+/**
+ * The char tokenizer, one token per Unicode code point, in the files that Hugging Face's `AutoTokenizer` loads:
+ * a WordLevel model over a pre-tokenizer that makes every character, newlines too, a word of its own.
+ */
+export const MAX_CHARACTERS = 65_536;
+
+/** In no vocabulary: the `tokenizers` library then refuses an unknown character instead of dropping it. */
+const UNKNOWN = "<|unknown|>";
+
+export const CHAR_PRE_TOKENIZER = {
+  type: "Split",
+  pattern: { Regex: "[\\s\\S]" },
+  behavior: "Isolated",
+  invert: false,
+} as const;
+
+/**
+ * `tokenizer.json` and `tokenizer_config.json` of a char tokenizer.
+ *
+ * @param characters the vocabulary in the order of its ids
+ * @param special tokens whose ids follow
+ */
+export function charTokenizerFiles(
+  characters: readonly string[],
+  special: readonly string[] = [],
+): Record<string, Uint8Array> {
+  const tokenizer = {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: special.map((token, i) => addedToken(token, characters.length + i)),
+    normalizer: null,
+    pre_tokenizer: CHAR_PRE_TOKENIZER,
+    post_processor: null,
+    decoder: { type: "Fuse" },
+    model: {
+      type: "WordLevel",
+      vocab: Object.fromEntries([...characters, ...special].map((token, id) => [token, id])),
+      unk_token: UNKNOWN,
+    },
+  };
+  return {
+    "tokenizer.json": encodeRecord(tokenizer),
+    "tokenizer_config.json": encodeRecord(configFor(special)),
+  };
+}
+
+/** @throws CorruptData when the ids of the vocabulary are not 0, 1, 2, ... */
+export function charTokenizer(
+  vocab: ReadonlyMap<string, number>,
+  added: readonly AddedToken[],
+  special: SpecialIds,
+  files: TokenizerFiles,
+  what: string,
+): Tokenizer {
+  const tokens = new Map([...vocab].map(([token, id]) => [id, token]));
+  for (let id = 0; id < vocab.size; id++) {
+    if (!tokens.has(id)) throw new CorruptData(`${what} has ${vocab.size} tokens, but none with id ${id}`);
+  }
+  const addedIds = new Set(added.map(({ id }) => id));
+  return withEncode({
+    files,
+    vocabulary: vocab.size,
+    special,
+    encodeTo: withAddedTokens(added, (text, ids) => {
+      for (const character of text) ids.push(vocab.get(character) ?? unknown(character));
+    }),
+    decode: (ids, { skipSpecial = false } = {}) =>
+      ids
+        .filter((id) => !(skipSpecial && addedIds.has(id)))
+        .map((id) => tokens.get(id) ?? outside(id, vocab.size))
+        .join(""),
+  });
+}
+
+function unknown(character: string): never {
+  const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+  throw new InvalidInput(
+    `the model does not know the character ${JSON.stringify(character)} (U+${code}): ` +
+      "its tokenizer has only the characters of the text it was trained on",
+  );
+}
+
+/** @throws InvalidInput always: no token has this id */
+export function outside(id: number, vocabulary: number): never {
+  throw new InvalidInput(`token ids must be below ${vocabulary}, got ${id}`);
+}

@@ -1,0 +1,79 @@
+import {
+  ByteFallbackDecoder,
+  type Decoder,
+  Tokenizer as Library,
+  SequenceDecoder,
+} from "@huggingface/tokenizers";
+import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
+import { outside } from "./char.ts";
+import { exactParts } from "./exact.ts";
+import { exactNormalizer } from "./normalizers.ts";
+import { exactPreTokenizer } from "./pre-tokenizers.ts";
+import { specialIds } from "./special.ts";
+import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
+
+/**
+ * Any other `tokenizer.json`: WordPiece, Unigram, BPE of other families. Its ids are below MAX_VOCABULARY: the
+ * library makes a list that is as long as the largest.
+ *
+ * @throws CorruptData when the library can't make a tokenizer of it
+ */
+export function huggingFaceTokenizer(
+  tokenizer: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+  files: TokenizerFiles,
+  what: string,
+): Tokenizer {
+  const library = open({ ...LEFT_OUT, ...tokenizer }, { ...config, ...NOT_FOLLOWED }, what);
+  const vocab = library.get_vocab(true);
+  let vocabulary = 0;
+  for (const id of vocab.values()) vocabulary = Math.max(vocabulary, id + 1);
+  if (vocabulary === 0) throw new CorruptData(`${what} has no tokens`);
+  const encode: Tokenizer["encode"] = (text, { special = false } = {}) =>
+    text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids;
+  return {
+    files,
+    vocabulary,
+    special: specialIds(config, (token) => vocab.get(token)),
+    encode,
+    encodeTo(text, ids) {
+      for (const id of encode(text)) ids.push(id);
+    },
+    decode(ids, { skipSpecial = false } = {}) {
+      for (const id of ids) if (!(id >= 0 && id < vocabulary)) outside(id, vocabulary);
+      return ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: skipSpecial });
+    },
+  };
+}
+
+/** What a file may leave out and the library asks for. */
+const LEFT_OUT = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+
+/** What Hugging Face's own tokenizers leave to `tokenizer.json`; the first eats spaces before punctuation. */
+const NOT_FOLLOWED = {
+  clean_up_tokenization_spaces: false,
+  remove_space: false,
+  do_lowercase_and_remove_accent: false,
+};
+
+function open(tokenizer: Readonly<Record<string, unknown>>, config: object, what: string): Library {
+  const parts = exactParts(tokenizer, what);
+  try {
+    const library = new Library(parts, config);
+    library.normalizer = exactNormalizer(library.normalizer, what);
+    library.pre_tokenizer = exactPreTokenizer(library.pre_tokenizer);
+    keepByteOrderMarks(library.decoder);
+    return library;
+  } catch (cause) {
+    if (cause instanceof PsError) throw cause;
+    throw new CorruptData(`${what} is not a tokenizer.json that can be used: ${describe(cause)}`, { cause });
+  }
+}
+
+/** A byte order mark among bytes is a character of the text. */
+function keepByteOrderMarks(decoder: Decoder | null): void {
+  if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(keepByteOrderMarks);
+  if (decoder instanceof ByteFallbackDecoder) {
+    decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  }
+}

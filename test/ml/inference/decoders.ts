@@ -1,0 +1,32 @@
+import type { Crew } from "../../../ml/inference/crew.ts";
+import { Decoder } from "../../../ml/inference/decoder.ts";
+import { compileKernels } from "../../../ml/inference/kernels.ts";
+import type { Texts } from "../../../ml/inference/plan.ts";
+import { decoderShape } from "../../../ml/inference/shape.ts";
+import { shareWeights } from "../../../ml/inference/share-weights.ts";
+import { type Sample, sampleValues } from "../models/families.ts";
+
+const module = compileKernels();
+
+/**
+ * A decoder with a sample's parameters.
+ *
+ * @param texts by default the sample's own
+ * @param most bytes of one memory
+ */
+export async function decoderOf(
+  { family, config, ids }: Sample,
+  crew: Crew,
+  { texts, most }: { readonly texts?: Texts; readonly most?: number } = {},
+): Promise<Decoder> {
+  const parameters = family.parameters(config);
+  const values = new Map(parameters.map((each) => [each.name, sampleValues(each)]));
+  const shape = decoderShape(family.type, config);
+  const read = async (name: string, into: Float32Array) => {
+    into.set(values.get(name) ?? []);
+    return into;
+  };
+  const weights = await shareWeights({ parameters, read }, shape, most);
+  const own = { count: ids.length, length: ids[0]?.length ?? 0 };
+  return new Decoder({ shape, weights, module }, crew, texts ?? own);
+}

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Tensor } from "@tensorflow/tfjs";
+import { drawDropout } from "../../../ml/models/dropout.ts";
+import { type Gpt2, gpt2Dropout, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
+import type { Batch, LossAndGradient, Tensors } from "../../../ml/models/model.ts";
+import { type Kit, kitOf } from "../../../ml/models/ops.ts";
+import { recorded, recordedLoss } from "../../../ml/models/recorded.ts";
+import type { Backend } from "../../../ml/tensorflow/load.ts";
+import { recordProgram } from "../../../ml/tensorflow/program.ts";
+import { threadEnvironment } from "../../../ml/tensorflow/tensorflow.ts";
+import { Unrecoverable } from "../../../protocol/errors.ts";
+import { assertClose, backendOrSkip, randomParameters } from "../../support/models.ts";
+import { type Sample, sampleBatch, sampleTheta } from "./families.ts";
+import { samples } from "./family-samples.ts";
+
+const backend = await backendOrSkip("tensorflow");
+const skip = backend ? false : "the tensorflow backend is not installed: npm run setup";
+
+const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 17, dropout: 0.2 };
+
+const plain =
+  (kit: Kit, model = MODEL) =>
+  (theta: Tensors, { tokens, targets, dropout }: Batch): LossAndGradient =>
+    gpt2LossAndGradient(kit, model, theta, tokens, targets, dropout);
+
+/** A batch of its own for each number. */
+function batchOf(kit: Kit, number: number, sequences = 4, length = 11): Batch {
+  const ids = (shift: number) =>
+    kit.tf.tensor1d(
+      Int32Array.from({ length: sequences * length }, (_, i) => (i * i + number * 5 + shift) % 17),
+      "int32",
+    );
+  const places = gpt2Dropout(MODEL, sequences, length);
+  const dropout = drawDropout(kit, 0.2, places, { seed: 1, step: number, rank: 0, micro: 0 });
+  return { tokens: { ids: ids(0), sequences, length }, targets: ids(3), dropout };
+}
+
+/** Calls `check` within a tidy and asserts that no tensor of TensorFlow's or tfjs's is left. */
+function within(
+  check: (kit: Kit, theta: Tensors) => void,
+  thetaOf: (backend: Backend) => Tensors = (backend) => randomParameters(backend, gpt2Parameters(MODEL)),
+): void {
+  if (!backend) return;
+  const { tf } = backend;
+  const before = tf.memory().numTensors;
+  tf.tidy(() => check(kitOf(tf), thetaOf(backend)));
+  assert.equal(tf.memory().numTensors, before);
+}
+
+/** Masks for the places of a sample's family; without such places none. */
+function dropoutOf(kit: Kit, { family, config, ids }: Sample): Pick<Batch, "dropout"> {
+  const places = family.dropout?.(config, ids.length, ids[0]?.length ?? 0);
+  return places ? { dropout: drawDropout(kit, 0.2, places, { seed: 1, step: 1, rank: 0, micro: 0 }) } : {};
+}
+
+function assertSame(actual: LossAndGradient, expected: LossAndGradient, tolerance: number): void {
+  assertClose(actual.loss, expected.loss, tolerance, "loss");
+  assert.deepEqual(Object.keys(actual.gradient).sort(), Object.keys(expected.gradient).sort());
+  const largest = Math.max(...Object.values(expected.gradient).map(largestOf));
+  for (const [name, tensor] of Object.entries(expected.gradient)) {
+    const ours = actual.gradient[name];
+    assert.ok(ours, name);
+    assert.deepEqual(ours.shape, tensor.shape, name);
+    if (tolerance === 0) assert.deepEqual(ours.dataSync(), tensor.dataSync(), name);
+    else assertWithin(ours, tensor, tolerance * Math.max(largestOf(tensor), 1e-3 * largest), name);
+  }
+}
+
+/** In absolute terms: a gradient of nothing but rounding errors, as a key's bias has, is measured by the others. */
+function assertWithin(actual: Tensor, expected: Tensor, limit: number, what: string): void {
+  const values = expected.dataSync<"float32">();
+  const far = actual
+    .dataSync<"float32">()
+    .findIndex((value, i) => !(Math.abs(value - (values[i] ?? Number.NaN)) <= limit));
+  assert.equal(far, -1, `${what}: element ${far} is further than ${limit} from ${values[far]}`);
+}
+
+const largestOf = (x: Tensor): number =>
+  x.dataSync<"float32">().reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+
+test("a recorded gradient is the plain one, for every batch, dropout and shape", { skip }, () => {
+  within((kit, theta) => {
+    const program = recorded(kit, plain(kit));
+    for (const [number, sequences, length] of [
+      [0, 4, 11],
+      [1, 4, 11],
+      [2, 2, 7],
+      [3, 1, 1],
+      [4, 4, 11],
+    ] as const) {
+      const batch = batchOf(kit, number, sequences, length);
+      assertSame(program(theta, batch), plain(kit)(theta, batch), 1e-4);
+    }
+  });
+});
+
+test("a recorded gradient follows the parameters", { skip }, () => {
+  within((kit, theta) => {
+    const program = recorded(kit, plain(kit));
+    const batch = batchOf(kit, 1);
+    program(theta, batch);
+    const moved = Object.fromEntries(Object.entries(theta).map(([name, x]) => [name, kit.tf.mul(x, 0.9)]));
+    assertSame(program(moved, batch), plain(kit)(moved, batch), 1e-4);
+  });
+});
+
+for (const sample of samples) {
+  const { title, family, config } = sample;
+  const gradientOf =
+    (kit: Kit, recompute = false) =>
+    (theta: Tensors, batch: Batch) =>
+      family.lossAndGradient(kit, { ...config, recompute }, theta, batch);
+
+  test(`${title}: a recorded gradient and a recorded loss are the plain ones`, { skip }, () => {
+    within(
+      (kit, theta) => {
+        const batch = sampleBatch(kit.tf, sample);
+        const plainly = gradientOf(kit)(theta, batch);
+        assertSame(recorded(kit, gradientOf(kit))(theta, batch), plainly, 1e-4);
+        const loss = recordedLoss(kit, (...of) => family.loss(kit, config, ...of));
+        assertClose(loss(theta, batch), plainly.loss, 1e-5, "loss");
+        assertClose(loss(theta, batch), plainly.loss, 1e-5, "loss once more");
+      },
+      ({ tf }) => sampleTheta(tf, sample),
+    );
+  });
+
+  test(`${title}: computing blocks again gives the same bits, recorded and not`, { skip }, () => {
+    within(
+      (kit, theta) => {
+        const batch = { ...sampleBatch(kit.tf, sample), ...dropoutOf(kit, sample) };
+        const [plainly, again] = [gradientOf(kit), gradientOf(kit, true)];
+        assertSame(again(theta, batch), plainly(theta, batch), 0);
+        assertSame(recorded(kit, again)(theta, batch), recorded(kit, plainly)(theta, batch), 0);
+      },
+      ({ tf }) => sampleTheta(tf, sample),
+    );
+  });
+}
+
+test("recording refuses what a graph can't know: values read, and tensors that are not inputs", {
+  skip,
+}, () => {
+  if (!backend) return;
+  const { tf } = backend;
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const [x, other] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])];
+    other.square().dispose();
+    const reading = () => [tf.scalar(tf.square(x).dataSync()[0] ?? 0)];
+    assert.throws(() => recordProgram(tf, [x], reading), Unrecoverable);
+    assert.throws(() => recordProgram(tf, [x], () => [tf.add(x, other)]), /not among its inputs/);
+    assert.deepEqual([...tf.add(x, other).dataSync()], [4, 6], "the backend still works");
+  });
+  assert.equal(tf.memory().numTensors, before);
+});
+
+test("a program's gradient has the same bits in every process, on one thread and on two", {
+  skip,
+}, async () => {
+  const script = fileURLToPath(new URL("recorded-digest.ts", import.meta.url));
+  const digests = await Promise.all(
+    [1, 2, 2].map(async (threads) => {
+      const env = { ...process.env, ...threadEnvironment(threads) };
+      return (await promisify(execFile)(process.execPath, [script], { env })).stdout;
+    }),
+  );
+  assert.match(digests[0] ?? "", /^[0-9a-f]{64}$/);
+  assert.equal(new Set(digests).size, 1);
+});
