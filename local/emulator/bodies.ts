@@ -111,21 +111,16 @@ export class Bodies {
     let outstanding = incoming.size;
     await this.#room.promise(outstanding);
     try {
-      await using handle = await open(join(this.#folder, file), "wx", 0o600);
-      let writing: Promise<void> = Promise.resolve();
-      for await (const chunks of gathered(incoming.chunks, WRITE_BYTES)) {
-        const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-        for (const chunk of chunks) digest.update(chunk);
-        await writing;
-        outstanding -= bytes;
-        this.#room.settle(bytes);
-        if (outstanding < 0) throw incomplete(incoming.size, digest.size);
-        writing = handle.writeFile(Buffer.concat(chunks));
-        // Awaited above or below; this keeps a failure from counting as unhandled in between.
-        writing.catch(() => {});
+      const handle = await open(join(this.#folder, file), "wx", 0o600);
+      try {
+        await writeAll(handle, incoming, digest, (bytes) => {
+          outstanding -= bytes;
+          this.#room.settle(bytes);
+        });
+        await handle.sync();
+      } finally {
+        await handle.close();
       }
-      await writing;
-      await handle.sync();
     } finally {
       this.#room.settle(outstanding);
     }
@@ -197,10 +192,37 @@ async function* gathered(chunks: AsyncIterable<Uint8Array>, bytes: number): Asyn
   if (group.length > 0) yield group;
 }
 
+/** @param onBytes gets the size of what will be written next */
+async function writeAll(
+  handle: FileHandle,
+  { size, chunks: incoming }: Incoming,
+  digest: Digest,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  let writing: Promise<void> = Promise.resolve();
+  let outstanding = size;
+  for await (const chunks of gathered(incoming, WRITE_BYTES)) {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    for (const chunk of chunks) digest.update(chunk);
+    await writing;
+    outstanding -= bytes;
+    onBytes(bytes);
+    if (outstanding < 0) throw incomplete(size, digest.size);
+    writing = handle.writeFile(Buffer.concat(chunks));
+    // Awaited above or below; this keeps a failure from counting as unhandled in between.
+    writing.catch(() => {});
+  }
+  await writing;
+}
+
 // A new file's name is durable only once its folder is synced too.
 async function syncFolder(folder: string): Promise<void> {
-  await using handle: FileHandle = await open(folder, "r");
-  await handle.sync();
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 type Slice = { readonly file: string; readonly from: number; readonly to: number };

@@ -1,0 +1,128 @@
+/**
+ * The rooms of this repository and what each may import, checked by `npm run rooms` (dependency-cruiser). It fails
+ * where a room imports anything else, where files import each other in a circle, and where no program needs a file.
+ *
+ * A name stands for a folder or a file. Every room may import itself, Node's own modules and zod.
+ */
+const rooms = {
+  protocol: [],
+  wasm: [],
+  cloud: ["protocol", "@aws-sdk", "@smithy"],
+  "ml/random": ["ml-protocol", "wasm"],
+  "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow"],
+  "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers"],
+  "ml/data": ["ml-protocol", "ml/huggingface", "ml/random", "ml/tokenizers", "hyparquet"],
+  "ml/models": [
+    "ml-protocol",
+    "ml/data",
+    "ml/huggingface",
+    "ml/random",
+    "ml/tensorflow",
+    "ml/tokenizers",
+    "ml/inference",
+    "@tensorflow",
+  ],
+  "ml/huggingface": ["ml-protocol", "ml/models", "ml/tokenizers"],
+  "ml/inference": [
+    "ml-protocol",
+    "wasm",
+    "ml/data",
+    "ml/huggingface",
+    "ml/models",
+    "ml/random",
+    "ml/tensorflow",
+    "ml/tokenizers",
+    "@tensorflow",
+  ],
+  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "aws-lambda"],
+  worker: ["protocol", "cloud", "ml", "@tensorflow"],
+  local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs"],
+  cli: [
+    "protocol",
+    "cloud",
+    "ml",
+    "local/emulator/client.ts",
+    "local/log-tail.ts",
+    "worker/evaluation.ts",
+    "scripts/native.mjs",
+    "commander",
+    "@aws-sdk",
+  ],
+  infra: ["protocol", "cloud", "aws-cdk-lib", "cdk-nag", "constructs"],
+  scripts: ["protocol", "esbuild"],
+  examples: ["ml/models/user-model.ts", "@tensorflow"],
+};
+
+/** What the language-model library may know of the protocol: nothing of jobs, queues or S3. */
+const groups = {
+  "ml-protocol": [
+    "protocol/data-spec.ts",
+    "protocol/digest.ts",
+    "protocol/errors.ts",
+    "protocol/freeze.ts",
+    "protocol/json.ts",
+    "protocol/layout.ts",
+    "protocol/model-spec.ts",
+    "protocol/parse.ts",
+    "protocol/safetensors.ts",
+    "protocol/tokenizer-spec.ts",
+  ],
+};
+
+/** Files that are started, or read by a program of somebody else, and so imported by none of ours. */
+const programs = [
+  "^cli/main\\.ts$",
+  "^cli/submission/backend-probe\\.ts$",
+  "^functions/lambda/",
+  "^infra/app\\.ts$",
+  "^local/(emulator|functions)/main\\.ts$",
+  "^ml/.*-thread\\.ts$",
+  "^worker/(main|worker-thread)\\.ts$",
+  "^worker/image/",
+  "^(scripts|bench|examples|test)/",
+];
+
+const everyRoom = Object.keys(rooms).map((room) => room.split("/")[0]);
+const anyRoom = `^(${[...new Set(everyRoom), "bench", "test"].join("|")})/`;
+
+const pathOf = (/** @type {string} */ name) => {
+  if (name in rooms || name === "ml") return `^${name}/`;
+  const escaped = name.replaceAll(".", "\\.");
+  return /\.m?ts$|\.mjs$/.test(name) ? `^${escaped}$` : `^(node_modules/)?${escaped}(/|$)`;
+};
+const pathsOf = (/** @type {string} */ name) => (groups[name] ?? [name]).map(pathOf);
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    ...Object.entries(rooms).flatMap(([room, allowed]) => {
+      const name = `what-${room.replace("/", "-")}-may-import`;
+      const pathNot = [room, "zod", ...allowed].flatMap(pathsOf);
+      const from = { path: pathOf(room) };
+      return [
+        { name, severity: "error", from, to: { path: anyRoom, pathNot } },
+        { name, severity: "error", from, to: { path: "^node_modules/", pathNot } },
+      ];
+    }),
+    { name: "no-circle", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "needed-by-no-program",
+      severity: "error",
+      from: { path: programs },
+      to: { path: anyRoom, pathNot: programs, reachable: false },
+    },
+    {
+      name: "not-found",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true, pathNot: "^\\.\\./dist/" },
+    },
+  ],
+  options: {
+    parser: "swc",
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "^(dist|cdk\\.out)/|\\.d\\.m?ts$" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "types"] },
+  },
+};
