@@ -3,7 +3,7 @@ import type { Scalar } from "@tensorflow/tfjs";
 import type { Dataset } from "../ml/data/text.ts";
 import { type Tensors, tensorOf } from "../ml/models/model.ts";
 import { objectiveOf } from "../ml/models/objective.ts";
-import { kitOf } from "../ml/models/ops.ts";
+import { opsOf } from "../ml/models/ops.ts";
 import type { UserModel } from "../ml/models/user-model.ts";
 import type { Backend } from "../ml/tensorflow/load.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
@@ -55,7 +55,7 @@ const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
 export function createTrainer({ backend, spec, layout, dataset, frozen, user }: TrainerOptions): Trainer {
   const { tf } = backend;
   const { accumulation, evaluateBatches, batch, optimizer } = spec;
-  const objective = objectiveOf(kitOf(tf), spec, dataset, user ?? null);
+  const objective = objectiveOf(opsOf(tf), spec, dataset, user ?? null);
   const rounds = roundsOf(tf, layout, uploadFrozen(tf, layout, frozen ?? null));
 
   return {

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { type Family, familyOf, type ModelConfig } from "../../ml/models/family.ts";
 import type { Batch, Tensors } from "../../ml/models/model.ts";
-import { kitOf } from "../../ml/models/ops.ts";
+import { opsOf } from "../../ml/models/ops.ts";
 import { recorded } from "../../ml/models/recorded.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
@@ -58,8 +58,8 @@ function modelOf(): { family: Family; config: ModelConfig } {
 
 function stepOf({ tf }: Backend): () => number {
   const { family, config } = modelOf();
-  const kit = kitOf(tf);
-  const lossAndGradient = recorded(kit, (theta, data) => family.lossAndGradient(kit, config, theta, data));
+  const ops = opsOf(tf);
+  const lossAndGradient = recorded(ops, (theta, data) => family.lossAndGradient(ops, config, theta, data));
   const parameters = family.parameters(config).map((parameter) => ({
     ...parameter,
     size: parameter.shape.reduce((product, n) => product * n, 1),

@@ -4,7 +4,7 @@ import {
   type FileEvaluation,
 } from "../../ml/inference/evaluate-file.ts";
 import { userPredictor } from "../../ml/inference/user-text.ts";
-import { kitOf } from "../../ml/models/ops.ts";
+import { opsOf } from "../../ml/models/ops.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
@@ -44,7 +44,7 @@ export async function evaluateOwn(
     const { tf } = await backendOf(record.spec);
     const theta = parameterTensors(tf, layout, model.theta, frozen);
     try {
-      const text = { kit: kitOf(tf), spec: record.spec, dataset, user, theta };
+      const text = { ops: opsOf(tf), spec: record.spec, dataset, user, theta };
       return await evaluateFile({ ...options, model: userPredictor(text) });
     } finally {
       tf.dispose(theta);

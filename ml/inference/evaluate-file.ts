@@ -10,7 +10,7 @@ import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { LanguageModel } from "./language-model.ts";
 
 /** What is needed of a model to know how well it predicts a text. */
-export type TextPredictor = Pick<LanguageModel, "kit" | "theta" | "tokenizer" | "config"> & {
+export type TextPredictor = Pick<LanguageModel, "ops" | "theta" | "tokenizer" | "config"> & {
   readonly family: Pick<LanguageModel["family"], "masked" | "loss">;
   /**
    * Someone's own code: it is given windows as in training only, so that what is left at the end of a text is not
@@ -88,9 +88,9 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
 
 type Loss = ReturnType<typeof recordedLoss>;
 
-function lossOnBatch({ kit, family, config, own = false }: TextPredictor): Loss {
-  const compute: Loss = (theta, batch) => family.loss(kit, config, theta, batch);
-  return own ? compute : recordedLoss(kit, compute);
+function lossOnBatch({ ops, family, config, own = false }: TextPredictor): Loss {
+  const compute: Loss = (theta, batch) => family.loss(ops, config, theta, batch);
+  return own ? compute : recordedLoss(ops, compute);
 }
 
 type Count = { bytes: number; tokens: number; predicted: number; nats: number };
@@ -227,8 +227,8 @@ export function specialsOf({ special, encode }: Tokenizer) {
 }
 
 /** The mean loss over the tokens to predict. */
-function lossOf({ kit, theta }: TextPredictor, lossOn: Loss, windows: WindowBatch): number {
-  const { tf } = kit;
+function lossOf({ ops, theta }: TextPredictor, lossOn: Loss, windows: WindowBatch): number {
+  const { tf } = ops;
   const { ids, sequences, targets, places } = windows;
   const loss = tf.tidy(() => {
     const batch: Batch = {

@@ -51,14 +51,14 @@ function textOf({ tokenizer }: LanguageModel, token: number): string {
 
 /** The probability of every token at some places. */
 function probabilitiesAt(
-  { kit, family, config, theta }: LanguageModel,
+  { ops, family, config, theta }: LanguageModel,
   ids: readonly number[],
   places: readonly number[],
 ): Float32Array[] {
-  const { tf } = kit;
+  const { tf } = ops;
   const rows = tf.tidy(() => {
     const tokens = { ids: tf.tensor1d([...ids], "int32"), sequences: 1, length: ids.length };
-    const logits = family.logits(kit, config, theta, tokens);
+    const logits = family.logits(ops, config, theta, tokens);
     return tf.softmax(tf.gather(logits, tf.tensor1d([...places], "int32")));
   });
   const all = rows.dataSync<"float32">();

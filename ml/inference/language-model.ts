@@ -2,12 +2,12 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { elements } from "../../protocol/safetensors.ts";
 import { type Checkpoint, openCheckpoint } from "../huggingface/checkpoint.ts";
 import type { Tensors } from "../models/model.ts";
-import { type Kit, kitOf } from "../models/ops.ts";
+import { type Ops, opsOf } from "../models/ops.ts";
 import type { Backend } from "../tensorflow/load.ts";
 
 /** A checkpoint with its parameters on a backend, ready to be used. */
 export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
-  readonly kit: Kit;
+  readonly ops: Ops;
   readonly theta: Tensors;
   dispose(): void;
 };
@@ -20,12 +20,12 @@ export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" |
  */
 export async function loadLanguageModel(directory: string, { tf }: Backend): Promise<LanguageModel> {
   const checkpoint = await openCheckpoint(directory);
-  const kit = kitOf(tf);
+  const ops = opsOf(tf);
   const theta: Record<string, Tensor> = {};
   try {
     for (const { name, shape } of checkpoint.parameters) {
       const values = await checkpoint.read(name, alignedFloats(elements(shape)));
-      theta[name] = upload(kit, values, shape);
+      theta[name] = upload(ops, values, shape);
     }
   } catch (error) {
     tf.dispose(theta);
@@ -34,7 +34,7 @@ export async function loadLanguageModel(directory: string, { tf }: Backend): Pro
     await checkpoint.close();
   }
   const { family, config, tokenizer, ends } = checkpoint;
-  return { family, config, tokenizer, ends, kit, theta, dispose: () => tf.dispose(theta) };
+  return { family, config, tokenizer, ends, ops, theta, dispose: () => tf.dispose(theta) };
 }
 
 const LARGE = 1 << 20;
@@ -53,7 +53,7 @@ function alignedFloats(length: number): Float32Array {
 }
 
 /** On the native backend a tensor's values stay JavaScript's until a kernel first uses it: that is now. */
-function upload({ tf, native }: Kit, values: Float32Array, shape: readonly number[]): Tensor {
+function upload({ tf, native }: Ops, values: Float32Array, shape: readonly number[]): Tensor {
   const tensor = tf.tensor(values, [...shape]);
   native?.run("Identity", { T: { type: "float32" } }, [tensor]).dispose();
   return tensor;

@@ -3,14 +3,14 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Dataset } from "../data/text.ts";
 import type { Tensors } from "../models/model.ts";
-import type { Kit } from "../models/ops.ts";
+import type { Ops } from "../models/ops.ts";
 import { callUser, checkLoss, sizesOf, type UserModel } from "../models/user-model.ts";
 import { openTokenizer } from "../tokenizers/tokenizer.ts";
 import type { TextPredictor } from "./evaluate-file.ts";
 
 /** A user's model that trains on text, for use on other text. */
 export type UserText = {
-  readonly kit: Kit;
+  readonly ops: Ops;
   readonly spec: JobSpec;
   /** What it was trained on: its tokenizer reads the text. */
   readonly dataset: Dataset | null;
@@ -23,7 +23,7 @@ export type UserText = {
  *
  * @throws InvalidInput when the job does not train on text, or on tokens whose text is not known
  */
-export function userPredictor({ kit, spec, dataset, user, theta }: UserText): TextPredictor {
+export function userPredictor({ ops, spec, dataset, user, theta }: UserText): TextPredictor {
   const { model } = spec;
   if (model.type !== "module") throw new InvalidInput(`model.type must be "module", got "${model.type}"`);
   const name = `model.module ${model.module}`;
@@ -41,7 +41,7 @@ export function userPredictor({ kit, spec, dataset, user, theta }: UserText): Te
     );
   }
   return {
-    kit,
+    ops,
     theta,
     // How many layers it has is its own affair.
     config: { context, vocabulary, layers: 0 },

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
+import { type Ops, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
  * Causal self-attention with H heads over B sequences of T tokens, from the joint queries, keys and values [B T, 3 C]
@@ -8,7 +8,7 @@ import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
 export type Heads = { readonly sequences: number; readonly length: number; readonly heads: number };
 
 /** [T, T]: 0 where a token may look, on and below the diagonal, and a huge negative number elsewhere. */
-export function causalMask({ tf }: Kit, length: number): Tensor {
+export function causalMask({ tf }: Ops, length: number): Tensor {
   const mask = new Float32Array(length * length);
   for (let row = 0; row < length; row++) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
   return tf.tensor(mask, [length, length]);
@@ -21,23 +21,23 @@ export const keepWeights: DropWeights = (weights) => weights;
 
 /** @param mask of `causalMask` */
 export function attention(
-  kit: Kit,
+  ops: Ops,
   qkv: Tensor,
   mask: Tensor,
   shape: Heads,
   drop: DropWeights = keepWeights,
 ): Tensor {
-  const { tf } = kit;
+  const { tf } = ops;
   return tf.tidy(() => {
-    const [q, k, v] = splitHeads(kit, qkv, shape);
-    const y = tf.transpose(tf.matMul(drop(weightsOf(kit, q, k, mask)), v), [0, 2, 1, 3]);
+    const [q, k, v] = splitHeads(ops, qkv, shape);
+    const y = tf.transpose(tf.matMul(drop(weightsOf(ops, q, k, mask)), v), [0, 2, 1, 3]);
     return tf.reshape(y, [shape.sequences * shape.length, -1]);
   });
 }
 
 /** How much each token looks at each other, [B, H, T, T]. The queries are scaled: the scores are many more. */
-function weightsOf({ tf, ...kit }: Kit, q: Tensor, k: Tensor, mask: Tensor): Tensor {
-  return tf.tidy(() => tf.softmax(tf.add(timesTransposed({ tf, ...kit }, q, k), mask)));
+function weightsOf({ tf, ...ops }: Ops, q: Tensor, k: Tensor, mask: Tensor): Tensor {
+  return tf.tidy(() => tf.softmax(tf.add(timesTransposed({ tf, ...ops }, q, k), mask)));
 }
 
 /**
@@ -49,31 +49,31 @@ function weightsOf({ tf, ...kit }: Kit, q: Tensor, k: Tensor, mask: Tensor): Ten
  * @param drop the same as in the forward pass
  */
 export function attentionBackward(
-  kit: Kit,
+  ops: Ops,
   dy: Tensor,
   saved: { readonly qkv: Tensor; readonly attended: Tensor },
   mask: Tensor,
   shape: Heads,
   drop: DropWeights = keepWeights,
 ): Tensor {
-  const { tf } = kit;
+  const { tf } = ops;
   const { sequences, length, heads } = shape;
   return tf.tidy(() => {
-    const [q, k, v, scale] = splitHeads(kit, saved.qkv, shape);
+    const [q, k, v, scale] = splitHeads(ops, saved.qkv, shape);
     const perHead = (x: Tensor) => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]);
     const d = perHead(dy);
-    const weights = weightsOf(kit, q, k, mask);
+    const weights = weightsOf(ops, q, k, mask);
     const kept = drop(weights);
-    const shared = perHead(perHeadProducts(kit, dy, saved.attended, heads));
-    const dScores = scoresBackward(kit, timesTransposed(kit, d, v), { weights, kept, shared });
+    const shared = perHead(perHeadProducts(ops, dy, saved.attended, heads));
+    const dScores = scoresBackward(ops, timesTransposed(ops, d, v), { weights, kept, shared });
     const dq = tf.mul(tf.matMul(dScores, k), scale);
-    const parts = [dq, transposedTimes(kit, dScores, q), transposedTimes(kit, kept, d)];
+    const parts = [dq, transposedTimes(ops, dScores, q), transposedTimes(ops, kept, d)];
     return tf.reshape(tf.transpose(tf.stack(parts), [1, 3, 0, 2, 4]), [sequences * length, -1]);
   });
 }
 
 /** Products of rows, head by head: [N, H D] and [N, H D] -> [N, H]. */
-export const perHeadProducts = ({ tf }: Kit, a: Tensor, b: Tensor, heads: number): Tensor =>
+export const perHeadProducts = ({ tf }: Ops, a: Tensor, b: Tensor, heads: number): Tensor =>
   tf.tidy(() => tf.sum(tf.reshape(tf.mul(a, b), [a.shape[0] ?? 0, heads, -1]), -1));
 
 /**
@@ -81,7 +81,7 @@ export const perHeadProducts = ({ tf }: Kit, a: Tensor, b: Tensor, heads: number
  * others in its row, by what they share, the product of the attention's output with its gradient.
  */
 export function scoresBackward(
-  { tf }: Kit,
+  { tf }: Ops,
   dKept: Tensor,
   { weights, kept, shared }: { readonly weights: Tensor; readonly kept: Tensor; readonly shared: Tensor },
 ): Tensor {
@@ -94,7 +94,7 @@ export function scoresBackward(
 
 /** [B T, 3 C] -> queries, times their scale, keys and values, each [B, H, T, D], and that scale. */
 function splitHeads(
-  { tf }: Kit,
+  { tf }: Ops,
   qkv: Tensor,
   { sequences, length, heads }: Heads,
 ): [q: Tensor, k: Tensor, v: Tensor, scale: number] {

@@ -11,14 +11,14 @@ import {
   splitHeads,
 } from "./grouped-attention.ts";
 import { type Tensors, tensorOf } from "./model.ts";
-import { type Kit, type LayerNorm, layerNorm, layerNormBackward } from "./ops.ts";
+import { type LayerNorm, layerNorm, layerNormBackward, type Ops } from "./ops.ts";
 
 /**
  * One transformer block of BERT: norm(x + attention(x)), then norm(x + mlp(x)), from [B T, C] to [B T, C].
  * Forward functions return what their backward functions need as `saved`; what is cheap is computed again.
  */
 export type BertPlace = {
-  readonly kit: Kit;
+  readonly ops: Ops;
   readonly theta: Tensors;
   /** Begins the names of the block's parameters, as `bert.encoder.layer.0`, and those of its dropout. */
   readonly prefix: string;
@@ -53,7 +53,7 @@ export const bertBlockDropout = (
 
 /** What it saves has its input. */
 export function bertBlock(place: BertPlace): Block<SavedBertBlock> {
-  const { tf } = place.kit;
+  const { tf } = place.ops;
   return {
     forward: (x) =>
       tf.tidy(() => {
@@ -71,19 +71,19 @@ export function bertBlock(place: BertPlace): Block<SavedBertBlock> {
 }
 
 const dropWeights =
-  ({ kit, prefix, dropout }: BertPlace) =>
+  ({ ops, prefix, dropout }: BertPlace) =>
   (weights: Tensor) =>
-    drop(kit, weights, `${prefix}.weights`, dropout);
+    drop(ops, weights, `${prefix}.weights`, dropout);
 
 function attentionLayer(place: BertPlace, x: Tensor) {
-  const { kit, shape, prefix, dropout } = place;
-  return kit.tf.tidy(() => {
+  const { ops, shape, prefix, dropout } = place;
+  return ops.tf.tidy(() => {
     const split = (name: string) =>
-      splitHeads(kit, project(place, `attention.self.${name}`, x), shape, shape.heads);
-    const [q, k, v] = [kit.tf.mul(split("query"), scaleOf(x, shape)), split("key"), split("value")];
-    const attended = groupedAttention(kit, { q, k, v }, place.mask, shape, dropWeights(place));
+      splitHeads(ops, project(place, `attention.self.${name}`, x), shape, shape.heads);
+    const [q, k, v] = [ops.tf.mul(split("query"), scaleOf(x, shape)), split("key"), split("value")];
+    const attended = groupedAttention(ops, { q, k, v }, place.mask, shape, dropWeights(place));
     const output = project(place, "attention.output.dense", attended);
-    const sum = kit.tf.add(x, drop(kit, output, `${prefix}.attention`, dropout));
+    const sum = ops.tf.add(x, drop(ops, output, `${prefix}.attention`, dropout));
     const { y, ...norm } = normalize(place, "attention.output.LayerNorm", sum);
     return { y, saved: { q, k, v, attended, norm } };
   });
@@ -94,14 +94,14 @@ function attentionLayerBackward(
   dy: Tensor,
   { x, attention: saved }: SavedBertBlock,
 ): Backward {
-  const { kit, shape, prefix, dropout } = place;
-  const { tf } = kit;
+  const { ops, shape, prefix, dropout } = place;
+  const { tf } = ops;
   return tf.tidy(() => {
     const norm = normalizeBackward(place, "attention.output.LayerNorm", dy, saved.norm);
-    const dOutput = drop(kit, norm.dx, `${prefix}.attention`, dropout);
+    const dOutput = drop(ops, norm.dx, `${prefix}.attention`, dropout);
     const output = projectBackward(place, "attention.output.dense", dOutput, saved.attended);
     const { dq, dk, dv } = groupedAttentionBackward(
-      kit,
+      ops,
       output.dx,
       saved,
       place.mask,
@@ -109,7 +109,7 @@ function attentionLayerBackward(
       dropWeights(place),
     );
     const parts = Object.entries({ query: tf.mul(dq, scaleOf(x, shape)), key: dk, value: dv }).map(
-      ([name, d]) => projectBackward(place, `attention.self.${name}`, joinHeads(kit, d, shape), x),
+      ([name, d]) => projectBackward(place, `attention.self.${name}`, joinHeads(ops, d, shape), x),
     );
     const dx = tf.addN([norm.dx, ...parts.map((part) => part.dx)]);
     return { dx, gradient: mergedGradients([norm, output, ...parts]) };
@@ -119,46 +119,46 @@ function attentionLayerBackward(
 const scaleOf = (x: Tensor, { heads }: Groups): number => 1 / Math.sqrt((x.shape.at(-1) ?? 1) / heads);
 
 function mlpLayer(place: BertPlace, x: Tensor) {
-  const { kit, prefix, dropout } = place;
-  return kit.tf.tidy(() => {
+  const { ops, prefix, dropout } = place;
+  return ops.tf.tidy(() => {
     const hidden = project(place, "intermediate.dense", x);
-    const output = project(place, "output.dense", geluErf(kit, hidden));
-    const sum = kit.tf.add(x, drop(kit, output, `${prefix}.mlp`, dropout));
+    const output = project(place, "output.dense", geluErf(ops, hidden));
+    const sum = ops.tf.add(x, drop(ops, output, `${prefix}.mlp`, dropout));
     const { y, ...norm } = normalize(place, "output.LayerNorm", sum);
     return { y, saved: { hidden, norm } };
   });
 }
 
 function mlpLayerBackward(place: BertPlace, dy: Tensor, { attention, mlp: saved }: SavedBertBlock): Backward {
-  const { kit, prefix, dropout } = place;
-  return kit.tf.tidy(() => {
+  const { ops, prefix, dropout } = place;
+  return ops.tf.tidy(() => {
     const norm = normalizeBackward(place, "output.LayerNorm", dy, saved.norm);
-    const dOutput = drop(kit, norm.dx, `${prefix}.mlp`, dropout);
-    const { y: active, slope } = geluErfWithSlope(kit, saved.hidden);
+    const dOutput = drop(ops, norm.dx, `${prefix}.mlp`, dropout);
+    const { y: active, slope } = geluErfWithSlope(ops, saved.hidden);
     const output = projectBackward(place, "output.dense", dOutput, active);
-    const dHidden = kit.tf.mul(output.dx, slope);
+    const dHidden = ops.tf.mul(output.dx, slope);
     const x = normalizedOutput(place, "attention.output.LayerNorm", attention.norm);
     const input = projectBackward(place, "intermediate.dense", dHidden, x);
-    return { dx: kit.tf.add(norm.dx, input.dx), gradient: mergedGradients([norm, output, input]) };
+    return { dx: ops.tf.add(norm.dx, input.dx), gradient: mergedGradients([norm, output, input]) };
   });
 }
 
 /** Where a linear layer or a norm is, for the functions below. */
-export type Place = Pick<BertPlace, "kit" | "theta" | "prefix" | "epsilon">;
+export type Place = Pick<BertPlace, "ops" | "theta" | "prefix" | "epsilon">;
 
 const parameter = ({ theta, prefix }: Place, name: string): Tensor => tensorOf(theta, `${prefix}.${name}`);
 
 export const project = (place: Place, name: string, x: Tensor): Tensor =>
-  dense(place.kit, x, parameter(place, `${name}.weight`), parameter(place, `${name}.bias`));
+  dense(place.ops, x, parameter(place, `${name}.weight`), parameter(place, `${name}.bias`));
 
 export function projectBackward(place: Place, name: string, dy: Tensor, x: Tensor): Backward {
-  const { dx, dWeight, dBias } = biasedBackward(place.kit, dy, x, parameter(place, `${name}.weight`));
+  const { dx, dWeight, dBias } = biasedBackward(place.ops, dy, x, parameter(place, `${name}.weight`));
   return { dx, gradient: named(place, name, dWeight, dBias) };
 }
 
 export const normalize = (place: Place, name: string, x: Tensor): LayerNorm =>
   layerNorm(
-    place.kit,
+    place.ops,
     x,
     parameter(place, `${name}.weight`),
     parameter(place, `${name}.bias`),
@@ -167,13 +167,13 @@ export const normalize = (place: Place, name: string, x: Tensor): LayerNorm =>
 
 export function normalizeBackward(place: Place, name: string, dy: Tensor, norm: Normalized): Backward {
   const gain = parameter(place, `${name}.weight`);
-  const { dx, dGain, dBias } = layerNormBackward(place.kit, dy, norm, gain);
+  const { dx, dGain, dBias } = layerNormBackward(place.ops, dy, norm, gain);
   return { dx, gradient: named(place, name, dGain, dBias) };
 }
 
 /** The output of `normalize` once more. */
 export function normalizedOutput(place: Place, name: string, { normalized }: Normalized): Tensor {
-  const { tf } = place.kit;
+  const { tf } = place.ops;
   const [gain, bias] = [parameter(place, `${name}.weight`), parameter(place, `${name}.bias`)];
   return tf.tidy(() => tf.add(tf.mul(normalized, gain), bias));
 }

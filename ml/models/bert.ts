@@ -22,7 +22,7 @@ import {
   type Tokens,
   tensorOf,
 } from "./model.ts";
-import { columnSums, crossEntropy, type Kit, lookUpBackward } from "./ops.ts";
+import { columnSums, crossEntropy, lookUpBackward, type Ops } from "./ops.ts";
 import { wordsBackward } from "./words.ts";
 
 /**
@@ -114,20 +114,20 @@ export function bertDropout(
 type Shared = Omit<BertPlace, "prefix">;
 
 function sharedOf(
-  kit: Kit,
+  ops: Ops,
   model: Bert,
   theta: Tensors,
   { tokens, dropout }: Pick<Batch, "tokens" | "dropout">,
 ): Shared {
   const { sequences, length } = tokens;
   const { heads, epsilon } = model;
-  const mask = tokens.mask ? paddingMask(kit, tokens.mask) : null;
+  const mask = tokens.mask ? paddingMask(ops, tokens.mask) : null;
   const shape = { sequences, length, heads, keyValueHeads: heads };
-  return { kit, theta, shape, epsilon, mask, dropout };
+  return { ops, theta, shape, epsilon, mask, dropout };
 }
 
 /** [B, T] of 1 and 0 -> what is added to the scores, [B, 1, 1, T]. */
-const paddingMask = ({ tf }: Kit, mask: Tensor2D): Tensor =>
+const paddingMask = ({ tf }: Ops, mask: Tensor2D): Tensor =>
   tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, mask), -1e9), [mask.shape[0], 1, 1, mask.shape[1]]));
 
 const at = <T extends Shared | Place>(shared: T, prefix: string) => ({ ...shared, prefix });
@@ -137,8 +137,8 @@ const blocksOf = (shared: Shared, { layers }: Bert) =>
 
 /** Token, position and type embeddings added and normalized, [B T, C]. */
 function embed(shared: Shared, { ids, sequences, length, types }: Tokens) {
-  const { kit, theta, dropout } = shared;
-  const { tf } = kit;
+  const { ops, theta, dropout } = shared;
+  const { tf } = ops;
   return tf.tidy(() => {
     const words = tf.gather(tensorOf(theta, WORDS), ids);
     const table = tensorOf(theta, TYPES);
@@ -146,7 +146,7 @@ function embed(shared: Shared, { ids, sequences, length, types }: Tokens) {
     const positions = tf.slice(tensorOf(theta, POSITIONS), 0, length);
     const sum = tf.add(tf.reshape(typed, [sequences, length, -1]), positions);
     const { y, ...norm } = normalize(at(shared, EMBEDDINGS), "LayerNorm", tf.reshape(sum, words.shape));
-    return { y: drop(kit, y, EMBEDDINGS, dropout), norm };
+    return { y: drop(ops, y, EMBEDDINGS, dropout), norm };
   });
 }
 
@@ -157,67 +157,67 @@ function embedBackward(
   norm: ReturnType<typeof embed>["norm"],
   { ids, sequences, length, types }: Tokens,
 ): Record<string, Tensor> {
-  const { kit, dropout } = shared;
-  const { tf } = kit;
+  const { ops, dropout } = shared;
+  const { tf } = ops;
   return tf.tidy(() => {
-    const dSum = drop(kit, dy, EMBEDDINGS, dropout);
+    const dSum = drop(ops, dy, EMBEDDINGS, dropout);
     const { dx, gradient } = normalizeBackward(at(shared, EMBEDDINGS), "LayerNorm", dSum, norm);
     const perPosition = tf.sum(tf.reshape(dx, [sequences, length, -1]), 0);
     return {
       ...gradient,
-      [WORDS]: wordsBackward(kit, dx, ids, model),
+      [WORDS]: wordsBackward(ops, dx, ids, model),
       // Positions and types that no token had have no gradient.
-      [POSITIONS]: padRows(kit, perPosition, model.context),
+      [POSITIONS]: padRows(ops, perPosition, model.context),
       [TYPES]: types
-        ? lookUpBackward(kit, dx, types, model.types)
-        : padRows(kit, tf.reshape(columnSums(kit, dx), [1, -1]), model.types),
+        ? lookUpBackward(ops, dx, types, model.types)
+        : padRows(ops, tf.reshape(columnSums(ops, dx), [1, -1]), model.types),
     };
   });
 }
 
-const padRows = ({ tf }: Kit, x: Tensor, rows: number): Tensor =>
+const padRows = ({ tf }: Ops, x: Tensor, rows: number): Tensor =>
   tf.pad(x, [
     [0, rows - (x.shape[0] ?? 0)],
     [0, 0],
   ]);
 
 /** The logits of every token, [B T, V]. */
-export const bertLogits = (kit: Kit, model: Bert, theta: Tensors, tokens: Tokens): Tensor2D =>
-  kit.tf.tidy(() => {
-    const shared = sharedOf(kit, model, theta, { tokens });
+export const bertLogits = (ops: Ops, model: Bert, theta: Tensors, tokens: Tokens): Tensor2D =>
+  ops.tf.tidy(() => {
+    const shared = sharedOf(ops, model, theta, { tokens });
     return head(shared, encode(shared, model, tokens)).logits as Tensor2D;
   });
 
 /** The last block's output, [B T, C]. */
 function encode(shared: Shared, model: Bert, tokens: Tokens): Tensor {
-  return throughBlocks(shared.kit, blocksOf(shared, model), embed(shared, tokens).y);
+  return throughBlocks(shared.ops, blocksOf(shared, model), embed(shared, tokens).y);
 }
 
 /** The masked language model's head over rows [M, C], and what its backward function needs. */
 function head(shared: Shared, x: Tensor) {
-  const { kit, theta } = shared;
+  const { ops, theta } = shared;
   const place = at(shared, `${HEAD}.transform`);
   const hidden = project(place, "dense", x);
-  const norm = normalize(place, "LayerNorm", geluErf(kit, hidden));
-  return { logits: dense(kit, norm.y, tensorOf(theta, WORDS), tensorOf(theta, BIAS)), norm, hidden };
+  const norm = normalize(place, "LayerNorm", geluErf(ops, hidden));
+  return { logits: dense(ops, norm.y, tensorOf(theta, WORDS), tensorOf(theta, BIAS)), norm, hidden };
 }
 
 /** Mean cross-entropy of the tokens to predict, without a gradient. */
-export function bertLoss(kit: Kit, model: Bert, theta: Tensors, { tokens, targets, places }: Batch): Scalar {
-  return kit.tf.tidy(() => {
-    const shared = sharedOf(kit, model, theta, { tokens });
+export function bertLoss(ops: Ops, model: Bert, theta: Tensors, { tokens, targets, places }: Batch): Scalar {
+  return ops.tf.tidy(() => {
+    const shared = sharedOf(ops, model, theta, { tokens });
     const x = encode(shared, model, tokens);
-    return crossEntropy(kit, head(shared, places ? kit.tf.gather(x, places) : x).logits, targets).loss;
+    return crossEntropy(ops, head(shared, places ? ops.tf.gather(x, places) : x).logits, targets).loss;
   });
 }
 
 /** Mean cross-entropy of the tokens to predict and its gradient for every parameter. */
-export function bertLossAndGradient(kit: Kit, model: Bert, theta: Tensors, batch: Batch): LossAndGradient {
-  const { tf } = kit;
+export function bertLossAndGradient(ops: Ops, model: Bert, theta: Tensors, batch: Batch): LossAndGradient {
+  const { tf } = ops;
   return tf.tidy(() => {
-    const shared = sharedOf(kit, model, theta, batch);
+    const shared = sharedOf(ops, model, theta, batch);
     const embedded = embed(shared, batch.tokens);
-    const blocks = forwardBlocks(kit, blocksOf(shared, model), embedded.y, {
+    const blocks = forwardBlocks(ops, blocksOf(shared, model), embedded.y, {
       recompute: model.recompute ?? false,
       savesInput: true,
     });
@@ -233,22 +233,22 @@ export function bertLossAndGradient(kit: Kit, model: Bert, theta: Tensors, batch
 
 /** From the last block's output to the loss of the tokens to predict, and back. */
 function headBackward(shared: Shared, x: Tensor, { targets, places }: Batch) {
-  const { kit, theta } = shared;
-  const { tf } = kit;
+  const { ops, theta } = shared;
+  const { tf } = ops;
   return tf.tidy(() => {
     const rows = places ? tf.gather(x, places) : x;
     const { logits, norm, hidden } = head(shared, rows);
-    const { loss, dLogits } = crossEntropy(kit, logits, targets);
-    const decoder = biasedBackward(kit, dLogits, norm.y, tensorOf(theta, WORDS));
+    const { loss, dLogits } = crossEntropy(ops, logits, targets);
+    const decoder = biasedBackward(ops, dLogits, norm.y, tensorOf(theta, WORDS));
     const place = at(shared, `${HEAD}.transform`);
     const normed = normalizeBackward(place, "LayerNorm", decoder.dx, norm);
     const input = projectBackward(
       place,
       "dense",
-      tf.mul(normed.dx, geluErfWithSlope(kit, hidden).slope),
+      tf.mul(normed.dx, geluErfWithSlope(ops, hidden).slope),
       rows,
     );
-    const dx = places ? lookUpBackward(kit, input.dx, places as Tensor1D, x.shape[0] ?? 0) : input.dx;
+    const dx = places ? lookUpBackward(ops, input.dx, places as Tensor1D, x.shape[0] ?? 0) : input.dx;
     const gradient = { [BIAS]: decoder.dBias, ...normed.gradient, ...input.gradient };
     return { loss, dx, dWords: decoder.dWeight, gradient };
   });

@@ -3,7 +3,7 @@ import { attention, attentionBackward, type Heads } from "./attention.ts";
 import { type Backward, type Block, mergedGradients } from "./blocks.ts";
 import { type Dropout, type DropoutPlaces, drop as dropAt } from "./dropout.ts";
 import { type Tensors, tensorOf } from "./model.ts";
-import * as ops from "./ops.ts";
+import * as op from "./ops.ts";
 
 /**
  * One transformer block of GPT-2: x + attention(norm(x)), then x + mlp(norm(x)), from [B T, C] to [B T, C].
@@ -14,7 +14,7 @@ export type BlockShape = Heads & { readonly epsilon: number };
 
 /** Where a block's parameters are: `prefix` begins their names, as `transformer.h.0`. */
 export type BlockPlace = {
-  readonly kit: ops.Kit;
+  readonly ops: op.Ops;
   readonly theta: Tensors;
   readonly prefix: string;
   readonly dropout: Dropout | undefined;
@@ -32,10 +32,10 @@ export const blockDropout = (
 });
 
 const drop = (
-  { kit, prefix, dropout }: BlockPlace,
+  { ops, prefix, dropout }: BlockPlace,
   name: "weights" | "attention" | "mlp",
   x: Tensor,
-): Tensor => dropAt(kit, x, `${prefix}.${name}`, dropout);
+): Tensor => dropAt(ops, x, `${prefix}.${name}`, dropout);
 
 type Normalized = { normalized: Tensor; inverse: Tensor };
 type SavedAttention = { norm: Normalized; qkv: Tensor; attended: Tensor };
@@ -44,7 +44,7 @@ type SavedBlock = { attention: SavedAttention; mlp: SavedMlp };
 
 /** @param mask of `causalMask` */
 export function gpt2Block(place: BlockPlace, mask: Tensor, shape: BlockShape): Block<SavedBlock> {
-  const { tf } = place.kit;
+  const { tf } = place.ops;
   return {
     forward: (x) =>
       tf.tidy(() => {
@@ -62,12 +62,12 @@ export function gpt2Block(place: BlockPlace, mask: Tensor, shape: BlockShape): B
 }
 
 function attentionLayer(place: BlockPlace, x: Tensor, mask: Tensor, shape: BlockShape) {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
+  const { ops } = place;
+  return ops.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "ln_1", x, shape.epsilon);
     const qkv = project(place, "attn.c_attn", input);
-    const attended = attention(kit, qkv, mask, shape, (w) => drop(place, "weights", w));
-    const y = kit.tf.add(x, drop(place, "attention", project(place, "attn.c_proj", attended)));
+    const attended = attention(ops, qkv, mask, shape, (w) => drop(place, "weights", w));
+    const y = ops.tf.add(x, drop(place, "attention", project(place, "attn.c_proj", attended)));
     return { y, saved: { norm, qkv, attended } };
   });
 }
@@ -79,35 +79,35 @@ function attentionLayerBackward(
   mask: Tensor,
   shape: BlockShape,
 ): Backward {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
+  const { ops } = place;
+  return ops.tf.tidy(() => {
     const output = projectBackward(place, "attn.c_proj", drop(place, "attention", dy), saved.attended);
-    const dQkv = attentionBackward(kit, output.dx, saved, mask, shape, (w) => drop(place, "weights", w));
+    const dQkv = attentionBackward(ops, output.dx, saved, mask, shape, (w) => drop(place, "weights", w));
     const input = projectBackward(place, "attn.c_attn", dQkv, normalizedOutput(place, "ln_1", saved.norm));
     const norm = normalizeBackward(place, "ln_1", input.dx, saved.norm);
-    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
+    return { dx: ops.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
   });
 }
 
 function mlpLayer(place: BlockPlace, x: Tensor, epsilon: number) {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
+  const { ops } = place;
+  return ops.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "ln_2", x, epsilon);
     const hidden = project(place, "mlp.c_fc", input);
-    const y = kit.tf.add(x, drop(place, "mlp", project(place, "mlp.c_proj", ops.gelu(kit, hidden))));
+    const y = ops.tf.add(x, drop(place, "mlp", project(place, "mlp.c_proj", op.gelu(ops, hidden))));
     return { y, saved: { norm, hidden } };
   });
 }
 
 function mlpLayerBackward(place: BlockPlace, dy: Tensor, saved: SavedMlp): Backward {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
-    const { y: active, slope } = ops.geluWithSlope(kit, saved.hidden);
+  const { ops } = place;
+  return ops.tf.tidy(() => {
+    const { y: active, slope } = op.geluWithSlope(ops, saved.hidden);
     const output = projectBackward(place, "mlp.c_proj", drop(place, "mlp", dy), active);
-    const dHidden = kit.tf.mul(output.dx, slope);
+    const dHidden = ops.tf.mul(output.dx, slope);
     const input = projectBackward(place, "mlp.c_fc", dHidden, normalizedOutput(place, "ln_2", saved.norm));
     const norm = normalizeBackward(place, "ln_2", input.dx, saved.norm);
-    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
+    return { dx: ops.tf.add(dy, norm.dx), gradient: mergedGradients([output, input, norm]) };
   });
 }
 
@@ -115,28 +115,28 @@ const parameter = ({ theta, prefix }: BlockPlace, name: string): Tensor =>
   tensorOf(theta, `${prefix}.${name}`);
 
 function project(place: BlockPlace, name: string, x: Tensor): Tensor {
-  return ops.linear(place.kit, x, parameter(place, `${name}.weight`), parameter(place, `${name}.bias`));
+  return op.linear(place.ops, x, parameter(place, `${name}.weight`), parameter(place, `${name}.bias`));
 }
 
 function projectBackward(place: BlockPlace, name: string, dy: Tensor, x: Tensor): Backward {
-  const { dx, dWeight, dBias } = ops.linearBackward(place.kit, dy, x, parameter(place, `${name}.weight`));
+  const { dx, dWeight, dBias } = op.linearBackward(place.ops, dy, x, parameter(place, `${name}.weight`));
   return { dx, gradient: named(place, name, dWeight, dBias) };
 }
 
 function normalize(place: BlockPlace, name: string, x: Tensor, epsilon: number) {
   const [gain, bias] = [parameter(place, `${name}.weight`), parameter(place, `${name}.bias`)];
-  return ops.layerNorm(place.kit, x, gain, bias, epsilon);
+  return op.layerNorm(place.ops, x, gain, bias, epsilon);
 }
 
 function normalizeBackward(place: BlockPlace, name: string, dy: Tensor, norm: Normalized): Backward {
   const gain = parameter(place, `${name}.weight`);
-  const { dx, dGain, dBias } = ops.layerNormBackward(place.kit, dy, norm, gain);
+  const { dx, dGain, dBias } = op.layerNormBackward(place.ops, dy, norm, gain);
   return { dx, gradient: named(place, name, dGain, dBias) };
 }
 
 /** The output of `normalize` once more. */
 function normalizedOutput(place: BlockPlace, name: string, { normalized }: Normalized): Tensor {
-  const { tf } = place.kit;
+  const { tf } = place.ops;
   const [gain, bias] = [parameter(place, `${name}.weight`), parameter(place, `${name}.bias`)];
   return tf.tidy(() => tf.add(tf.mul(normalized, gain), bias));
 }

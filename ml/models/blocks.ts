@@ -1,5 +1,5 @@
 import type { Tensor, TensorContainer } from "@tensorflow/tfjs";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 
 /** The gradient of the input, and those of the parameters by their full names. */
 export type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
@@ -23,7 +23,7 @@ export type Course = {
 
 /** The output of blocks, one after the other; disposes `x`. */
 export function throughBlocks<Saved extends TensorContainer>(
-  { tf }: Kit,
+  { tf }: Ops,
   blocks: readonly Block<Saved>[],
   x: Tensor,
 ): Tensor {
@@ -39,7 +39,7 @@ export function throughBlocks<Saved extends TensorContainer>(
  * The backward pass, which may be taken once, disposes `dy` and all that was kept, each block's as soon as it is used.
  */
 export function forwardBlocks<Saved extends TensorContainer>(
-  { tf }: Kit,
+  { tf }: Ops,
   blocks: readonly Block<Saved>[],
   x: Tensor,
   { recompute, savesInput }: Course,

@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { fillBits } from "../random/bits.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 
 /**
  * Dropout (Srivastava et al. 2014) with masks drawn beforehand: which elements stay is a pure function of the seed,
@@ -29,7 +29,7 @@ export type DropoutDraw = {
  *
  * @param rate share of elements left out, in [0, 1), rounded to a multiple of 1/65536
  */
-export function drawDropout({ tf }: Kit, rate: number, places: DropoutPlaces, draw: DropoutDraw): Dropout {
+export function drawDropout({ tf }: Ops, rate: number, places: DropoutPlaces, draw: DropoutDraw): Dropout {
   const kept = Math.max(1, Math.round((1 - rate) * 65_536));
   const { seed, step, rank, micro } = draw;
   const masks = Object.entries(places).map(([name, shape], place) => {
@@ -43,7 +43,7 @@ export function drawDropout({ tf }: Kit, rate: number, places: DropoutPlaces, dr
 }
 
 /** `x` with the elements of a place left out; without dropout `x` itself. Its own backward function. */
-export function drop({ tf }: Kit, x: Tensor, place: string, dropout: Dropout | undefined): Tensor {
+export function drop({ tf }: Ops, x: Tensor, place: string, dropout: Dropout | undefined): Tensor {
   if (!dropout) return x;
   const mask = dropout.masks[place];
   if (!mask) throw new Error(`there is no dropout mask for ${place}`);

@@ -7,7 +7,7 @@ import type { DropoutPlaces } from "./dropout.ts";
 import { gpt2Family } from "./gpt2-family.ts";
 import { llamaFamily } from "./llama-family.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 
 /** What every language model's config has. */
 export type ModelConfig = {
@@ -44,11 +44,11 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   /** Where dropout leaves out what, for B sequences of T tokens; a family without dropout has no such function. */
   dropout?(config: Config, sequences: number, length: number): DropoutPlaces;
   /** Mean loss over the places to predict, and its gradient for every parameter. */
-  lossAndGradient(kit: Kit, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
+  lossAndGradient(ops: Ops, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
   /** The same loss without its gradient. */
-  loss(kit: Kit, config: Config, theta: Tensors, batch: Batch): Scalar;
+  loss(ops: Ops, config: Config, theta: Tensors, batch: Batch): Scalar;
   /** The logits of every token, [B T, V]. */
-  logits(kit: Kit, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
+  logits(ops: Ops, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
 };
 
 const families = (): readonly Family[] => [gpt2Family, llamaFamily, bertFamily];

@@ -69,9 +69,9 @@ export const gpt2Family: Family<Config> = {
   parameters: gpt2Parameters,
   files: gpt2Files,
   dropout: gpt2Dropout,
-  lossAndGradient: (kit, config, theta, { tokens, targets, dropout }) =>
-    gpt2LossAndGradient(kit, config, theta, tokens, targets, dropout),
-  loss: (kit, config, theta, { tokens, targets }) => gpt2Loss(kit, config, theta, tokens, targets),
+  lossAndGradient: (ops, config, theta, { tokens, targets, dropout }) =>
+    gpt2LossAndGradient(ops, config, theta, tokens, targets, dropout),
+  loss: (ops, config, theta, { tokens, targets }) => gpt2Loss(ops, config, theta, tokens, targets),
   logits: gpt2Logits,
 };
 

@@ -14,10 +14,10 @@ import {
 } from "./model.ts";
 import {
   crossEntropy,
-  type Kit,
   layerNorm,
   layerNormBackward,
   lookUpBackward,
+  type Ops,
   timesTransposed,
   transposedTimes,
 } from "./ops.ts";
@@ -72,12 +72,12 @@ export function gpt2Parameters({ layers, width, context, vocabulary }: Gpt2): Mo
   ];
 }
 
-function blocksOf(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens, dropout?: Dropout) {
+function blocksOf(ops: Ops, model: Gpt2, theta: Tensors, tokens: Tokens, dropout?: Dropout) {
   const { sequences, length } = tokens;
   const shape = { sequences, length, heads: model.heads, epsilon: LAYER_NORM_EPSILON };
-  const mask = causalMask(kit, length);
+  const mask = causalMask(ops, length);
   return Array.from({ length: model.layers }, (_, layer) =>
-    gpt2Block({ kit, theta, prefix: blockName(layer), dropout }, mask, shape),
+    gpt2Block({ ops, theta, prefix: blockName(layer), dropout }, mask, shape),
   );
 }
 
@@ -94,7 +94,7 @@ export function gpt2Dropout(
 }
 
 /** Token and position embeddings added, [B T, C]. */
-function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens): Tensor {
+function embed({ tf }: Ops, theta: Tensors, { ids, sequences, length }: Tokens): Tensor {
   return tf.tidy(() => {
     const tokens = tf.reshape(tf.gather(tensorOf(theta, TOKENS), ids), [sequences, length, -1]);
     const positions = tf.slice(tensorOf(theta, POSITIONS), 0, length);
@@ -103,17 +103,17 @@ function embed({ tf }: Kit, theta: Tensors, { ids, sequences, length }: Tokens):
 }
 
 /** The logits of every token, [B T, V]. */
-export function gpt2Logits(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens): Tensor2D {
-  const { tf } = kit;
+export function gpt2Logits(ops: Ops, model: Gpt2, theta: Tensors, tokens: Tokens): Tensor2D {
+  const { tf } = ops;
   return tf.tidy(() => {
-    const x = throughBlocks(kit, blocksOf(kit, model, theta, tokens), embed(kit, theta, tokens));
-    return timesTransposed(kit, finalNorm(kit, theta, x).y, tensorOf(theta, TOKENS)) as Tensor2D;
+    const x = throughBlocks(ops, blocksOf(ops, model, theta, tokens), embed(ops, theta, tokens));
+    return timesTransposed(ops, finalNorm(ops, theta, x).y, tensorOf(theta, TOKENS)) as Tensor2D;
   });
 }
 
-const finalNorm = (kit: Kit, theta: Tensors, x: Tensor) =>
+const finalNorm = (ops: Ops, theta: Tensors, x: Tensor) =>
   layerNorm(
-    kit,
+    ops,
     x,
     tensorOf(theta, `${FINAL_NORM}.weight`),
     tensorOf(theta, `${FINAL_NORM}.bias`),
@@ -121,56 +121,56 @@ const finalNorm = (kit: Kit, theta: Tensors, x: Tensor) =>
   );
 
 /** Mean cross-entropy of the logits against the tokens that follow, without a gradient. */
-export function gpt2Loss(kit: Kit, model: Gpt2, theta: Tensors, tokens: Tokens, targets: Tensor1D): Scalar {
-  return kit.tf.tidy(() => crossEntropy(kit, gpt2Logits(kit, model, theta, tokens), targets).loss);
+export function gpt2Loss(ops: Ops, model: Gpt2, theta: Tensors, tokens: Tokens, targets: Tensor1D): Scalar {
+  return ops.tf.tidy(() => crossEntropy(ops, gpt2Logits(ops, model, theta, tokens), targets).loss);
 }
 
 /** Mean cross-entropy and its gradient for every parameter. */
 export function gpt2LossAndGradient(
-  kit: Kit,
+  ops: Ops,
   model: Gpt2,
   theta: Tensors,
   tokens: Tokens,
   targets: Tensor1D,
   dropout?: Dropout,
 ): LossAndGradient {
-  return kit.tf.tidy(() => {
-    const embedded = drop(kit, embed(kit, theta, tokens), EMBEDDINGS, dropout);
-    const blocks = forwardBlocks(kit, blocksOf(kit, model, theta, tokens, dropout), embedded, {
+  return ops.tf.tidy(() => {
+    const embedded = drop(ops, embed(ops, theta, tokens), EMBEDDINGS, dropout);
+    const blocks = forwardBlocks(ops, blocksOf(ops, model, theta, tokens, dropout), embedded, {
       recompute: model.recompute ?? false,
       savesInput: false,
     });
-    const head = headBackward(kit, theta, blocks.y, targets);
+    const head = headBackward(ops, theta, blocks.y, targets);
     blocks.y.dispose();
     const { dx, gradient } = blocks.backward(head.dx);
-    const embedding = embedBackward(kit, model, drop(kit, dx, EMBEDDINGS, dropout), tokens);
-    const dTokens = kit.tf.add(head.dTokens, embedding.dTokens);
+    const embedding = embedBackward(ops, model, drop(ops, dx, EMBEDDINGS, dropout), tokens);
+    const dTokens = ops.tf.add(head.dTokens, embedding.dTokens);
     const own = { [TOKENS]: dTokens, [POSITIONS]: embedding.dPositions };
     return { loss: head.loss, gradient: { ...own, ...gradient, ...head.gradient } };
   });
 }
 
 /** From the last block's output to the loss, and back. */
-function headBackward(kit: Kit, theta: Tensors, x: Tensor, targets: Tensor1D) {
-  const { tf } = kit;
+function headBackward(ops: Ops, theta: Tensors, x: Tensor, targets: Tensor1D) {
+  const { tf } = ops;
   return tf.tidy(() => {
     const table = tensorOf(theta, TOKENS);
-    const norm = finalNorm(kit, theta, x);
-    const { loss, dLogits } = crossEntropy(kit, timesTransposed(kit, norm.y, table), targets);
+    const norm = finalNorm(ops, theta, x);
+    const { loss, dLogits } = crossEntropy(ops, timesTransposed(ops, norm.y, table), targets);
     const dNorm = tf.matMul(dLogits, table as Tensor2D);
-    const dTokens = transposedTimes(kit, dLogits, norm.y);
-    const { dx, dGain, dBias } = layerNormBackward(kit, dNorm, norm, tensorOf(theta, `${FINAL_NORM}.weight`));
+    const dTokens = transposedTimes(ops, dLogits, norm.y);
+    const { dx, dGain, dBias } = layerNormBackward(ops, dNorm, norm, tensorOf(theta, `${FINAL_NORM}.weight`));
     const gradient = { [`${FINAL_NORM}.weight`]: dGain, [`${FINAL_NORM}.bias`]: dBias };
     return { loss, dx, dTokens, gradient };
   });
 }
 
-function embedBackward(kit: Kit, model: Gpt2, dx: Tensor, { ids, sequences, length }: Tokens) {
-  const { tf } = kit;
+function embedBackward(ops: Ops, model: Gpt2, dx: Tensor, { ids, sequences, length }: Tokens) {
+  const { tf } = ops;
   return tf.tidy(() => {
     const perPosition = tf.sum(tf.reshape(dx, [sequences, length, -1]), 0);
     return {
-      dTokens: lookUpBackward(kit, dx, ids, model.vocabulary),
+      dTokens: lookUpBackward(ops, dx, ids, model.vocabulary),
       // Positions that no sequence reached have no gradient.
       dPositions: tf.pad(perPosition, [
         [0, model.context - length],

@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { type DropWeights, keepWeights, perHeadProducts, scoresBackward } from "./attention.ts";
-import { type Kit, timesTransposed, transposedTimes } from "./ops.ts";
+import { type Ops, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
  * Attention with H heads of queries over K heads of keys and values, each shared by H / K neighbouring heads
@@ -19,12 +19,12 @@ export type Groups = {
 };
 
 /** [B T, H D] -> [B, H, T, D] */
-export function splitHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups, heads: number): Tensor {
+export function splitHeads({ tf }: Ops, x: Tensor, { sequences, length }: Groups, heads: number): Tensor {
   return tf.tidy(() => tf.transpose(tf.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]));
 }
 
 /** [B, H, T, D] -> [B T, H D] */
-export function joinHeads({ tf }: Kit, x: Tensor, { sequences, length }: Groups): Tensor {
+export function joinHeads({ tf }: Ops, x: Tensor, { sequences, length }: Groups): Tensor {
   return tf.tidy(() => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [sequences * length, -1]));
 }
 
@@ -42,26 +42,26 @@ export type GroupedHeads = {
  * @param mask added to the scores: broadcasts to [B, H, T, T]; null: everyone sees everyone
  */
 export function groupedAttention(
-  kit: Kit,
+  ops: Ops,
   { q, k, v }: GroupedHeads,
   mask: Tensor | null,
   shape: Groups,
   drop: DropWeights = keepWeights,
 ): Tensor {
-  const { tf } = kit;
+  const { tf } = ops;
   return tf.tidy(() => {
-    const weights = drop(weightsOf(kit, q, k, mask, shape));
-    const y = perHead(kit, tf.matMul(perGroup(kit, weights, shape), perGroup(kit, v, shape)), shape);
-    return joinHeads(kit, y, shape);
+    const weights = drop(weightsOf(ops, q, k, mask, shape));
+    const y = perHead(ops, tf.matMul(perGroup(ops, weights, shape), perGroup(ops, v, shape)), shape);
+    return joinHeads(ops, y, shape);
   });
 }
 
 /** How much each token looks at each other, [B, H, T, T]. */
-function weightsOf(kit: Kit, q: Tensor, k: Tensor, mask: Tensor | null, shape: Groups): Tensor {
-  const { tf } = kit;
+function weightsOf(ops: Ops, q: Tensor, k: Tensor, mask: Tensor | null, shape: Groups): Tensor {
+  const { tf } = ops;
   return tf.tidy(() => {
-    const products = timesTransposed(kit, perGroup(kit, q, shape), perGroup(kit, k, shape));
-    const scores = perHead(kit, products, shape);
+    const products = timesTransposed(ops, perGroup(ops, q, shape), perGroup(ops, k, shape));
+    const scores = perHead(ops, products, shape);
     return tf.softmax(mask ? tf.add(scores, mask) : scores);
   });
 }
@@ -75,41 +75,41 @@ function weightsOf(kit: Kit, q: Tensor, k: Tensor, mask: Tensor | null, shape: G
  * @param drop the same as in the forward pass
  */
 export function groupedAttentionBackward(
-  kit: Kit,
+  ops: Ops,
   dy: Tensor,
   saved: GroupedHeads & { readonly attended: Tensor },
   mask: Tensor | null,
   shape: Groups,
   drop: DropWeights = keepWeights,
 ) {
-  const { tf } = kit;
+  const { tf } = ops;
   return tf.tidy(() => {
-    const all = weightsOf(kit, saved.q, saved.k, mask, shape);
+    const all = weightsOf(ops, saved.q, saved.k, mask, shape);
     const dropped = drop(all);
-    const weights = perGroup(kit, all, shape);
-    const kept = dropped === all ? weights : perGroup(kit, dropped, shape);
-    const [q, k, v] = [saved.q, saved.k, saved.v].map((x) => perGroup(kit, x, shape)) as [
+    const weights = perGroup(ops, all, shape);
+    const kept = dropped === all ? weights : perGroup(ops, dropped, shape);
+    const [q, k, v] = [saved.q, saved.k, saved.v].map((x) => perGroup(ops, x, shape)) as [
       Tensor,
       Tensor,
       Tensor,
     ];
-    const split = (x: Tensor) => perGroup(kit, splitHeads(kit, x, shape, shape.heads), shape);
+    const split = (x: Tensor) => perGroup(ops, splitHeads(ops, x, shape, shape.heads), shape);
     const d = split(dy);
-    const shared = split(perHeadProducts(kit, dy, saved.attended, shape.heads));
-    const dScores = scoresBackward(kit, timesTransposed(kit, d, v), { weights, kept, shared });
+    const shared = split(perHeadProducts(ops, dy, saved.attended, shape.heads));
+    const dScores = scoresBackward(ops, timesTransposed(ops, d, v), { weights, kept, shared });
     const keyShape = saved.k.shape;
     return {
       dq: tf.reshape(tf.matMul(dScores, k), saved.q.shape),
-      dk: tf.reshape(transposedTimes(kit, dScores, q), keyShape),
-      dv: tf.reshape(transposedTimes(kit, kept, d), keyShape),
+      dk: tf.reshape(transposedTimes(ops, dScores, q), keyShape),
+      dv: tf.reshape(transposedTimes(ops, kept, d), keyShape),
     };
   });
 }
 
 /** [B, H or K, T, X] -> [B K, H/K T or T, X] */
-const perGroup = ({ tf }: Kit, x: Tensor, { sequences, keyValueHeads }: Groups): Tensor =>
+const perGroup = ({ tf }: Ops, x: Tensor, { sequences, keyValueHeads }: Groups): Tensor =>
   tf.reshape(x, [sequences * keyValueHeads, -1, x.shape.at(-1) ?? 0]);
 
 /** [B K, H/K T, X] -> [B, H, T, X] */
-const perHead = ({ tf }: Kit, x: Tensor, { sequences, heads, length }: Groups): Tensor =>
+const perHead = ({ tf }: Ops, x: Tensor, { sequences, heads, length }: Groups): Tensor =>
   tf.reshape(x, [sequences, heads, length, x.shape.at(-1) ?? 0]);

@@ -1,7 +1,7 @@
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/job.ts";
 import { type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
-import { type Kit, transposedTimes } from "./ops.ts";
+import { type Ops, transposedTimes } from "./ops.ts";
 
 /** One weight matrix: y = x w, and as loss the mean square of its errors over all rows and outputs. */
 export type Linear = Omit<Extract<ModelSpec, { type: "linear" }>, "type">;
@@ -16,18 +16,18 @@ export const linearFiles = ({ inputs, outputs }: Linear): Record<string, string>
   "config.json": `${JSON.stringify({ model_type: "linear", inputs, outputs, torch_dtype: "float32" }, null, 2)}\n`,
 });
 
-export function linearLoss({ tf }: Kit, theta: Tensors, x: Tensor, y: Tensor): Scalar {
+export function linearLoss({ tf }: Ops, theta: Tensors, x: Tensor, y: Tensor): Scalar {
   return tf.tidy(() => tf.mean(tf.square(errors(tf, theta, x, y))) as Scalar);
 }
 
-export function linearLossAndGradient(kit: Kit, theta: Tensors, x: Tensor, y: Tensor): LossAndGradient {
-  const { tf } = kit;
+export function linearLossAndGradient(ops: Ops, theta: Tensors, x: Tensor, y: Tensor): LossAndGradient {
+  const { tf } = ops;
   return tf.tidy(() => {
     const e = errors(tf, theta, x, y);
-    const dWeight = transposedTimes(kit, x, tf.mul(e, 2 / e.size));
+    const dWeight = transposedTimes(ops, x, tf.mul(e, 2 / e.size));
     return { loss: tf.mean(tf.square(e)) as Scalar, gradient: { [WEIGHT]: dWeight } };
   });
 }
 
-const errors = (tf: Kit["tf"], theta: Tensors, x: Tensor, y: Tensor): Tensor =>
+const errors = (tf: Ops["tf"], theta: Tensors, x: Tensor, y: Tensor): Tensor =>
   tf.sub(tf.matMul(x as Tensor2D, tensorOf(theta, WEIGHT) as Tensor2D), y);

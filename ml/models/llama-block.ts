@@ -9,7 +9,7 @@ import {
   splitHeads,
 } from "./grouped-attention.ts";
 import { type Tensors, tensorOf } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 import { type RmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 import { type Rotation, rotate, rotateBackward } from "./rotary.ts";
 import { swiglu, swigluWithSlopes } from "./swiglu.ts";
@@ -19,7 +19,7 @@ import { swiglu, swigluWithSlopes } from "./swiglu.ts";
  * Forward functions return what their backward functions need as `saved`; what is cheap is computed again.
  */
 export type LlamaPlace = {
-  readonly kit: Kit;
+  readonly ops: Ops;
   readonly theta: Tensors;
   /** Begins the names of the block's parameters, as `model.layers.0`. */
   readonly prefix: string;
@@ -43,7 +43,7 @@ type SavedMlp = { norm: Normalized; gate: Tensor; up: Tensor };
 type SavedLlamaBlock = { attention: SavedAttention; mlp: SavedMlp };
 
 export function llamaBlock(place: LlamaPlace): Block<SavedLlamaBlock> {
-  const { tf } = place.kit;
+  const { tf } = place.ops;
   return {
     forward: (x) =>
       tf.tidy(() => {
@@ -61,38 +61,38 @@ export function llamaBlock(place: LlamaPlace): Block<SavedLlamaBlock> {
 }
 
 function attentionLayer(place: LlamaPlace, x: Tensor) {
-  const { kit, shape, rotations } = place;
-  return kit.tf.tidy(() => {
+  const { ops, shape, rotations } = place;
+  return ops.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "input_layernorm", x);
     const project = (name: string, heads: number) =>
-      splitHeads(kit, dense(kit, input, parameter(place, `self_attn.${name}`)), shape, heads);
-    const q = rotate(kit, project("q_proj", shape.heads), rotations.queries);
-    const k = rotate(kit, project("k_proj", shape.keyValueHeads), rotations.keys);
+      splitHeads(ops, dense(ops, input, parameter(place, `self_attn.${name}`)), shape, heads);
+    const q = rotate(ops, project("q_proj", shape.heads), rotations.queries);
+    const k = rotate(ops, project("k_proj", shape.keyValueHeads), rotations.keys);
     const v = project("v_proj", shape.keyValueHeads);
-    const attended = groupedAttention(kit, { q, k, v }, place.mask, shape);
-    const y = kit.tf.add(x, dense(kit, attended, parameter(place, "self_attn.o_proj")));
+    const attended = groupedAttention(ops, { q, k, v }, place.mask, shape);
+    const y = ops.tf.add(x, dense(ops, attended, parameter(place, "self_attn.o_proj")));
     return { y, saved: { norm, q, k, v, attended } };
   });
 }
 
 function attentionLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedAttention): Backward {
-  const { kit, shape, rotations } = place;
-  const { tf } = kit;
+  const { ops, shape, rotations } = place;
+  const { tf } = ops;
   return tf.tidy(() => {
     const output = projectBackward(place, "self_attn.o_proj", dy, saved.attended);
-    const { dq, dk, dv } = groupedAttentionBackward(kit, output.dx, saved, place.mask, shape);
+    const { dq, dk, dv } = groupedAttentionBackward(ops, output.dx, saved, place.mask, shape);
     const input = normalizedOutput(place, "input_layernorm", saved.norm);
     const parts = [
       projectBackward(
         place,
         "self_attn.q_proj",
-        joined(place, rotateBackward(kit, dq, rotations.queries)),
+        joined(place, rotateBackward(ops, dq, rotations.queries)),
         input,
       ),
       projectBackward(
         place,
         "self_attn.k_proj",
-        joined(place, rotateBackward(kit, dk, rotations.keys)),
+        joined(place, rotateBackward(ops, dk, rotations.keys)),
         input,
       ),
       projectBackward(place, "self_attn.v_proj", joined(place, dv), input),
@@ -103,32 +103,32 @@ function attentionLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedAtten
   });
 }
 
-const joined = ({ kit, shape }: LlamaPlace, x: Tensor): Tensor => joinHeads(kit, x, shape);
+const joined = ({ ops, shape }: LlamaPlace, x: Tensor): Tensor => joinHeads(ops, x, shape);
 
 function mlpLayer(place: LlamaPlace, x: Tensor) {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
+  const { ops } = place;
+  return ops.tf.tidy(() => {
     const { y: input, ...norm } = normalize(place, "post_attention_layernorm", x);
-    const gate = dense(kit, input, parameter(place, "mlp.gate_proj"));
-    const up = dense(kit, input, parameter(place, "mlp.up_proj"));
-    const y = kit.tf.add(x, dense(kit, swiglu(kit, gate, up), parameter(place, "mlp.down_proj")));
+    const gate = dense(ops, input, parameter(place, "mlp.gate_proj"));
+    const up = dense(ops, input, parameter(place, "mlp.up_proj"));
+    const y = ops.tf.add(x, dense(ops, swiglu(ops, gate, up), parameter(place, "mlp.down_proj")));
     return { y, saved: { norm, gate, up } };
   });
 }
 
 function mlpLayerBackward(place: LlamaPlace, dy: Tensor, saved: SavedMlp): Backward {
-  const { kit } = place;
-  return kit.tf.tidy(() => {
-    const { tf } = kit;
-    const { y: active, byGate, byUp } = swigluWithSlopes(kit, saved.gate, saved.up);
+  const { ops } = place;
+  return ops.tf.tidy(() => {
+    const { tf } = ops;
+    const { y: active, byGate, byUp } = swigluWithSlopes(ops, saved.gate, saved.up);
     const output = projectBackward(place, "mlp.down_proj", dy, active);
     const [dGate, dUp] = [tf.mul(output.dx, byGate), tf.mul(output.dx, byUp)];
     const input = normalizedOutput(place, "post_attention_layernorm", saved.norm);
     const gate = projectBackward(place, "mlp.gate_proj", dGate, input);
     const up = projectBackward(place, "mlp.up_proj", dUp, input);
-    const dInput = kit.tf.add(gate.dx, up.dx);
+    const dInput = ops.tf.add(gate.dx, up.dx);
     const norm = normalizeBackward(place, "post_attention_layernorm", dInput, saved.norm);
-    return { dx: kit.tf.add(dy, norm.dx), gradient: mergedGradients([output, gate, up, norm]) };
+    return { dx: ops.tf.add(dy, norm.dx), gradient: mergedGradients([output, gate, up, norm]) };
   });
 }
 
@@ -136,18 +136,18 @@ const parameter = ({ theta, prefix }: LlamaPlace, name: string): Tensor =>
   tensorOf(theta, `${prefix}.${name}.weight`);
 
 function projectBackward(place: LlamaPlace, name: string, dy: Tensor, x: Tensor): Backward {
-  const { dx, dWeight } = denseBackward(place.kit, dy, x, parameter(place, name));
+  const { dx, dWeight } = denseBackward(place.ops, dy, x, parameter(place, name));
   return { dx, gradient: { [`${place.prefix}.${name}.weight`]: dWeight } };
 }
 
 const normalize = (place: LlamaPlace, name: string, x: Tensor): RmsNorm =>
-  rmsNorm(place.kit, x, parameter(place, name), place.epsilon);
+  rmsNorm(place.ops, x, parameter(place, name), place.epsilon);
 
 function normalizeBackward(place: LlamaPlace, name: string, dy: Tensor, norm: Normalized): Backward {
-  const { dx, dGain } = rmsNormBackward(place.kit, dy, norm, parameter(place, name));
+  const { dx, dGain } = rmsNormBackward(place.ops, dy, norm, parameter(place, name));
   return { dx, gradient: { [`${place.prefix}.${name}.weight`]: dGain } };
 }
 
 /** The output of `normalize` once more. */
 const normalizedOutput = (place: LlamaPlace, name: string, { normalized }: Normalized): Tensor =>
-  place.kit.tf.mul(normalized, parameter(place, name));
+  place.ops.tf.mul(normalized, parameter(place, name));

@@ -12,7 +12,7 @@ import {
   type Tokens,
   tensorOf,
 } from "./model.ts";
-import { crossEntropy, type Kit } from "./ops.ts";
+import { crossEntropy, type Ops } from "./ops.ts";
 import { rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 import { type Llama3Scaling, rotationOf } from "./rotary.ts";
 import { wordsBackward } from "./words.ts";
@@ -80,19 +80,19 @@ export function llamaParameters(model: Llama): ModelParameter[] {
   return [words, ...blocks, norm(FINAL_NORM), ...head];
 }
 
-function blocksOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }: Tokens) {
+function blocksOf(ops: Ops, model: Llama, theta: Tensors, { sequences, length }: Tokens) {
   const { heads, keyValueHeads, headWidth, ropeTheta: base, ropeScaling: scaling, epsilon } = model;
   const rotary = { headWidth, theta: base, scaling };
   const shared = {
-    kit,
+    ops,
     theta,
     shape: { sequences, length, heads, keyValueHeads },
     epsilon,
     rotations: {
-      queries: rotationOf(kit, rotary, length, { scale: 1 / Math.sqrt(headWidth) }),
-      keys: rotationOf(kit, rotary, length),
+      queries: rotationOf(ops, rotary, length, { scale: 1 / Math.sqrt(headWidth) }),
+      keys: rotationOf(ops, rotary, length),
     },
-    mask: causalMask(kit, length),
+    mask: causalMask(ops, length),
   };
   return Array.from({ length: model.layers }, (_, layer) =>
     llamaBlock({ ...shared, prefix: blockName(layer) }),
@@ -100,36 +100,36 @@ function blocksOf(kit: Kit, model: Llama, theta: Tensors, { sequences, length }:
 }
 
 /** The logits of every token, [B T, V]. */
-export function llamaLogits(kit: Kit, model: Llama, theta: Tensors, tokens: Tokens): Tensor2D {
-  const { tf } = kit;
+export function llamaLogits(ops: Ops, model: Llama, theta: Tensors, tokens: Tokens): Tensor2D {
+  const { tf } = ops;
   return tf.tidy(() => {
     const embedded = tf.gather(tensorOf(theta, TOKENS), tokens.ids);
-    const x = throughBlocks(kit, blocksOf(kit, model, theta, tokens), embedded);
-    const { y } = rmsNorm(kit, x, tensorOf(theta, FINAL_NORM), model.epsilon);
-    return dense(kit, y, tensorOf(theta, headName(model))) as Tensor2D;
+    const x = throughBlocks(ops, blocksOf(ops, model, theta, tokens), embedded);
+    const { y } = rmsNorm(ops, x, tensorOf(theta, FINAL_NORM), model.epsilon);
+    return dense(ops, y, tensorOf(theta, headName(model))) as Tensor2D;
   });
 }
 
 const headName = ({ tied }: Llama): string => (tied ? TOKENS : HEAD);
 
 /** Mean cross-entropy of the logits against the tokens that follow, without a gradient. */
-export function llamaLoss(kit: Kit, model: Llama, theta: Tensors, { tokens, targets }: Batch): Scalar {
-  return kit.tf.tidy(() => crossEntropy(kit, llamaLogits(kit, model, theta, tokens), targets).loss);
+export function llamaLoss(ops: Ops, model: Llama, theta: Tensors, { tokens, targets }: Batch): Scalar {
+  return ops.tf.tidy(() => crossEntropy(ops, llamaLogits(ops, model, theta, tokens), targets).loss);
 }
 
 /** Mean cross-entropy and its gradient for every parameter. */
-export function llamaLossAndGradient(kit: Kit, model: Llama, theta: Tensors, batch: Batch): LossAndGradient {
-  const { tf } = kit;
+export function llamaLossAndGradient(ops: Ops, model: Llama, theta: Tensors, batch: Batch): LossAndGradient {
+  const { tf } = ops;
   return tf.tidy(() => {
     const embedded = tf.gather(tensorOf(theta, TOKENS), batch.tokens.ids);
-    const blocks = forwardBlocks(kit, blocksOf(kit, model, theta, batch.tokens), embedded, {
+    const blocks = forwardBlocks(ops, blocksOf(ops, model, theta, batch.tokens), embedded, {
       recompute: model.recompute ?? false,
       savesInput: false,
     });
-    const head = headBackward(kit, model, theta, blocks.y, batch);
+    const head = headBackward(ops, model, theta, blocks.y, batch);
     blocks.y.dispose();
     const { dx, gradient } = blocks.backward(head.dx);
-    const dWords = wordsBackward(kit, dx, batch.tokens.ids, model);
+    const dWords = wordsBackward(ops, dx, batch.tokens.ids, model);
     const ofHead = model.tied
       ? { [TOKENS]: tf.add(dWords, head.dHead) }
       : { [TOKENS]: dWords, [HEAD]: head.dHead };
@@ -138,13 +138,13 @@ export function llamaLossAndGradient(kit: Kit, model: Llama, theta: Tensors, bat
 }
 
 /** From the last block's output to the loss, and back. */
-function headBackward(kit: Kit, model: Llama, theta: Tensors, x: Tensor, { targets }: Batch) {
-  return kit.tf.tidy(() => {
+function headBackward(ops: Ops, model: Llama, theta: Tensors, x: Tensor, { targets }: Batch) {
+  return ops.tf.tidy(() => {
     const [gain, weight] = [tensorOf(theta, FINAL_NORM), tensorOf(theta, headName(model))];
-    const norm = rmsNorm(kit, x, gain, model.epsilon);
-    const { loss, dLogits } = crossEntropy(kit, dense(kit, norm.y, weight), targets);
-    const output = denseBackward(kit, dLogits, norm.y, weight);
-    const { dx, dGain } = rmsNormBackward(kit, output.dx, norm, gain);
+    const norm = rmsNorm(ops, x, gain, model.epsilon);
+    const { loss, dLogits } = crossEntropy(ops, dense(ops, norm.y, weight), targets);
+    const output = denseBackward(ops, dLogits, norm.y, weight);
+    const { dx, dGain } = rmsNormBackward(ops, output.dx, norm, gain);
     return { loss, dx, dGain, dHead: output.dWeight };
   });
 }

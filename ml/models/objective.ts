@@ -5,27 +5,27 @@ import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
 import type { Dataset } from "../data/text.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Objective } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 import { textObjective } from "./text-objective.ts";
 import type { UserModel } from "./user-model.ts";
 import { userObjective } from "./user-objective.ts";
 
 /** The objective of a job: its model on its data. */
 export function objectiveOf(
-  kit: Kit,
+  ops: Ops,
   spec: JobSpec,
   dataset: Dataset | null,
   user: UserModel | null = null,
 ): Objective {
-  if (user !== null) return userObjective(kit, spec, dataset, user);
-  return spec.model.type === "linear" ? linearObjective(kit, spec) : textObjective(kit, spec, dataset);
+  if (user !== null) return userObjective(ops, spec, dataset, user);
+  return spec.model.type === "linear" ? linearObjective(ops, spec) : textObjective(ops, spec, dataset);
 }
 
-function linearObjective(kit: Kit, spec: JobSpec): Objective {
+function linearObjective(ops: Ops, spec: JobSpec): Objective {
   if (spec.model.type !== "linear" || spec.data.type !== "linear") {
     throw new InvalidInput(`data.type must be "linear" for a linear model, got "${spec.data.type}"`);
   }
-  const { tf } = kit;
+  const { tf } = ops;
   const { inputs, outputs } = spec.model;
   const { examples } = spec.data;
   const solution = solutionOf(spec.seed, inputs, outputs);
@@ -35,12 +35,12 @@ function linearObjective(kit: Kit, spec: JobSpec): Objective {
   return {
     tokensPerBatch: spec.batch,
     lossAndGradient: (theta, place) =>
-      tf.tidy(() => linearLossAndGradient(kit, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
+      tf.tidy(() => linearLossAndGradient(ops, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
     // Held out: the examples numbered from `examples` on, which training never draws.
     heldOutLoss: (theta, index) =>
       tf.tidy(() => {
         const numbers = Array.from({ length: spec.batch }, (_, i) => examples + index * spec.batch + i);
-        return linearLoss(kit, theta, ...tensors(batch(numbers)));
+        return linearLoss(ops, theta, ...tensors(batch(numbers)));
       }),
   };
 }

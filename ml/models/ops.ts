@@ -9,21 +9,21 @@ import { type NativeOps, nativeOps } from "../tensorflow/ops.ts";
  *
  * Shapes: N rows (tokens of a batch, B sequences of T), C columns (width), H heads of D = C / H.
  */
-export type Kit = {
+export type Ops = {
   readonly tf: Tf;
   /** TensorFlow's own kernels, on the native backend. */
   readonly native: NativeOps | undefined;
 };
 
-export const kitOf = (tf: Tf): Kit => ({ tf, native: nativeOps(tf) });
+export const opsOf = (tf: Tf): Ops => ({ tf, native: nativeOps(tf) });
 
 /** a bᵀ. The wasm kernel is twenty times slower with its transpose flags than after a transpose. */
-export function timesTransposed({ tf, native }: Kit, a: Tensor, b: Tensor): Tensor {
+export function timesTransposed({ tf, native }: Ops, a: Tensor, b: Tensor): Tensor {
   return native ? tf.matMul(a, b, false, true) : tf.tidy(() => tf.matMul(a, swapLast(tf, b)));
 }
 
 /** aᵀ b. */
-export function transposedTimes({ tf, native }: Kit, a: Tensor, b: Tensor): Tensor {
+export function transposedTimes({ tf, native }: Ops, a: Tensor, b: Tensor): Tensor {
   return native ? tf.matMul(a, b, true, false) : tf.tidy(() => tf.matMul(swapLast(tf, a), b));
 }
 
@@ -37,7 +37,7 @@ const oneHot = (tf: Tf, ids: Tensor, classes: number): Tensor =>
   tf.tidy(() => tf.cast(tf.oneHot(ids as Tensor1D, classes), "float32"));
 
 /** Sums of columns, [N, C] -> [C]; as a product with ones, the fastest way measured. */
-export function columnSums({ tf }: Kit, x: Tensor): Tensor1D {
+export function columnSums({ tf }: Ops, x: Tensor): Tensor1D {
   const [rows = 0, columns = 0] = x.shape;
   return tf.tidy(() => tf.matMul(tf.ones([1, rows]), x as Tensor2D).reshape([columns]));
 }
@@ -45,15 +45,15 @@ export function columnSums({ tf }: Kit, x: Tensor): Tensor1D {
 const rowMeans = (tf: Tf, x: Tensor): Tensor => tf.mul(tf.sum(x, -1, true), 1 / (x.shape.at(-1) ?? 1));
 
 /** x w + b: [N, I], [I, O], [O] -> [N, O]. */
-export function linear({ tf }: Kit, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+export function linear({ tf }: Ops, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   return tf.tidy(() => tf.add(tf.matMul(x, weight), bias));
 }
 
-export function linearBackward(kit: Kit, dy: Tensor, x: Tensor, weight: Tensor) {
+export function linearBackward(ops: Ops, dy: Tensor, x: Tensor, weight: Tensor) {
   return {
-    dx: timesTransposed(kit, dy, weight),
-    dWeight: transposedTimes(kit, x, dy),
-    dBias: columnSums(kit, dy),
+    dx: timesTransposed(ops, dy, weight),
+    dWeight: transposedTimes(ops, x, dy),
+    dBias: columnSums(ops, dy),
   };
 }
 
@@ -67,7 +67,7 @@ export type LayerNorm = {
 };
 
 /** Layer normalization over columns with gain and bias [C]. Source: Ba, Kiros, Hinton 2016, eq. 4. */
-export function layerNorm({ tf }: Kit, x: Tensor, gain: Tensor, bias: Tensor, epsilon: number): LayerNorm {
+export function layerNorm({ tf }: Ops, x: Tensor, gain: Tensor, bias: Tensor, epsilon: number): LayerNorm {
   return tf.tidy(() => {
     const centred = tf.sub(x, rowMeans(tf, x));
     const inverse = tf.rsqrt(tf.add(rowMeans(tf, tf.square(centred)), epsilon));
@@ -76,15 +76,15 @@ export function layerNorm({ tf }: Kit, x: Tensor, gain: Tensor, bias: Tensor, ep
   });
 }
 
-export function layerNormBackward(kit: Kit, dy: Tensor, norm: Omit<LayerNorm, "y">, gain: Tensor) {
-  const { tf } = kit;
+export function layerNormBackward(ops: Ops, dy: Tensor, norm: Omit<LayerNorm, "y">, gain: Tensor) {
+  const { tf } = ops;
   const { normalized, inverse } = norm;
   return tf.tidy(() => {
     const d = tf.mul(dy, gain);
     // The mean and the part along `normalized` change with x as well: take both out.
     const alongX = tf.mul(normalized, rowMeans(tf, tf.mul(d, normalized)));
     const dx = tf.mul(tf.sub(tf.sub(d, rowMeans(tf, d)), alongX), inverse);
-    return { dx, dGain: columnSums(kit, tf.mul(dy, normalized)), dBias: columnSums(kit, dy) };
+    return { dx, dGain: columnSums(ops, tf.mul(dy, normalized)), dBias: columnSums(ops, dy) };
   });
 }
 
@@ -96,12 +96,12 @@ const geluTanh = (tf: Tf, x: Tensor, square: Tensor): Tensor =>
   tf.tanh(tf.mul(tf.add(tf.mul(square, CUBIC * SQRT_2_OVER_PI), SQRT_2_OVER_PI), x));
 
 /** GELU in the tanh form of GPT-2 ("gelu_new"). Source: Hendrycks, Gimpel 2016, section 2. */
-export function gelu({ tf }: Kit, x: Tensor): Tensor {
+export function gelu({ tf }: Ops, x: Tensor): Tensor {
   return tf.tidy(() => tf.mul(x, geluShare(tf, x, tf.square(x))));
 }
 
 /** The same with its slope: a backward pass needs both, and they share most of their work. */
-export function geluWithSlope({ tf }: Kit, x: Tensor): { y: Tensor; slope: Tensor } {
+export function geluWithSlope({ tf }: Ops, x: Tensor): { y: Tensor; slope: Tensor } {
   return tf.tidy(() => {
     const square = tf.square(x);
     const share = geluShare(tf, x, square);
@@ -116,13 +116,13 @@ const geluShare = (tf: Tf, x: Tensor, square: Tensor): Tensor =>
   tf.mul(tf.add(geluTanh(tf, x, square), 1), 0.5);
 
 /** Mean cross-entropy of logits [N, V] against target classes [N], and its gradient for the logits. */
-export function crossEntropy(kit: Kit, logits: Tensor, targets: Tensor) {
-  return kit.native ? nativeCrossEntropy(kit, logits, targets) : composedCrossEntropy(kit, logits, targets);
+export function crossEntropy(ops: Ops, logits: Tensor, targets: Tensor) {
+  return ops.native ? nativeCrossEntropy(ops, logits, targets) : composedCrossEntropy(ops, logits, targets);
 }
 
 type CrossEntropy = { loss: Scalar; dLogits: Tensor };
 
-function nativeCrossEntropy({ tf, native }: Kit, logits: Tensor, targets: Tensor): CrossEntropy {
+function nativeCrossEntropy({ tf, native }: Ops, logits: Tensor, targets: Tensor): CrossEntropy {
   return tf.tidy(() => {
     const types = { T: { type: "float32" }, Tlabels: { type: "int32" } } as const;
     const kernel = "SparseSoftmaxCrossEntropyWithLogits";
@@ -132,7 +132,7 @@ function nativeCrossEntropy({ tf, native }: Kit, logits: Tensor, targets: Tensor
   });
 }
 
-function composedCrossEntropy({ tf }: Kit, logits: Tensor, targets: Tensor): CrossEntropy {
+function composedCrossEntropy({ tf }: Ops, logits: Tensor, targets: Tensor): CrossEntropy {
   return tf.tidy(() => {
     const hot = oneHot(tf, targets, logits.shape.at(-1) ?? 0);
     const shifted = tf.sub(logits, tf.max(logits, -1, true));
@@ -145,9 +145,9 @@ function composedCrossEntropy({ tf }: Kit, logits: Tensor, targets: Tensor): Cro
 }
 
 /** Adds up rows of dy [N, C] that belong to the same row of a table [V, C]: the gradient of a look-up. */
-export function lookUpBackward(kit: Kit, dy: Tensor, ids: Tensor1D, rows: number): Tensor {
-  const { tf, native } = kit;
+export function lookUpBackward(ops: Ops, dy: Tensor, ids: Tensor1D, rows: number): Tensor {
+  const { tf, native } = ops;
   // wasm has no kernel for segment sums.
   if (native) return tf.unsortedSegmentSum(dy, ids, rows);
-  return tf.tidy(() => transposedTimes(kit, oneHot(tf, ids, rows), dy));
+  return tf.tidy(() => transposedTimes(ops, oneHot(tf, ids, rows), dy));
 }

@@ -1,7 +1,7 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { canRecord, type Program, recordProgram } from "../tensorflow/program.ts";
 import { type Batch, type LossAndGradient, type Tensors, tensorOf } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 
 /** Programs kept; a job has one shape of batch. */
 const KEPT = 2;
@@ -16,9 +16,9 @@ type Recorded = { readonly program: Program; readonly names: readonly string[] }
  * @param compute a function of the tensors in its arguments: whatever else of the arguments changes, for example a
  *   number, makes another program, and what is drawn at random must come in a tensor of the batch
  */
-export function recorded(kit: Kit, compute: Compute<LossAndGradient>): Compute<LossAndGradient> {
-  if (!canRecord(kit.tf)) return compute;
-  const run = programsOf(kit, (theta, batch) => {
+export function recorded(ops: Ops, compute: Compute<LossAndGradient>): Compute<LossAndGradient> {
+  if (!canRecord(ops.tf)) return compute;
+  const run = programsOf(ops, (theta, batch) => {
     const { loss, gradient } = compute(theta, batch);
     return { loss, ...gradient };
   });
@@ -29,18 +29,18 @@ export function recorded(kit: Kit, compute: Compute<LossAndGradient>): Compute<L
 }
 
 /** The same for a loss without its gradient. */
-export function recordedLoss(kit: Kit, compute: Compute<Scalar>): Compute<Scalar> {
-  if (!canRecord(kit.tf)) return compute;
-  const run = programsOf(kit, (theta, batch) => ({ loss: compute(theta, batch) }));
+export function recordedLoss(ops: Ops, compute: Compute<Scalar>): Compute<Scalar> {
+  if (!canRecord(ops.tf)) return compute;
+  const run = programsOf(ops, (theta, batch) => ({ loss: compute(theta, batch) }));
   return (theta, batch) => tensorOf(run(theta, batch), "loss") as Scalar;
 }
 
-function programsOf(kit: Kit, compute: Compute<Tensors>): Compute<Tensors> {
+function programsOf(ops: Ops, compute: Compute<Tensors>): Compute<Tensors> {
   const programs = new Map<string, Recorded>();
   return (theta, batch) => {
     const inputs: Tensor[] = [];
-    const signature = JSON.stringify(signatureOf(kit, [theta, batch], inputs));
-    const { program, names } = programs.get(signature) ?? record(kit, inputs, () => compute(theta, batch));
+    const signature = JSON.stringify(signatureOf(ops, [theta, batch], inputs));
+    const { program, names } = programs.get(signature) ?? record(ops, inputs, () => compute(theta, batch));
     programs.set(signature, { program, names });
     dropOldest(programs);
     const results = program.run(inputs);
@@ -48,7 +48,7 @@ function programsOf(kit: Kit, compute: Compute<Tensors>): Compute<Tensors> {
   };
 }
 
-function record({ tf }: Kit, inputs: readonly Tensor[], compute: () => Tensors): Recorded {
+function record({ tf }: Ops, inputs: readonly Tensor[], compute: () => Tensors): Recorded {
   let names: string[] = [];
   const outputs = () => {
     const results = compute();
@@ -60,13 +60,13 @@ function record({ tf }: Kit, inputs: readonly Tensor[], compute: () => Tensors):
 }
 
 /** All that a program depends on: the shapes and types of the tensors, which it collects, and all other values. */
-function signatureOf(kit: Kit, value: unknown, tensors: Tensor[]): unknown {
-  if (value instanceof kit.tf.Tensor) {
+function signatureOf(ops: Ops, value: unknown, tensors: Tensor[]): unknown {
+  if (value instanceof ops.tf.Tensor) {
     tensors.push(value);
     return { dtype: value.dtype, shape: value.shape };
   }
   if (typeof value !== "object" || value === null) return value;
-  return Object.entries(value).map(([key, item]) => [key, signatureOf(kit, item, tensors)]);
+  return Object.entries(value).map(([key, item]) => [key, signatureOf(ops, item, tensors)]);
 }
 
 function dropOldest(programs: Map<string, Recorded>): void {

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import { columnSums, type Kit } from "./ops.ts";
+import { columnSums, type Ops } from "./ops.ts";
 
 export type RmsNorm = {
   /** [N, C] */
@@ -11,7 +11,7 @@ export type RmsNorm = {
 };
 
 /** Root mean square normalization over columns with gain [C]. Source: Zhang, Sennrich 2019, eq. 4. */
-export function rmsNorm({ tf }: Kit, x: Tensor, gain: Tensor, epsilon: number): RmsNorm {
+export function rmsNorm({ tf }: Ops, x: Tensor, gain: Tensor, epsilon: number): RmsNorm {
   return tf.tidy(() => {
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
     const normalized = tf.mul(x, inverse);
@@ -19,14 +19,14 @@ export function rmsNorm({ tf }: Kit, x: Tensor, gain: Tensor, epsilon: number): 
   });
 }
 
-export function rmsNormBackward(kit: Kit, dy: Tensor, norm: Omit<RmsNorm, "y">, gain: Tensor) {
-  const { tf } = kit;
+export function rmsNormBackward(ops: Ops, dy: Tensor, norm: Omit<RmsNorm, "y">, gain: Tensor) {
+  const { tf } = ops;
   const { normalized, inverse } = norm;
   return tf.tidy(() => {
     const d = tf.mul(dy, gain);
     // The part along `normalized` only changes the length of x, which the norm takes away.
     const along = tf.mean(tf.mul(d, normalized), -1, true);
     const dx = tf.mul(tf.sub(d, tf.mul(normalized, along)), inverse);
-    return { dx, dGain: columnSums(kit, tf.mul(dy, normalized)) };
+    return { dx, dGain: columnSums(ops, tf.mul(dy, normalized)) };
   });
 }

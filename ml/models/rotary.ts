@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 
 /**
  * Rotary position embeddings: pairs of elements (i, i + D/2) of a head are turned by an angle that grows with the
@@ -31,7 +31,7 @@ export type Rotation = { readonly cosine: Tensor; readonly sine: Tensor };
  * @param scale multiplies what is rotated, so that the queries' 1/sqrt(D) costs nothing
  */
 export function rotationOf(
-  { tf }: Kit,
+  { tf }: Ops,
   options: RotaryOptions,
   length: number,
   { first = 0, scale = 1 }: { readonly first?: number; readonly scale?: number } = {},
@@ -58,16 +58,16 @@ export function rotationOf(
 }
 
 /** Turns queries or keys, [B, H, T, D]. */
-export function rotate({ tf }: Kit, x: Tensor, { cosine, sine }: Rotation): Tensor {
+export function rotate({ tf }: Ops, x: Tensor, { cosine, sine }: Rotation): Tensor {
   return tf.tidy(() => tf.add(tf.mul(x, cosine), tf.mul(swapHalves(tf, x), sine)));
 }
 
 /** The gradient of what `rotate` turned: turned back. */
-export function rotateBackward({ tf }: Kit, dy: Tensor, { cosine, sine }: Rotation): Tensor {
+export function rotateBackward({ tf }: Ops, dy: Tensor, { cosine, sine }: Rotation): Tensor {
   return tf.tidy(() => tf.sub(tf.mul(dy, cosine), tf.mul(swapHalves(tf, dy), sine)));
 }
 
-function swapHalves(tf: Kit["tf"], x: Tensor): Tensor {
+function swapHalves(tf: Ops["tf"], x: Tensor): Tensor {
   const width = x.shape.at(-1) ?? 0;
   return tf.reshape(tf.reverse(tf.reshape(x, [-1, 2, width / 2]), 1), x.shape);
 }

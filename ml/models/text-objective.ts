@@ -8,23 +8,23 @@ import type { Stream } from "../random/streams.ts";
 import { type LanguageModel, languageModelOf } from "./describe.ts";
 import { type Dropout, drawDropout } from "./dropout.ts";
 import type { Batch, LossAndGradient, Objective } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 import { recorded, recordedLoss } from "./recorded.ts";
 
 /** The random numbers of a batch's row. */
 type StreamOf = (row: number) => Stream;
 
 /** A language model on its text: predicts what comes next, or what is hidden. */
-export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Objective {
+export function textObjective(ops: Ops, spec: JobSpec, data: Dataset | null): Objective {
   const model = languageModelOf(spec, data);
   const { family, config, context, dataset } = model;
   const split = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
-  const batchOf = batchMaker(kit, spec, model);
+  const batchOf = batchMaker(ops, spec, model);
   const frozen = divide(family.parameters(config), spec.freeze).frozen.map(({ name }) => name);
-  const lossAndGradient = recorded(kit, (theta, batch) =>
-    without(kit, frozen, family.lossAndGradient(kit, config, theta, batch)),
+  const lossAndGradient = recorded(ops, (theta, batch) =>
+    without(ops, frozen, family.lossAndGradient(ops, config, theta, batch)),
   );
-  const loss = recordedLoss(kit, (theta, batch) => family.loss(kit, config, theta, batch));
+  const loss = recordedLoss(ops, (theta, batch) => family.loss(ops, config, theta, batch));
   const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
 
   return {
@@ -32,20 +32,20 @@ export function textObjective(kit: Kit, spec: JobSpec, data: Dataset | null): Ob
     lossAndGradient(theta, place) {
       const starts = trainingStarts(spec, split.training, context, place);
       const batch = batchOf(starts, trainingStream(spec, place));
-      const dropout = dropoutOf(kit, spec, model, place);
-      return using(kit, dropout ? { ...batch, dropout } : batch, (made) => lossAndGradient(theta, made));
+      const dropout = dropoutOf(ops, spec, model, place);
+      return using(ops, dropout ? { ...batch, dropout } : batch, (made) => lossAndGradient(theta, made));
     },
     heldOutLoss(theta, index) {
       const starts = evaluated().slice(index * spec.batch, (index + 1) * spec.batch);
       const batch = batchOf(starts, heldOutStream(spec, index));
-      return using(kit, batch, (made) => loss(theta, made));
+      return using(ops, batch, (made) => loss(theta, made));
     },
   };
 }
 
 /** Drops the gradients of frozen parameters. A recorded program leaves out what only they need. */
 function without(
-  { tf }: Kit,
+  { tf }: Ops,
   frozen: readonly string[],
   { loss, gradient }: LossAndGradient,
 ): LossAndGradient {
@@ -56,7 +56,7 @@ function without(
 }
 
 /** Disposes the batch after its use. */
-function using<T>({ tf }: Kit, batch: Batch, compute: (batch: Batch) => T): T {
+function using<T>({ tf }: Ops, batch: Batch, compute: (batch: Batch) => T): T {
   try {
     return compute(batch);
   } finally {
@@ -73,10 +73,10 @@ const heldOutStream =
   (row) => ({ seed, purpose: "heldOutMask", indices: [index * batch + row] });
 
 /** Makes the windows at `starts` a batch of tensors. */
-function batchMaker(kit: Kit, spec: JobSpec, model: LanguageModel) {
+function batchMaker(ops: Ops, spec: JobSpec, model: LanguageModel) {
   const { context, dataset } = model;
   const rule = model.family.masked ? maskRuleOf(spec, model) : null;
-  const int32 = (values: Int32Array) => kit.tf.tensor1d(values, "int32");
+  const int32 = (values: Int32Array) => ops.tf.tensor1d(values, "int32");
   return (starts: readonly number[], streamOf: StreamOf): Batch => {
     const { inputs, targets } = gatherWindows(dataset.tokens, starts, context);
     const masked = rule ? maskTokens(inputs, context, rule, streamOf) : null;
@@ -101,11 +101,11 @@ function maskRuleOf({ model }: JobSpec, { dataset, family }: LanguageModel): Mas
 const MASK_PROBABILITY = 0.15;
 
 function dropoutOf(
-  kit: Kit,
+  ops: Ops,
   { seed, batch }: JobSpec,
   { family, config, context }: LanguageModel,
   place: Place,
 ): Dropout | undefined {
   if (!config.dropout || !family.dropout) return undefined;
-  return drawDropout(kit, config.dropout, family.dropout(config, batch, context), { seed, ...place });
+  return drawDropout(ops, config.dropout, family.dropout(config, batch, context), { seed, ...place });
 }

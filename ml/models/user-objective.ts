@@ -13,7 +13,7 @@ import {
 import type { Dataset } from "../data/text.ts";
 import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
 import { type Objective, type Tensors, tensorOf } from "./model.ts";
-import type { Kit } from "./ops.ts";
+import type { Ops } from "./ops.ts";
 import {
   callUser,
   checkBatch,
@@ -36,10 +36,10 @@ type Source = {
 };
 
 /** A user's model on its data. The gradient is that of tfjs's tape; only of parameters that train. */
-export function userObjective(kit: Kit, spec: JobSpec, dataset: Dataset | null, user: UserModel): Objective {
+export function userObjective(ops: Ops, spec: JobSpec, dataset: Dataset | null, user: UserModel): Objective {
   const { model } = spec;
   if (model.type !== "module") throw new InvalidInput(`model.type must be "module", got "${model.type}"`);
-  const { tf } = kit;
+  const { tf } = ops;
   const name = `model.module ${model.module}`;
   const sizes = sizesOf(model, dataset);
   const { trained } = divide(describeUserModel(name, user, sizes).parameters, spec.freeze);
@@ -48,7 +48,7 @@ export function userObjective(kit: Kit, spec: JobSpec, dataset: Dataset | null, 
   const lossOf = (theta: Tensors, arrays: Arrays): Scalar =>
     checkLoss(
       name,
-      callUser(name, "loss", () => user.loss(tf, theta, tensorsOf(kit, arrays), sizes)),
+      callUser(name, "loss", () => user.loss(tf, theta, tensorsOf(ops, arrays), sizes)),
     );
 
   return {
@@ -77,7 +77,7 @@ function checkDependence(name: string, gradient: Readonly<Record<string, Tensor 
   );
 }
 
-const tensorsOf = ({ tf }: Kit, arrays: Arrays): Tensors =>
+const tensorsOf = ({ tf }: Ops, arrays: Arrays): Tensors =>
   Object.fromEntries(
     Object.entries(arrays).map(([key, { shape, values }]) => [
       key,

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { writeModel } from "../../../cli/models/model-directory.ts";
 import { prepareJob, uploadPrepared } from "../../../cli/submission/prepare.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { parseJob } from "../../../protocol/job.ts";
 import { initialize } from "../../../worker/init.ts";
@@ -95,7 +95,7 @@ test("trained BERTs give transformers' logits, from the same weights", { skip },
         const theta = Object.fromEntries(parameters.map((p) => [p.name, tf.tensor(p.values, [...p.shape])]));
         const ids = tf.tensor1d(answer.ids, "int32");
         return family
-          .logits(kitOf(tf), config, theta, { ids, sequences: 1, length: answer.ids.length })
+          .logits(opsOf(tf), config, theta, { ids, sequences: 1, length: answer.ids.length })
           .dataSync();
       });
       assert.equal(logits.length, answer.logits.length);

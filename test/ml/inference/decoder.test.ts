@@ -5,7 +5,7 @@ import { Crew } from "../../../ml/inference/crew.ts";
 import type { Decoder } from "../../../ml/inference/decoder.ts";
 import { familyOf } from "../../../ml/models/family.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";
 import { type Sample, sampleRows, sampleTheta } from "../models/families.ts";
@@ -40,7 +40,7 @@ function expectedOf({ family, config, ...sample }: Sample): number[][][] {
   const logits = sample.ids.map((row) => {
     const ids = tf.tensor1d([...row], "int32");
     return tf.tidy(() =>
-      family.logits(kitOf(tf), config, theta, { ids, sequences: 1, length: row.length }).arraySync(),
+      family.logits(opsOf(tf), config, theta, { ids, sequences: 1, length: row.length }).arraySync(),
     );
   });
   tf.dispose(theta);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Crew } from "../../../ml/inference/crew.ts";
 import type { Added } from "../../../ml/inference/decoder.ts";
 import { Reader } from "../../../ml/inference/reader.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";
 import { type Sample, sampleRows, sampleTheta } from "../models/families.ts";
@@ -31,7 +31,7 @@ function seenBy(tokens: readonly number[], context: number): number[] {
 function expectedOf({ family, config }: Sample, theta: ReturnType<typeof sampleTheta>, seen: number[]) {
   return tf.tidy(() => {
     const tokens = { ids: tf.tensor1d(seen, "int32"), sequences: 1, length: seen.length };
-    return family.logits(kitOf(tf), config, theta, tokens).arraySync().at(-1) ?? [];
+    return family.logits(opsOf(tf), config, theta, tokens).arraySync().at(-1) ?? [];
   });
 }
 

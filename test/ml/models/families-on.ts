@@ -5,7 +5,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { type Dropout, drawDropout } from "../../../ml/models/dropout.ts";
 import type { Batch, Tensors } from "../../../ml/models/model.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import type { Backend } from "../../../ml/tensorflow/load.ts";
 import { assertClose, backendOrSkip, normals } from "../../support/models.ts";
 import { type Sample, sampleBatch, sampleTheta } from "./families.ts";
@@ -59,7 +59,7 @@ type Expected = z.infer<typeof referenceSchema>[string];
 function compare({ tf }: Backend, sample: Sample, expected: Expected): void {
   const { family, config } = sample;
   const theta = sampleTheta(tf, sample);
-  const { loss, gradient } = family.lossAndGradient(kitOf(tf), config, theta, sampleBatch(tf, sample));
+  const { loss, gradient } = family.lossAndGradient(opsOf(tf), config, theta, sampleBatch(tf, sample));
   assertClose(loss, [expected.loss], 1e-4, "loss");
   assert.deepEqual(Object.keys(gradient).sort(), Object.keys(expected.gradients).sort());
   const largest = Math.max(...Object.values(expected.gradients).map(([norm]) => norm));
@@ -83,13 +83,13 @@ function valuesOf(tensors: Tensors, name: string): Float32Array {
 /** Along random directions of all parameters at once, against a central difference at the same masks. */
 function checkDropout({ tf }: Backend, sample: Sample): void {
   const { family, config } = sample;
-  const kit = kitOf(tf);
+  const ops = opsOf(tf);
   const theta = sampleTheta(tf, sample);
   const plain = sampleBatch(tf, sample);
   const { sequences, length } = plain.tokens;
   const places = family.dropout?.(config, sequences, length) ?? {};
-  const draw = (step: number): Dropout => drawDropout(kit, 0.3, places, { seed: 1, step, rank: 0, micro: 0 });
-  const at = (parameters: Tensors, batch: Batch) => family.lossAndGradient(kit, config, parameters, batch);
+  const draw = (step: number): Dropout => drawDropout(ops, 0.3, places, { seed: 1, step, rank: 0, micro: 0 });
+  const at = (parameters: Tensors, batch: Batch) => family.lossAndGradient(ops, config, parameters, batch);
   const batch = { ...plain, dropout: draw(5) };
   const { loss, gradient } = at(theta, batch);
   const lossOf = (result: { loss: Tensor }) => result.loss.dataSync<"float32">()[0] ?? Number.NaN;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import { type Backend, loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";
 import { withoutModules } from "../../support/python.ts";
@@ -43,20 +43,20 @@ test("transformers loads the checkpoints without a warning", { skip }, () => {
 function compare(sample: Sample, answer: Answer): void {
   const { tf } = backend;
   const { family, config } = sample;
-  const kit = kitOf(tf);
+  const ops = opsOf(tf);
   const held = tf.memory().numTensors;
   tf.tidy(() => {
     const theta = sampleTheta(tf, sample);
     const batch = sampleBatch(tf, sample);
-    const logits = family.logits(kit, config, theta, batch.tokens).dataSync<"float32">();
+    const logits = family.logits(ops, config, theta, batch.tokens).dataSync<"float32">();
     assert.equal(logits.length, answer.logits.length);
     for (const [at, logit] of answer.logits.entries()) {
       const got = logits[at] ?? Number.NaN;
       assert.ok(Math.abs(got - logit) <= 1e-4, `logit ${at}: ${got}, PyTorch ${logit}`);
     }
-    assertClose(family.loss(kit, config, theta, batch), [answer.loss], 1e-5, "loss");
+    assertClose(family.loss(ops, config, theta, batch), [answer.loss], 1e-5, "loss");
     const before = tf.memory().numTensors;
-    const { loss, gradient } = family.lossAndGradient(kit, config, theta, batch);
+    const { loss, gradient } = family.lossAndGradient(ops, config, theta, batch);
     assert.equal(
       tf.memory().numTensors - before,
       Object.keys(gradient).length + 1,

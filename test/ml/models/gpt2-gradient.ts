@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Scalar, Tensor1D } from "@tensorflow/tfjs";
 import { type Gpt2, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import type { Backend } from "../../../ml/tensorflow/load.ts";
 import { assertClose, backendOrSkip, randomParameters } from "../../support/models.ts";
 import { plainGpt2Loss } from "./plain-gpt2.ts";
@@ -37,7 +37,7 @@ function compare(backend: Backend, sequences: number, length: number): void {
       );
     const [inputs, targets] = [ids(3), ids(5)];
     const held = tf.memory().numTensors;
-    const ours = gpt2LossAndGradient(kitOf(tf), MODEL, theta, { ids: inputs, sequences, length }, targets);
+    const ours = gpt2LossAndGradient(opsOf(tf), MODEL, theta, { ids: inputs, sequences, length }, targets);
     const made = Object.keys(ours.gradient).length + 1;
     assert.equal(tf.memory().numTensors - held, made, "only the results are left");
     const plain = tapeGradient(backend, theta, inputs, targets, sequences);

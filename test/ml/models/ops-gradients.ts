@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { attention, attentionBackward, causalMask } from "../../../ml/models/attention.ts";
 import { geluErf, geluErfWithSlope } from "../../../ml/models/gelu-erf.ts";
-import * as ops from "../../../ml/models/ops.ts";
+import * as op from "../../../ml/models/ops.ts";
 import { swiglu, swigluWithSlopes } from "../../../ml/models/swiglu.ts";
 import type { Backend } from "../../../ml/tensorflow/load.ts";
 import { assertClose, backendOrSkip, normals } from "../../support/models.ts";
@@ -32,42 +32,42 @@ export async function testOps(name: Backend["name"]): Promise<void> {
     test(`${title}: the backward pass is the gradient of the forward pass, on ${name}`, () => {
       const { tf } = backend;
       const before = tf.memory().numTensors;
-      tf.tidy(() => check(backend, of(ops.kitOf(tf))));
+      tf.tidy(() => check(backend, of(op.opsOf(tf))));
       assert.equal(tf.memory().numTensors, before);
     });
   }
 }
 
-const cases: Record<string, (kit: ops.Kit) => Case> = {
-  linear: (kit) => ({
+const cases: Record<string, (ops: op.Ops) => Case> = {
+  linear: (ops) => ({
     shapes: [[N, I], [I, O], [O]],
-    forward: (x, w, b) => ops.linear(kit, arg(x), arg(w), arg(b)),
+    forward: (x, w, b) => op.linear(ops, arg(x), arg(w), arg(b)),
     backward: (dy, x, w) => {
-      const { dx, dWeight, dBias } = ops.linearBackward(kit, dy, arg(x), arg(w));
+      const { dx, dWeight, dBias } = op.linearBackward(ops, dy, arg(x), arg(w));
       return [dx, dWeight, dBias];
     },
-    plain: (x, w, b) => kit.tf.add(kit.tf.matMul(arg(x), arg(w)), arg(b)),
+    plain: (x, w, b) => ops.tf.add(ops.tf.matMul(arg(x), arg(w)), arg(b)),
   }),
 
-  "layer norm": (kit) => ({
+  "layer norm": (ops) => ({
     shapes: [[N, I], [I], [I]],
-    forward: (x, gain, bias) => ops.layerNorm(kit, arg(x), arg(gain), arg(bias), EPSILON).y,
+    forward: (x, gain, bias) => op.layerNorm(ops, arg(x), arg(gain), arg(bias), EPSILON).y,
     backward: (dy, x, gain, bias) => {
-      const norm = ops.layerNorm(kit, arg(x), arg(gain), arg(bias), EPSILON);
-      const { dx, dGain, dBias } = ops.layerNormBackward(kit, dy, norm, arg(gain));
+      const norm = op.layerNorm(ops, arg(x), arg(gain), arg(bias), EPSILON);
+      const { dx, dGain, dBias } = op.layerNormBackward(ops, dy, norm, arg(gain));
       return [dx, dGain, dBias];
     },
     plain: (x, gain, bias) => {
-      const { mean, variance } = kit.tf.moments(arg(x), -1, true);
+      const { mean, variance } = ops.tf.moments(arg(x), -1, true);
       const scaled = arg(x).sub(mean).div(variance.add(EPSILON).sqrt());
       return scaled.mul(arg(gain)).add(arg(bias));
     },
   }),
 
-  GELU: (kit) => ({
+  GELU: (ops) => ({
     shapes: [[N, I]],
-    forward: (x) => ops.gelu(kit, arg(x)),
-    backward: (dy, x) => [kit.tf.mul(dy, ops.geluWithSlope(kit, arg(x)).slope)],
+    forward: (x) => op.gelu(ops, arg(x)),
+    backward: (dy, x) => [ops.tf.mul(dy, op.geluWithSlope(ops, arg(x)).slope)],
     plain: (input) => {
       const x = arg(input);
       const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
@@ -75,67 +75,67 @@ const cases: Record<string, (kit: ops.Kit) => Case> = {
     },
   }),
 
-  "GELU beside its slope": (kit) => ({
+  "GELU beside its slope": (ops) => ({
     shapes: [[N, I]],
-    forward: (x) => ops.geluWithSlope(kit, arg(x)).y,
-    backward: (dy, x) => [kit.tf.mul(dy, ops.geluWithSlope(kit, arg(x)).slope)],
-    plain: (x) => ops.gelu(kit, arg(x)),
+    forward: (x) => op.geluWithSlope(ops, arg(x)).y,
+    backward: (dy, x) => [ops.tf.mul(dy, op.geluWithSlope(ops, arg(x)).slope)],
+    plain: (x) => op.gelu(ops, arg(x)),
   }),
 
-  "exact GELU beside its slope": (kit) => ({
+  "exact GELU beside its slope": (ops) => ({
     shapes: [[N, I]],
-    forward: (x) => geluErfWithSlope(kit, arg(x)).y,
-    backward: (dy, x) => [kit.tf.mul(dy, geluErfWithSlope(kit, arg(x)).slope)],
-    plain: (x) => geluErf(kit, arg(x)),
+    forward: (x) => geluErfWithSlope(ops, arg(x)).y,
+    backward: (dy, x) => [ops.tf.mul(dy, geluErfWithSlope(ops, arg(x)).slope)],
+    plain: (x) => geluErf(ops, arg(x)),
   }),
 
-  "SwiGLU beside its slopes": (kit) => ({
+  "SwiGLU beside its slopes": (ops) => ({
     shapes: [
       [N, I],
       [N, I],
     ],
-    forward: (gate, up) => swigluWithSlopes(kit, arg(gate), arg(up)).y,
+    forward: (gate, up) => swigluWithSlopes(ops, arg(gate), arg(up)).y,
     backward: (dy, gate, up) => {
-      const { byGate, byUp } = swigluWithSlopes(kit, arg(gate), arg(up));
-      return [kit.tf.mul(dy, byGate), kit.tf.mul(dy, byUp)];
+      const { byGate, byUp } = swigluWithSlopes(ops, arg(gate), arg(up));
+      return [ops.tf.mul(dy, byGate), ops.tf.mul(dy, byUp)];
     },
-    plain: (gate, up) => swiglu(kit, arg(gate), arg(up)),
+    plain: (gate, up) => swiglu(ops, arg(gate), arg(up)),
   }),
 
-  "causal attention": (kit) => ({
+  "causal attention": (ops) => ({
     shapes: [[N, 3 * 4]],
-    forward: (qkv) => attention(kit, arg(qkv), causalMask(kit, 3), HEADS),
+    forward: (qkv) => attention(ops, arg(qkv), causalMask(ops, 3), HEADS),
     backward: (dy, qkv) => [
       attentionBackward(
-        kit,
+        ops,
         dy,
-        { qkv: arg(qkv), attended: attention(kit, arg(qkv), causalMask(kit, 3), HEADS) },
-        causalMask(kit, 3),
+        { qkv: arg(qkv), attended: attention(ops, arg(qkv), causalMask(ops, 3), HEADS) },
+        causalMask(ops, 3),
         HEADS,
       ),
     ],
-    plain: (qkv) => plainAttention(kit, arg(qkv)),
+    plain: (qkv) => plainAttention(ops, arg(qkv)),
   }),
 
-  "cross-entropy": (kit) => ({
+  "cross-entropy": (ops) => ({
     shapes: [[N, I]],
-    forward: (logits) => ops.crossEntropy(kit, arg(logits), targets(kit)).loss,
-    backward: (dy, logits) => [kit.tf.mul(ops.crossEntropy(kit, arg(logits), targets(kit)).dLogits, dy)],
+    forward: (logits) => op.crossEntropy(ops, arg(logits), targets(ops)).loss,
+    backward: (dy, logits) => [ops.tf.mul(op.crossEntropy(ops, arg(logits), targets(ops)).dLogits, dy)],
     plain: (logits) => {
-      const hot = kit.tf.cast(kit.tf.oneHot(targets(kit), I), "float32");
-      return kit.tf.logSoftmax(arg(logits)).mul(hot).sum(-1).mean().neg();
+      const hot = ops.tf.cast(ops.tf.oneHot(targets(ops), I), "float32");
+      return ops.tf.logSoftmax(arg(logits)).mul(hot).sum(-1).mean().neg();
     },
   }),
 
-  "embedding look-up": (kit) => ({
+  "embedding look-up": (ops) => ({
     shapes: [[I, O]],
-    forward: (table) => kit.tf.gather(arg(table), targets(kit)),
-    backward: (dy) => [ops.lookUpBackward(kit, dy, targets(kit), I)],
-    plain: (table) => kit.tf.matMul(kit.tf.cast(kit.tf.oneHot(targets(kit), I), "float32"), arg(table)),
+    forward: (table) => ops.tf.gather(arg(table), targets(ops)),
+    backward: (dy) => [op.lookUpBackward(ops, dy, targets(ops), I)],
+    plain: (table) => ops.tf.matMul(ops.tf.cast(ops.tf.oneHot(targets(ops), I), "float32"), arg(table)),
   }),
 };
 
-const targets = ({ tf }: ops.Kit): Tensor1D => tf.tensor1d(IDS, "int32");
+const targets = ({ tf }: op.Ops): Tensor1D => tf.tensor1d(IDS, "int32");
 
 function arg(tensor: Tensor | undefined): Tensor {
   assert.ok(tensor);
@@ -143,7 +143,7 @@ function arg(tensor: Tensor | undefined): Tensor {
 }
 
 /** One token, sequence and head at a time, over the tokens up to it: no mask. */
-function plainAttention({ tf }: ops.Kit, qkv: Tensor): Tensor {
+function plainAttention({ tf }: op.Ops, qkv: Tensor): Tensor {
   const { sequences, length, heads } = HEADS;
   const [q, k, v] = tf
     .split(qkv, 3, 1)

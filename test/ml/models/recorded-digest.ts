@@ -1,5 +1,5 @@
 import { gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
-import { kitOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/ops.ts";
 import { recorded } from "../../../ml/models/recorded.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
@@ -10,13 +10,13 @@ const MODEL = { layers: 2, heads: 4, width: 128, context: 64, vocabulary: 65 };
 
 const backend = await loadBackend("tensorflow");
 const { tf } = backend;
-const kit = kitOf(tf);
+const ops = opsOf(tf);
 const ids = tf.tensor1d(
   Int32Array.from({ length: 512 }, (_, i) => (i * i) % 65),
   "int32",
 );
-const lossAndGradient = recorded(kit, (theta, { tokens, targets }) =>
-  gpt2LossAndGradient(kit, MODEL, theta, tokens, targets),
+const lossAndGradient = recorded(ops, (theta, { tokens, targets }) =>
+  gpt2LossAndGradient(ops, MODEL, theta, tokens, targets),
 );
 const theta = randomParameters(backend, gpt2Parameters(MODEL));
 const { gradient } = lossAndGradient(theta, { tokens: { ids, sequences: 8, length: 64 }, targets: ids });

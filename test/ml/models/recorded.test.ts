@@ -7,7 +7,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { drawDropout } from "../../../ml/models/dropout.ts";
 import { type Gpt2, gpt2Dropout, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
 import type { Batch, LossAndGradient, Tensors } from "../../../ml/models/model.ts";
-import { type Kit, kitOf } from "../../../ml/models/ops.ts";
+import { type Ops, opsOf } from "../../../ml/models/ops.ts";
 import { recorded, recordedLoss } from "../../../ml/models/recorded.ts";
 import type { Backend } from "../../../ml/tensorflow/load.ts";
 import { recordProgram } from "../../../ml/tensorflow/program.ts";
@@ -23,38 +23,38 @@ const skip = backend ? false : "the tensorflow backend is not installed: npm run
 const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 17, dropout: 0.2 };
 
 const plain =
-  (kit: Kit, model = MODEL) =>
+  (ops: Ops, model = MODEL) =>
   (theta: Tensors, { tokens, targets, dropout }: Batch): LossAndGradient =>
-    gpt2LossAndGradient(kit, model, theta, tokens, targets, dropout);
+    gpt2LossAndGradient(ops, model, theta, tokens, targets, dropout);
 
 /** A batch of its own for each number. */
-function batchOf(kit: Kit, number: number, sequences = 4, length = 11): Batch {
+function batchOf(ops: Ops, number: number, sequences = 4, length = 11): Batch {
   const ids = (shift: number) =>
-    kit.tf.tensor1d(
+    ops.tf.tensor1d(
       Int32Array.from({ length: sequences * length }, (_, i) => (i * i + number * 5 + shift) % 17),
       "int32",
     );
   const places = gpt2Dropout(MODEL, sequences, length);
-  const dropout = drawDropout(kit, 0.2, places, { seed: 1, step: number, rank: 0, micro: 0 });
+  const dropout = drawDropout(ops, 0.2, places, { seed: 1, step: number, rank: 0, micro: 0 });
   return { tokens: { ids: ids(0), sequences, length }, targets: ids(3), dropout };
 }
 
 /** Calls `check` within a tidy and asserts that no tensor of TensorFlow's or tfjs's is left. */
 function within(
-  check: (kit: Kit, theta: Tensors) => void,
+  check: (ops: Ops, theta: Tensors) => void,
   thetaOf: (backend: Backend) => Tensors = (backend) => randomParameters(backend, gpt2Parameters(MODEL)),
 ): void {
   if (!backend) return;
   const { tf } = backend;
   const before = tf.memory().numTensors;
-  tf.tidy(() => check(kitOf(tf), thetaOf(backend)));
+  tf.tidy(() => check(opsOf(tf), thetaOf(backend)));
   assert.equal(tf.memory().numTensors, before);
 }
 
 /** Masks for the places of a sample's family; without such places none. */
-function dropoutOf(kit: Kit, { family, config, ids }: Sample): Pick<Batch, "dropout"> {
+function dropoutOf(ops: Ops, { family, config, ids }: Sample): Pick<Batch, "dropout"> {
   const places = family.dropout?.(config, ids.length, ids[0]?.length ?? 0);
-  return places ? { dropout: drawDropout(kit, 0.2, places, { seed: 1, step: 1, rank: 0, micro: 0 }) } : {};
+  return places ? { dropout: drawDropout(ops, 0.2, places, { seed: 1, step: 1, rank: 0, micro: 0 }) } : {};
 }
 
 function assertSame(actual: LossAndGradient, expected: LossAndGradient, tolerance: number): void {
@@ -83,8 +83,8 @@ const largestOf = (x: Tensor): number =>
   x.dataSync<"float32">().reduce((max, value) => Math.max(max, Math.abs(value)), 0);
 
 test("a recorded gradient is the plain one, for every batch, dropout and shape", { skip }, () => {
-  within((kit, theta) => {
-    const program = recorded(kit, plain(kit));
+  within((ops, theta) => {
+    const program = recorded(ops, plain(ops));
     for (const [number, sequences, length] of [
       [0, 4, 11],
       [1, 4, 11],
@@ -92,36 +92,36 @@ test("a recorded gradient is the plain one, for every batch, dropout and shape",
       [3, 1, 1],
       [4, 4, 11],
     ] as const) {
-      const batch = batchOf(kit, number, sequences, length);
-      assertSame(program(theta, batch), plain(kit)(theta, batch), 1e-4);
+      const batch = batchOf(ops, number, sequences, length);
+      assertSame(program(theta, batch), plain(ops)(theta, batch), 1e-4);
     }
   });
 });
 
 test("a recorded gradient follows the parameters", { skip }, () => {
-  within((kit, theta) => {
-    const program = recorded(kit, plain(kit));
-    const batch = batchOf(kit, 1);
+  within((ops, theta) => {
+    const program = recorded(ops, plain(ops));
+    const batch = batchOf(ops, 1);
     program(theta, batch);
-    const moved = Object.fromEntries(Object.entries(theta).map(([name, x]) => [name, kit.tf.mul(x, 0.9)]));
-    assertSame(program(moved, batch), plain(kit)(moved, batch), 1e-4);
+    const moved = Object.fromEntries(Object.entries(theta).map(([name, x]) => [name, ops.tf.mul(x, 0.9)]));
+    assertSame(program(moved, batch), plain(ops)(moved, batch), 1e-4);
   });
 });
 
 for (const sample of samples) {
   const { title, family, config } = sample;
   const gradientOf =
-    (kit: Kit, recompute = false) =>
+    (ops: Ops, recompute = false) =>
     (theta: Tensors, batch: Batch) =>
-      family.lossAndGradient(kit, { ...config, recompute }, theta, batch);
+      family.lossAndGradient(ops, { ...config, recompute }, theta, batch);
 
   test(`${title}: a recorded gradient and a recorded loss are the plain ones`, { skip }, () => {
     within(
-      (kit, theta) => {
-        const batch = sampleBatch(kit.tf, sample);
-        const plainly = gradientOf(kit)(theta, batch);
-        assertSame(recorded(kit, gradientOf(kit))(theta, batch), plainly, 1e-4);
-        const loss = recordedLoss(kit, (...of) => family.loss(kit, config, ...of));
+      (ops, theta) => {
+        const batch = sampleBatch(ops.tf, sample);
+        const plainly = gradientOf(ops)(theta, batch);
+        assertSame(recorded(ops, gradientOf(ops))(theta, batch), plainly, 1e-4);
+        const loss = recordedLoss(ops, (...of) => family.loss(ops, config, ...of));
         assertClose(loss(theta, batch), plainly.loss, 1e-5, "loss");
         assertClose(loss(theta, batch), plainly.loss, 1e-5, "loss once more");
       },
@@ -131,11 +131,11 @@ for (const sample of samples) {
 
   test(`${title}: computing blocks again gives the same bits, recorded and not`, { skip }, () => {
     within(
-      (kit, theta) => {
-        const batch = { ...sampleBatch(kit.tf, sample), ...dropoutOf(kit, sample) };
-        const [plainly, again] = [gradientOf(kit), gradientOf(kit, true)];
+      (ops, theta) => {
+        const batch = { ...sampleBatch(ops.tf, sample), ...dropoutOf(ops, sample) };
+        const [plainly, again] = [gradientOf(ops), gradientOf(ops, true)];
         assertSame(again(theta, batch), plainly(theta, batch), 0);
-        assertSame(recorded(kit, again)(theta, batch), recorded(kit, plainly)(theta, batch), 0);
+        assertSame(recorded(ops, again)(theta, batch), recorded(ops, plainly)(theta, batch), 0);
       },
       ({ tf }) => sampleTheta(tf, sample),
     );
