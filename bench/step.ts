@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { type Cloud, connect } from "../cloud/connect.ts";
-import { encodeRecord } from "../protocol/records.ts";
+import { encodeJson } from "../protocol/json.ts";
 import { linearJob, openLab } from "../test/support/lab.ts";
 import { median, report } from "./support/report.ts";
 
@@ -59,7 +59,7 @@ async function timeTrips() {
   const { store, queues } = cloud;
   await queues.createTasks("trips", 1, 30);
   const url = (await queues.findTasks("trips", 1)) ?? "";
-  const record = encodeRecord({ text: "x".repeat(2000) });
+  const record = encodeJson({ text: "x".repeat(2000) });
   const shard = new Uint8Array(SHARD_BYTES);
   const into = new Uint8Array(4096);
   await store.create("trips/small", record);

@@ -1,9 +1,9 @@
 import { InvalidInput, TryAgain } from "../protocol/errors.ts";
+import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
 import { type Layout, layoutSchema } from "../protocol/layout.ts";
 import { parseAs } from "../protocol/parse.ts";
 import {
-  encodeRecord,
   isEnded,
   type JobRecord,
   type Manifest,
@@ -79,7 +79,7 @@ export class Jobs {
       const next = change(current.state);
       if (next === null) return current.state;
       const stamped = { ...next, updatedAt: new Date().toISOString() };
-      if (await this.#store.replace(keys.state(job), encodeRecord(stamped), current.etag)) return stamped;
+      if (await this.#store.replace(keys.state(job), encodeJson(stamped), current.etag)) return stamped;
       current = await this.state(job);
     }
     throw new TryAgain(`${keys.state(job)} was changed by others ${CHANGE_TRIES} times in a row`);
@@ -115,7 +115,7 @@ export class Jobs {
   /** Creates a manifest, once. @returns the one that stands: another may have been first */
   async createManifest(manifest: Manifest): Promise<Manifest> {
     const { job, version } = manifest;
-    const created = await this.#store.create(keys.manifest(job, version), encodeRecord(manifest));
+    const created = await this.#store.create(keys.manifest(job, version), encodeJson(manifest));
     if (created === "created") return remember(this.#manifests, job, manifest);
     return (await this.manifest(job, version)) ?? notThere(job);
   }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
+import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
 import { allTensors, type Layout, modelSize } from "../protocol/layout.ts";
-import { encodeRecord, type JobRecord, type Manifest, type TrainingState } from "../protocol/records.ts";
+import type { JobRecord, Manifest, TrainingState } from "../protocol/records.ts";
 import { elements, encodeHeader } from "../protocol/safetensors.ts";
 import { describeShard, parameterBytes } from "../protocol/shard.ts";
 import type { Cloud } from "./connect.ts";
@@ -147,5 +148,5 @@ export function trainingState({ record, layout, manifest }: Assembly, sha256: st
     spec: record.spec,
     provenance: record.provenance,
   };
-  return encodeRecord(state);
+  return encodeJson(state);
 }

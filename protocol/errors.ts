@@ -35,6 +35,11 @@ export class Unrecoverable extends PsError {
   readonly retryable = false;
 }
 
+/** A mistake in this program: a case that callers must rule out. Nothing that a person or a service does leads here. */
+export class Bug extends PsError {
+  readonly retryable = false;
+}
+
 /** A conditional write lost more races than is believable, or an answer did not come. Worth another try. */
 export class TryAgain extends PsError {
   readonly retryable = true;

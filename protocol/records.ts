@@ -127,7 +127,3 @@ export function parseJobRecord(bytes: Uint8Array, what: string): JobRecord {
   const record = parseAs(jobRecordSchema, bytes, what);
   return { ...record, spec: parseJob(record.spec, what) };
 }
-
-/** The bytes of a record, readable by people. */
-export const encodeRecord = (record: object): Uint8Array =>
-  new TextEncoder().encode(`${JSON.stringify(record, null, 1)}\n`);

@@ -10,9 +10,10 @@ import type { UserModel } from "../ml/models/user-model.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import { divide } from "../protocol/freeze.ts";
 import { type JobSpec, slotsOf } from "../protocol/job.ts";
+import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
 import { type Layout, planLayout } from "../protocol/layout.ts";
-import { encodeRecord, type JobRecord } from "../protocol/records.ts";
+import type { JobRecord } from "../protocol/records.ts";
 import { blankShard, sealShard } from "../protocol/shard.ts";
 import { storeFrozen } from "./frozen.ts";
 import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
@@ -81,6 +82,6 @@ async function storeLayout(
   }
   const layout =
     frozen.length === 0 ? plan : { ...plan, frozen: await storeFrozen(store, job, frozen, initial) };
-  await store.create(keys.layout(job), encodeRecord(layout));
+  await store.create(keys.layout(job), encodeJson(layout));
   return layout;
 }

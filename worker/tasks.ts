@@ -4,10 +4,11 @@ import type { Dataset } from "../ml/data/text.ts";
 import type { UserModel } from "../ml/models/user-model.ts";
 import type { Backend } from "../ml/tensorflow/load.ts";
 import { TryAgain } from "../protocol/errors.ts";
+import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
 import type { Layout } from "../protocol/layout.ts";
 import type { Task } from "../protocol/messages.ts";
-import { type Evaluation, encodeRecord, type JobRecord } from "../protocol/records.ts";
+import type { Evaluation, JobRecord } from "../protocol/records.ts";
 import { pullFrozen } from "./frozen.ts";
 import { initialize } from "./init.ts";
 import { pull } from "./pull.ts";
@@ -77,7 +78,7 @@ export class Tasks {
 
     if (!(await this.#pull(version))) return;
     const evaluation: Evaluation = { version, worker, ...(await trainer.evaluate(theta)) };
-    await cloud.store.create(keys.evaluation(job, version), encodeRecord(evaluation));
+    await cloud.store.create(keys.evaluation(job, version), encodeJson(evaluation));
     await wakeCoordinator(cloud, job, `evaluation-${version}-${handout}`);
   }
 

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { Cloud } from "../../cloud/connect.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { keys } from "../../protocol/keys.ts";
-import { encodeRecord, type JobRecord, type State } from "../../protocol/records.ts";
+import type { JobRecord, State } from "../../protocol/records.ts";
 import { command } from "../targets/address.ts";
 import { differences } from "./differences.ts";
 
@@ -31,7 +32,7 @@ export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "
 /** Creates a job's record; the one that is there stands, if it is the same job. */
 export async function createRecord(cloud: Cloud, record: JobRecord): Promise<JobRecord> {
   const { name } = record.spec;
-  if ((await cloud.store.create(keys.job(name), encodeRecord(record))) === "created") return record;
+  if ((await cloud.store.create(keys.job(name), encodeJson(record))) === "created") return record;
   const stored = await cloud.jobs.record(name);
   requireSame(stored, record);
   return stored;
@@ -69,7 +70,7 @@ export async function beginJob(
   await openAttempt(cloud, spec.name, state.attempt, leaseSeconds);
   // A record that lay there for days may be cleaned up while its submission is made whole; from the marker on it stays.
   await createRecord(cloud, record);
-  await cloud.store.create(keys.state(spec.name), encodeRecord(state));
+  await cloud.store.create(keys.state(spec.name), encodeJson(state));
   await wakeCoordinator(cloud, spec.name, randomUUID());
   return (await cloud.jobs.state(spec.name)).state;
 }

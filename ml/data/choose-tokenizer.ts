@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { charTokenizerFiles, MAX_CHARACTERS } from "../tokenizers/char.ts";
 import { configFor, contentOf, END_OF_TEXT, MASK, PAD, SPECIAL_NAMES } from "../tokenizers/special.ts";
@@ -141,7 +141,7 @@ function configBeside(directory: string | null, json: Uint8Array): Uint8Array {
     (token) => known[token] == null && contentOf(map[token]) !== undefined,
   );
   if (config !== null && more.length === 0) return config;
-  return encodeRecord({
+  return encodeJson({
     ...known,
     ...Object.fromEntries(more.map((token) => [token, contentOf(map[token])])),
   });

@@ -1,7 +1,7 @@
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { readTokenizer } from "./choose-tokenizer.ts";
@@ -41,7 +41,7 @@ export async function copyTokens(
     ...(vocabulary > 0x10000 ? { type: "uint32" as const } : {}),
     ...(Object.keys(special).length > 0 ? { special } : {}),
   };
-  await writeFile(join(directory, META_FILE), encodeRecord(meta));
+  await writeFile(join(directory, META_FILE), encodeJson(meta));
 }
 
 function tokenizerOf(

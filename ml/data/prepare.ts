@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import type { SpecialIds } from "../tokenizers/special.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import { makeCached } from "./cache.ts";
@@ -99,7 +99,7 @@ async function tokenize(options: PrepareOptions, files: SourceFile[], directory:
   try {
     const totals = await writeTokens(file, reader.over(pass, "tokenizing"));
     if (totals.tokens === 0) throw new InvalidInput(`${name} is empty; give a text to train on`);
-    await writeFile(join(directory, META_FILE), encodeRecord(metaOf(choice, tokenizer, totals)));
+    await writeFile(join(directory, META_FILE), encodeJson(metaOf(choice, tokenizer, totals)));
   } finally {
     await file.close();
   }

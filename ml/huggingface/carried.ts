@@ -1,4 +1,4 @@
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import type { StoredFolder } from "../../worker/stored-folder.ts";
 import type { ModelDescription } from "../models/model.ts";
 import { CARRIED } from "./inspect.ts";
@@ -21,7 +21,7 @@ export async function carriedFiles(
   const { dtype: _, torch_dtype: __, auto_map: ___, ...kept } = config;
   const { architectures } = ours;
   const files: Record<string, Uint8Array> = {
-    "config.json": encodeRecord({ ...kept, architectures, torch_dtype: "float32" }),
+    "config.json": encodeJson({ ...kept, architectures, torch_dtype: "float32" }),
   };
   for (const name of CARRIED) {
     const bytes = await folder.readSmall(name, MAX_FILE_BYTES);

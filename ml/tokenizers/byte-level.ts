@@ -1,4 +1,4 @@
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { addedToken, configFor, END_OF_TEXT } from "./special.ts";
 
 /**
@@ -57,8 +57,8 @@ export function byteLevelFiles({ tokens, merges, special, words }: Bpe): Record<
     },
   };
   return {
-    "tokenizer.json": encodeRecord(tokenizer),
-    "tokenizer_config.json": encodeRecord(configFor(special)),
+    "tokenizer.json": encodeJson(tokenizer),
+    "tokenizer_config.json": encodeJson(configFor(special)),
   };
 }
 

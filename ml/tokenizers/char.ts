@@ -1,5 +1,5 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
-import { encodeRecord } from "../../protocol/records.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { withEncode } from "./ids.ts";
 import { type AddedToken, addedToken, configFor, type SpecialIds, withAddedTokens } from "./special.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
@@ -46,8 +46,8 @@ export function charTokenizerFiles(
     },
   };
   return {
-    "tokenizer.json": encodeRecord(tokenizer),
-    "tokenizer_config.json": encodeRecord(configFor(special)),
+    "tokenizer.json": encodeJson(tokenizer),
+    "tokenizer_config.json": encodeJson(configFor(special)),
   };
 }
 

@@ -1,6 +1,6 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { valueAs } from "../../protocol/parse.ts";
-import { encodeRecord } from "../../protocol/records.ts";
 import { type AddedToken, addedToken, addedTokenSchema, contentOf, SPECIAL_NAMES } from "./special.ts";
 
 /**
@@ -80,7 +80,7 @@ export function fromVocabularyFiles(files: Files, directory: string): Made | nul
     ...kind.parts(files, { config, vocab, special }, directory),
   };
   return {
-    files: { "tokenizer.json": encodeRecord(tokenizer), "tokenizer_config.json": encodeRecord(config) },
+    files: { "tokenizer.json": encodeJson(tokenizer), "tokenizer_config.json": encodeJson(config) },
     note: `${directory} has no tokenizer.json; it is made from ${kind.from}`,
   };
 }

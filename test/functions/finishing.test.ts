@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { coordinate } from "../../functions/coordinator/coordinate.ts";
+import { encodeJson } from "../../protocol/json.ts";
 import { keys } from "../../protocol/keys.ts";
-import { encodeRecord } from "../../protocol/records.ts";
 import { HeldUpStore } from "../support/held-up-store.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob } from "../support/lab.ts";
@@ -26,7 +26,7 @@ test("a job does not end without showing an evaluation that came while it was lo
   await cloud.store.remove([key]);
   const { etag } = await cloud.jobs.state(job);
   const awaiting = { ...ended, evaluation: null, status: "finishing", endedAt: null };
-  await cloud.store.replace(keys.state(job), encodeRecord(awaiting), etag);
+  await cloud.store.replace(keys.state(job), encodeJson(awaiting), etag);
 
   const store = new HeldUpStore(lab.target.environment, keys.evaluations(job), () =>
     cloud.store.create(key, stored.body),
