@@ -1,7 +1,8 @@
 import { stepShard } from "../functions/aggregator/optimizer.ts";
 import { firstNonFinite } from "../functions/aggregator/reduce.ts";
-import { type OptimizerSpec, parseJob, slotsOf } from "../protocol/job.ts";
+import { parseJob } from "../protocol/job.ts";
 import { type Layout, planLayout } from "../protocol/layout.ts";
+import { type OptimizerSpec, slotsOf } from "../protocol/optimizer-spec.ts";
 import { blankShard } from "../protocol/shard.ts";
 import { median, report } from "./support/report.ts";
 

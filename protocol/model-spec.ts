@@ -1,11 +1,11 @@
 import { z } from "zod";
 
-/** The models that a job can describe by their sizes; what they are is in ml/models. */
+/** The models that a job can name; what they are is in ml/models. */
 
 const count = z.int().min(1);
 const layers = count.describe("Transformer blocks");
 const context = count.describe("Longest sequence in tokens");
-export const dropout = z
+const dropout = z
   .number()
   .min(0)
   .lt(1)
@@ -14,7 +14,7 @@ export const dropout = z
     "Share of embeddings, attention and block outputs left out in training, drawn by seed, step and rank",
   );
 
-export const recompute = z
+const recompute = z
   .boolean()
   .default(false)
   .describe("Keep only the blocks' inputs for the backward pass: less memory, more time, the same result");
@@ -78,14 +78,67 @@ const linear = z.strictObject({
   outputs: count.describe("Columns of the weight matrix w"),
 });
 
-/** To be told apart by `type`. */
-export const sizedModels = [gpt2, llama, bert, linear] as const;
+/** A user writes `{"from": DIR}`; the rest is what the submitter finds there. */
+const pretrained = z.strictObject({
+  type: z.literal("pretrained").describe("May be left out beside `from`"),
+  from: z
+    .string()
+    .min(1)
+    .describe(
+      "A Hugging Face model directory to start from, or s3://bucket/prefix; a relative path starts at the job file's folder",
+    ),
+  context: count
+    .optional()
+    .describe("Tokens of a training sequence; default: the longest that the model takes"),
+  dropout,
+  recompute,
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe("Set by ps-submit: SHA-256 over the directory's files, under which they are stored"),
+  config: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("Set by ps-submit: the directory's config.json"),
+});
 
-export type SizedModel = z.infer<(typeof sizedModels)[number]>;
+/** A user writes `{"module": FILE}` and options of the model's own. */
+const userModule = z.strictObject({
+  type: z.literal("module").describe("May be left out beside `module`"),
+  module: z
+    .string()
+    .min(1)
+    .describe(
+      "A TypeScript file with a model of your own (docs/your-own-model.md); relative to the job file",
+    ),
+  options: z.record(z.string(), z.unknown()).default({}).describe("What the model is told, as it likes"),
+  context: count.optional().describe("Tokens of a training sequence, for a model that trains on text"),
+  digest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe("Set by ps-submit: SHA-256 of the file, under which it is stored"),
+});
+
+export const modelSchema = z.discriminatedUnion("type", [gpt2, llama, bert, linear, pretrained, userModule]);
+
+/** A job's model, with every default filled in. */
+export type ModelSpec = z.infer<typeof modelSchema>;
+
+/** Adds the type of a model that leaves it out: `from` and `module` say it. */
+export function withModelType(model: unknown): unknown {
+  if (!isObject(model) || model.type !== undefined) return model;
+  if (model.from !== undefined) return { type: "pretrained", ...model };
+  return model.module === undefined ? model : { type: "module", ...model };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null;
 
 /** Problems between a model's fields. */
-export function* modelContradictions(model: SizedModel): Generator<string> {
-  if (model.type === "linear") return;
+export function* modelContradictions(model: ModelSpec): Generator<string> {
+  if (!("width" in model)) return;
   if (model.width % model.heads !== 0) {
     yield `model.heads must divide model.width ${model.width}, got ${model.heads}`;
   }

@@ -1,4 +1,4 @@
-import type { OptimizerSpec } from "./job.ts";
+import type { OptimizerSpec } from "./optimizer-spec.ts";
 
 /**
  * Learning rate of the update that makes version step + 1: linear warm-up over `warmup` steps, then constant,

@@ -1,4 +1,5 @@
-import { MOST_SHARDS, type OptimizerSpec, slotsOf } from "./job.ts";
+import { MAX_SHARDS } from "./job.ts";
+import { type OptimizerSpec, slotsOf } from "./optimizer-spec.ts";
 
 /** Bytes of pieces and state that one function may hold: half of its 3,008 MB, beside caches and what Node takes. */
 export const AGGREGATOR_BYTES = 1.5e9;
@@ -32,5 +33,5 @@ export function shardCount(parameters: number, ranks: number, optimizer: Optimiz
   const cheapest = Math.sqrt((bytes * ASSUMED.worker) / (ASSUMED.bandwidth * ASSUMED.put));
   const fewest = Math.ceil(bytes / AGGREGATOR_BYTES);
   const most = Math.max(1, Math.floor(parameters / LEAST_PARAMETERS));
-  return Math.min(MOST_SHARDS, Math.max(fewest, Math.min(Math.round(cheapest), most)));
+  return Math.min(MAX_SHARDS, Math.max(fewest, Math.min(Math.round(cheapest), most)));
 }

@@ -5,7 +5,7 @@ import type { TokenizerChoice } from "../../ml/data/choose-tokenizer.ts";
 import { prepareText } from "../../ml/data/prepare.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { LEAST_VOCABULARY } from "../../protocol/job.ts";
+import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { sourceBuckets } from "../submission/buckets.ts";
 import { tokenizing } from "../submission/tokenizing.ts";
 import { cacheOf, dataDirectory } from "../targets/paths.ts";
@@ -53,10 +53,8 @@ export async function data(files: readonly string[], options: DataOptions): Prom
 function chosen({ tokenizer, vocab }: DataOptions): TokenizerChoice {
   if (tokenizer === "char" || tokenizer === "byte") return tokenizer;
   if (tokenizer === "train" || (tokenizer === undefined && vocab !== undefined)) {
-    if (vocab !== undefined && vocab < LEAST_VOCABULARY) {
-      throw new InvalidInput(
-        `--vocab must be at least ${LEAST_VOCABULARY} to train a tokenizer, got ${vocab}`,
-      );
+    if (vocab !== undefined && vocab < MIN_VOCABULARY) {
+      throw new InvalidInput(`--vocab must be at least ${MIN_VOCABULARY} to train a tokenizer, got ${vocab}`);
     }
     return { train: { vocab: vocab ?? VOCABULARY } };
   }

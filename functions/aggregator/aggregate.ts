@@ -1,9 +1,9 @@
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { BadGradient, TryAgain } from "../../protocol/errors.ts";
-import { slotsOf } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { decayRanges, type Layout, lengthOf, tensorAt } from "../../protocol/layout.ts";
 import type { GradientMessage } from "../../protocol/messages.ts";
+import { slotsOf } from "../../protocol/optimizer-spec.ts";
 import type { Piece } from "../../protocol/piece.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import { blankShard, openShard, rangeOf, type Shard, sealShard } from "../../protocol/shard.ts";

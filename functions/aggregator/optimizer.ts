@@ -1,5 +1,6 @@
-import type { JobSpec, OptimizerSpec } from "../../protocol/job.ts";
+import type { JobSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
+import type { OptimizerSpec } from "../../protocol/optimizer-spec.ts";
 import { learningRateAt } from "../../protocol/schedule.ts";
 import {
   add,

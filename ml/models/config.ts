@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
-import type { ModelSpec } from "../../protocol/job.ts";
+import type { ModelSpec } from "../../protocol/model-spec.ts";
 
 /** What the families' readers and writers of configs share. */
 

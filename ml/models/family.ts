@@ -1,6 +1,6 @@
 import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { ModelSpec } from "../../protocol/job.ts";
+import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { bertFamily } from "./bert-family.ts";
 import type { TokenIds } from "./config.ts";
 import type { DropoutPlaces } from "./dropout.ts";

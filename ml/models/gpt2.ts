@@ -1,5 +1,5 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import type { ModelSpec } from "../../protocol/job.ts";
+import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { causalMask } from "./attention.ts";
 import { blockDropout, gpt2Block } from "./block.ts";
 import { forwardBlocks, throughBlocks } from "./blocks.ts";

@@ -1,5 +1,5 @@
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
-import type { ModelSpec } from "../../protocol/job.ts";
+import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
 import { type Ops, transposedTimes } from "./ops.ts";
 

@@ -1,7 +1,7 @@
 import type { Scalar } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
-import type { ModelSpec } from "../../protocol/job.ts";
+import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import type { Dataset } from "../data/text.ts";
 import type { Tf } from "../tensorflow/load.ts";

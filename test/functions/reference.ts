@@ -1,4 +1,4 @@
-import type { OptimizerSpec } from "../../protocol/job.ts";
+import type { OptimizerSpec } from "../../protocol/optimizer-spec.ts";
 
 /**
  * PyTorch's optimizers written down from their documentation, one element at a time in float64: the pseudocode of

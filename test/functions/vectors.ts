@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { Vectors } from "../../functions/aggregator/optimizer.ts";
 import { bytesOf } from "../../protocol/digest.ts";
-import { type OptimizerSpec, parseJob, slotsOf } from "../../protocol/job.ts";
+import { parseJob } from "../../protocol/job.ts";
+import { type OptimizerSpec, slotsOf } from "../../protocol/optimizer-spec.ts";
 
 /** Float32 numbers in (-scale, scale) that depend on `seed` only, of many magnitudes. */
 export function numbers(seed: number, length: number, scale = 1): Float32Array {

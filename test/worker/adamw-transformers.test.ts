@@ -11,8 +11,9 @@ import { gatherWindows, splitText, trainingStarts } from "../../ml/data/batches.
 import type { Dataset } from "../../ml/data/text.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
-import { type JobSpec, slotsOf } from "../../protocol/job.ts";
+import type { JobSpec } from "../../protocol/job.ts";
 import { decayRanges, type Layout, planLayout } from "../../protocol/layout.ts";
+import { slotsOf } from "../../protocol/optimizer-spec.ts";
 import { encodeHeader } from "../../protocol/safetensors.ts";
 import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
 import { datasetOf, tinyJob } from "../support/models.ts";

@@ -12,9 +12,10 @@ import { type Prepared, prepareJob, uploadPrepared } from "../../../cli/submissi
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
-import { parseJob, slotsOf } from "../../../protocol/job.ts";
+import { parseJob } from "../../../protocol/job.ts";
 import { keys } from "../../../protocol/keys.ts";
 import { modelSize } from "../../../protocol/layout.ts";
+import { slotsOf } from "../../../protocol/optimizer-spec.ts";
 import { isEnded } from "../../../protocol/records.ts";
 import { initialize } from "../../../worker/init.ts";
 import { type InProcess, openInProcess } from "../../support/in-process.ts";
