@@ -1,10 +1,10 @@
 import type { Cloud } from "../cloud/connect.ts";
 import type { Store } from "../cloud/store.ts";
-import type { Dataset } from "../ml/data/text.ts";
-import { carriedFiles } from "../ml/huggingface/carried.ts";
+import type { Dataset } from "../ml/data/dataset.ts";
 import { modelOfConfig } from "../ml/huggingface/config.ts";
 import { matchWeights } from "../ml/huggingface/match.ts";
-import { openWeights } from "../ml/huggingface/reader.ts";
+import { carriedFiles } from "../ml/huggingface/model-files.ts";
+import { openWeights } from "../ml/huggingface/weights.ts";
 import type { ModelDescription } from "../ml/models/model.ts";
 import type { UserModel } from "../ml/models/user-model.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";

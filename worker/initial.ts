@@ -1,5 +1,5 @@
 import type { Match } from "../ml/huggingface/match.ts";
-import type { Weights } from "../ml/huggingface/reader.ts";
+import type { Weights } from "../ml/huggingface/weights.ts";
 import type { ModelDescription, ModelParameter } from "../ml/models/model.ts";
 import { fillNormal, indicesOfName } from "../ml/random/streams.ts";
 import { CorruptData, InvalidInput } from "../protocol/errors.ts";

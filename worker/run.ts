@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
-import { cacheDirectory } from "../ml/data/cache.ts";
+import { cacheDirectory } from "../ml/data/dataset-cache.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
 import { describe, InvalidInput, isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { isEnded, type JobRecord } from "../protocol/records.ts";

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import type { Scalar } from "@tensorflow/tfjs";
-import type { Dataset } from "../ml/data/text.ts";
+import type { Dataset } from "../ml/data/dataset.ts";
 import { type Tensors, tensorOf } from "../ml/models/model.ts";
 import { objectiveOf } from "../ml/models/objective.ts";
 import { opsOf } from "../ml/models/ops.ts";

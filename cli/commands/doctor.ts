@@ -3,7 +3,7 @@ import { access, constants, mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cacheSize } from "../../ml/data/trim.ts";
+import { cacheSize } from "../../ml/data/cache-trim.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { nativeStatus } from "../../scripts/native.mjs";

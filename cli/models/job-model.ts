@@ -1,4 +1,4 @@
-import type { Dataset } from "../../ml/data/text.ts";
+import type { Dataset } from "../../ml/data/dataset.ts";
 import type { UserModel } from "../../ml/models/user-model.ts";
 import { InvalidInput, TryAgain } from "../../protocol/errors.ts";
 import type { Layout } from "../../protocol/layout.ts";

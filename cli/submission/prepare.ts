@@ -1,6 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
-import type { PrepareOptions } from "../../ml/data/prepare.ts";
-import type { Dataset } from "../../ml/data/text.ts";
+import type { Dataset } from "../../ml/data/dataset.ts";
+import type { PrepareOptions } from "../../ml/data/prepare-text.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { describeModel } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";

@@ -2,7 +2,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
 import { uniformBelow } from "../random/streams.ts";
-import type { Tokens } from "./text.ts";
+import type { Tokens } from "./dataset.ts";
 
 /** Which data a batch is made of: a pure function of the job, the step, the rank and the micro-batch. */
 export type Place = { readonly step: number; readonly rank: number; readonly micro: number };

@@ -4,11 +4,11 @@ import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { charTokenizerFiles, MAX_CHARACTERS } from "../tokenizers/char.ts";
-import { configFor, contentOf, END_OF_TEXT, MASK, PAD, SPECIAL_NAMES } from "../tokenizers/special.ts";
+import { configFor, contentOf, END_OF_TEXT, MASK, PAD, SPECIAL_NAMES } from "../tokenizers/special-tokens.ts";
 import { openTokenizer, type Tokenizer, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
-import { trainBpe } from "../tokenizers/train.ts";
+import { trainBpe } from "../tokenizers/train-bpe.ts";
 import { fromVocabularyFiles, VOCABULARY_FILES } from "../tokenizers/vocabulary-files.ts";
-import type { Reader } from "./prepare.ts";
+import type { Reader } from "./prepare-text.ts";
 
 /** `file` names a `tokenizer.json` or a directory that has one. */
 export type TokenizerChoice =

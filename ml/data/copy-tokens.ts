@@ -5,10 +5,10 @@ import { encodeJson } from "../../protocol/json.ts";
 import { byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { readTokenizer } from "./choose-tokenizer.ts";
-import { PIECE_BYTES, readBlock, withAccess } from "./pieces.ts";
-import { knownIds, nameOf, type PrepareOptions } from "./prepare.ts";
+import { PIECE_BYTES, readBlock, withAccess } from "./chunks.ts";
+import { META_FILE, type TextMeta, TOKENS_FILE } from "./dataset.ts";
+import { knownIds, nameOf, type PrepareOptions } from "./prepare-text.ts";
 import type { SourceFile } from "./sources.ts";
-import { META_FILE, type TextMeta, TOKENS_FILE } from "./text.ts";
 
 /**
  * Takes over text that is tokenized already, in the format of nanoGPT's data preparation: ids as unsigned 16-bit

@@ -1,5 +1,5 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "./chunks.ts";
 
 /** A document, or a part of one. */
 export type Part = { readonly text: string; readonly ends: boolean };

@@ -2,7 +2,7 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import { type AsyncBuffer, type Compressors, parquetMetadataAsync, parquetRead } from "hyparquet";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "./chunks.ts";
 import type { SourceFile } from "./sources.ts";
 
 /** A group of rows is read at once, so this is memory. */

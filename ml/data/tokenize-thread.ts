@@ -1,8 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
-import { type Pass, stepOf } from "./passes.ts";
-import type { Piece } from "./pieces.ts";
-import type { Answer } from "./threads.ts";
+import type { Piece } from "./chunks.ts";
+import { type Pass, stepOf } from "./corpus-pass.ts";
+import type { Answer } from "./tokenize-pool.ts";
 
 /** A thread of `passOver`: one answer for each piece, in order. */
 const step = stepOf(workerData as Pass);

@@ -6,9 +6,9 @@ import type { ModelParameter } from "../models/model.ts";
 import { openTokenizer, TOKENIZER_FILES, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { modelOfConfig, readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
-import { madeTokenizer } from "./made-tokenizer.ts";
 import { checkTied, matchWeights } from "./match.ts";
-import { openWeights, type Weights } from "./reader.ts";
+import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
+import { openWeights, type Weights } from "./weights.ts";
 
 /** A directory in the open format, opened for use: config.json, weights, tokenizer.json. Close it when done. */
 export type Checkpoint = {

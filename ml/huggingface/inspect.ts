@@ -5,9 +5,9 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import { modelOfConfig, readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
-import { madeTokenizer } from "./made-tokenizer.ts";
 import { checkTied, matchWeights } from "./match.ts";
-import { INDEX, openWeights } from "./reader.ts";
+import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
+import { INDEX, openWeights } from "./weights.ts";
 
 /** A Hugging Face directory that a job can start from. */
 export type Pretrained = {

@@ -4,8 +4,8 @@ import { elements } from "../../protocol/safetensors.ts";
 import type { Family, ModelConfig } from "../models/family.ts";
 import type { ModelParameter } from "../models/model.ts";
 import { isFloat } from "./dtype.ts";
-import { canonicalName, type Naming, namingOf } from "./names.ts";
-import type { Weights } from "./reader.ts";
+import { canonicalName, type Naming, namingOf } from "./tensor-names.ts";
+import type { Weights } from "./weights.ts";
 
 /** Which stored tensor each parameter of a model is. */
 export type Match = {

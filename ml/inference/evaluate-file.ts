@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { TextDecoder } from "node:util";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { piecesOf } from "../data/chunks.ts";
 import { maskTokens } from "../data/masking.ts";
-import { piecesOf } from "../data/pieces.ts";
 import { findSources } from "../data/sources.ts";
 import type { Batch } from "../models/model.ts";
 import { recordedLoss } from "../models/recorded.ts";

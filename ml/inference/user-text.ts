@@ -1,7 +1,7 @@
 import type { Scalar } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
-import type { Dataset } from "../data/text.ts";
+import type { Dataset } from "../data/dataset.ts";
 import type { Tensors } from "../models/model.ts";
 import type { Ops } from "../models/ops.ts";
 import { callUser, checkLoss, sizesOf, type UserModel } from "../models/user-model.ts";

@@ -1,7 +1,7 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { checkText } from "../data/batches.ts";
-import type { Dataset } from "../data/text.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
 import { type Family, familyOf, isFamily, type ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";

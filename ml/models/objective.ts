@@ -1,8 +1,8 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { rowsOf } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
-import type { Dataset } from "../data/text.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Objective } from "./model.ts";
 import type { Ops } from "./ops.ts";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { elements } from "../../protocol/safetensors.ts";
-import type { Dataset } from "../data/text.ts";
+import type { Dataset } from "../data/dataset.ts";
 import type { Tf } from "../tensorflow/load.ts";
 import type { ModelDescription, ModelParameter, Tensors } from "./model.ts";
 

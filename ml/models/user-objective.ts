@@ -10,7 +10,7 @@ import {
   splitText,
   trainingStarts,
 } from "../data/batches.ts";
-import type { Dataset } from "../data/text.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
 import { type Objective, type Tensors, tensorOf } from "./model.ts";
 import type { Ops } from "./ops.ts";

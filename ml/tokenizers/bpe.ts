@@ -1,11 +1,11 @@
 import { CorruptData } from "../../protocol/errors.ts";
 import { BYTE_CHARACTERS, BYTE_OF } from "./byte-level.ts";
 import { outside } from "./char.ts";
+import { forEachWord } from "./gpt2-words.ts";
 import { Heap } from "./heap.ts";
-import { type Ids, withEncode } from "./ids.ts";
-import { type AddedToken, type SpecialIds, withAddedTokens } from "./special.ts";
+import { type Ids, withEncode } from "./id-list.ts";
+import { type AddedToken, type SpecialIds, withAddedTokens } from "./special-tokens.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
-import { forEachWord } from "./words.ts";
 
 /** Words whose tokens are remembered, at most; most of a text is a few thousand words again and again. */
 const CACHE_WORDS = 200_000;

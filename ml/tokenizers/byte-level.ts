@@ -1,5 +1,5 @@
 import { encodeJson } from "../../protocol/json.ts";
-import { addedToken, configFor, END_OF_TEXT } from "./special.ts";
+import { addedToken, configFor, END_OF_TEXT } from "./special-tokens.ts";
 
 /**
  * Byte-level tokens: every byte has a printable character that stands for it in `tokenizer.json`, so that any text

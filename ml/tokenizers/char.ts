@@ -1,7 +1,13 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
-import { withEncode } from "./ids.ts";
-import { type AddedToken, addedToken, configFor, type SpecialIds, withAddedTokens } from "./special.ts";
+import { withEncode } from "./id-list.ts";
+import {
+  type AddedToken,
+  addedToken,
+  configFor,
+  type SpecialIds,
+  withAddedTokens,
+} from "./special-tokens.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
 /**

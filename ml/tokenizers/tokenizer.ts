@@ -3,8 +3,8 @@ import { CorruptData } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import { type BpeModel, bpeTokenizer } from "./bpe.ts";
 import { CHAR_PRE_TOKENIZER, charTokenizer } from "./char.ts";
-import { huggingFaceTokenizer } from "./huggingface.ts";
-import type { Ids } from "./ids.ts";
+import type { Ids } from "./id-list.ts";
+import { huggingFaceTokenizer } from "./library-tokenizer.ts";
 import {
   type AddedToken,
   addedTokenSchema,
@@ -12,7 +12,7 @@ import {
   MAX_VOCABULARY,
   type SpecialIds,
   specialIds,
-} from "./special.ts";
+} from "./special-tokens.ts";
 
 /** The files of a tokenizer by name, as Hugging Face's `AutoTokenizer` loads them. */
 export type TokenizerFiles = Readonly<Record<string, Uint8Array>>;

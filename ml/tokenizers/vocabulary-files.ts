@@ -1,7 +1,7 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
 import { valueAs } from "../../protocol/parse.ts";
-import { type AddedToken, addedToken, addedTokenSchema, contentOf, SPECIAL_NAMES } from "./special.ts";
+import { type AddedToken, addedToken, addedTokenSchema, contentOf, SPECIAL_NAMES } from "./special-tokens.ts";
 
 /**
  * Tokenizers of checkpoints from before `tokenizer.json`: `vocab.txt` (BERT's WordPiece), or `vocab.json` and

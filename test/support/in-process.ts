@@ -4,7 +4,7 @@ import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
 import { clientConfig } from "../../cloud/connect.ts";
 import { createHandlers } from "../../functions/handler.ts";
 import { poll } from "../../local/functions/poller.ts";
-import type { Dataset } from "../../ml/data/text.ts";
+import type { Dataset } from "../../ml/data/dataset.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { State } from "../../protocol/records.ts";

@@ -10,7 +10,7 @@ import { openEmbedded } from "../../cli/targets/embedded.ts";
 import { openEndpoint } from "../../cli/targets/endpoint.ts";
 import type { LocalTarget } from "../../cli/targets/target.ts";
 import type { Cloud } from "../../cloud/connect.ts";
-import type { Dataset } from "../../ml/data/text.ts";
+import type { Dataset } from "../../ml/data/dataset.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";

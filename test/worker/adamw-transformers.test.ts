@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { stepShard, type Vectors } from "../../functions/aggregator/optimizer.ts";
 import { gatherWindows, splitText, trainingStarts } from "../../ml/data/batches.ts";
-import type { Dataset } from "../../ml/data/text.ts";
+import type { Dataset } from "../../ml/data/dataset.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
 import type { JobSpec } from "../../protocol/job.ts";

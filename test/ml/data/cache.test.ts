@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { findCached } from "../../../ml/data/cache.ts";
-import { prepareText } from "../../../ml/data/prepare.ts";
-import { cacheLimit, cacheSize } from "../../../ml/data/trim.ts";
+import { cacheLimit, cacheSize } from "../../../ml/data/cache-trim.ts";
+import { findCached } from "../../../ml/data/dataset-cache.ts";
+import { prepareText } from "../../../ml/data/prepare-text.ts";
 
 const root = mkdtempSync(join(tmpdir(), "ps-cache-"));
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import type { Buckets } from "../../../cloud/buckets.ts";
 import { Store } from "../../../cloud/store.ts";
 import { ensureEmulator, hold } from "../../../local/emulator/client.ts";
-import { type PrepareOptions, prepareText } from "../../../ml/data/prepare.ts";
+import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
 import { findObjects } from "../../../ml/data/s3-source.ts";
 import { Playground } from "../../cli/command.ts";
 import { openBucket } from "../../contract/bucket.ts";

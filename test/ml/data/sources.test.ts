@@ -12,10 +12,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { cutOf } from "../../../ml/data/pieces.ts";
-import { type PrepareOptions, prepareText } from "../../../ml/data/prepare.ts";
+import { cutOf } from "../../../ml/data/chunks.ts";
+import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
+import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
 import { openTokenizer } from "../../../ml/tokenizers/tokenizer.ts";
-import { forEachWord } from "../../../ml/tokenizers/words.ts";
 import { tokensOf } from "../../support/models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ps-sources-"));

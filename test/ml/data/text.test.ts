@@ -12,8 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { prepareText } from "../../../ml/data/prepare.ts";
-import { type Dataset, openDataset } from "../../../ml/data/text.ts";
+import { type Dataset, openDataset } from "../../../ml/data/dataset.ts";
+import { prepareText } from "../../../ml/data/prepare-text.ts";
 import { openTokenizer } from "../../../ml/tokenizers/tokenizer.ts";
 import { CorruptData } from "../../../protocol/errors.ts";
 import { datasetOf, TEXT, tokensOf } from "../../support/models.ts";

@@ -7,7 +7,7 @@ import { widen } from "../../../ml/huggingface/dtype.ts";
 import { localFolder } from "../../../ml/huggingface/folder.ts";
 import { inspectDirectory } from "../../../ml/huggingface/inspect.ts";
 import { matchWeights } from "../../../ml/huggingface/match.ts";
-import { openWeights } from "../../../ml/huggingface/reader.ts";
+import { openWeights } from "../../../ml/huggingface/weights.ts";
 import { familyOf } from "../../../ml/models/family.ts";
 import { PsError } from "../../../protocol/errors.ts";
 import { elements } from "../../../protocol/safetensors.ts";

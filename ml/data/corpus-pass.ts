@@ -1,8 +1,8 @@
-import { Ids } from "../tokenizers/ids.ts";
+import { forEachWord } from "../tokenizers/gpt2-words.ts";
+import { Ids } from "../tokenizers/id-list.ts";
 import { openTokenizer, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
-import { forEachWord } from "../tokenizers/words.ts";
+import type { Piece } from "./chunks.ts";
 import { partsOf } from "./documents.ts";
-import type { Piece } from "./pieces.ts";
 
 /** What a pass over the pieces finds out; plain data, so that a thread can do it. */
 export type Pass =

@@ -2,7 +2,7 @@ import { encodeJson } from "../../protocol/json.ts";
 import type { StoredFolder } from "../../worker/stored-folder.ts";
 import type { ModelDescription } from "../models/model.ts";
 import { CARRIED } from "./inspect.ts";
-import { madeTokenizer } from "./made-tokenizer.ts";
+import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
 
 const MAX_FILE_BYTES = 1 << 28;
 

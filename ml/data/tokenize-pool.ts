@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
-import { type Pass, type ResultOf, stepOf } from "./passes.ts";
-import type { Piece } from "./pieces.ts";
+import type { Piece } from "./chunks.ts";
+import { type Pass, type ResultOf, stepOf } from "./corpus-pass.ts";
 
 /** From a thread: what it made of a piece, or why it could not. */
 export type Answer = { readonly result: unknown } | { readonly problems: readonly string[]; input: boolean };

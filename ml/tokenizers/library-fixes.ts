@@ -1,6 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { BYTE_CHARACTERS } from "./byte-level.ts";
-import { escapePattern } from "./special.ts";
+import { escapePattern } from "./special-tokens.ts";
 
 /**
  * Rewrites parts of a `tokenizer.json` that the JavaScript library takes for something else than Hugging Face's own

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
 import { CorruptData, Unrecoverable } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { SPECIAL_NAMES, type SpecialIds, type SpecialName } from "../tokenizers/special.ts";
+import { SPECIAL_NAMES, type SpecialIds, type SpecialName } from "../tokenizers/special-tokens.ts";
 import { TOKENIZER_FILES, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
 
 const id = z.int().min(0);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Ids } from "./ids.ts";
+import type { Ids } from "./id-list.ts";
 
 /** The tokens with a meaning of their own, as ids; null where a tokenizer has none. */
 export type SpecialIds = Readonly<Record<SpecialName, number | null>>;

@@ -1,6 +1,6 @@
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
-import { isSpace, isWordCharacter } from "../tokenizers/words.ts";
+import { isSpace, isWordCharacter } from "../tokenizers/gpt2-words.ts";
 import { parquetPieces } from "./parquet.ts";
 import type { SourceFile } from "./sources.ts";
 

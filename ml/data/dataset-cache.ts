@@ -4,13 +4,13 @@ import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { CorruptData } from "../../protocol/errors.ts";
-import { type Dataset, openDataset } from "./text.ts";
-import { isAlive, markUsed, trimCache } from "./trim.ts";
+import { isAlive, markUsed, trimCache } from "./cache-trim.ts";
+import { type Dataset, openDataset } from "./dataset.ts";
 
 /**
  * Datasets on this machine: `datasets/<digest>/` holds whole ones, whose content was checked when they are opened;
- * `drafts/` what is being made; `known/` what unchanged files gave (known.ts); `users/` which processes use what
- * (trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while nothing runs.
+ * `drafts/` what is being made; `known/` what unchanged files gave (source-fingerprint.ts); `users/` which processes use what
+ * (cache-trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while nothing runs.
  */
 export function cacheDirectory(env: Readonly<Record<string, string | undefined>>): string {
   return env.PS_CACHE_DIR || join(tmpdir(), `serverless-ps-${userInfo().username}`);

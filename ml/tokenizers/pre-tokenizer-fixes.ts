@@ -1,6 +1,6 @@
 import { ByteLevelPreTokenizer, type PreTokenizer, SequencePreTokenizer } from "@huggingface/tokenizers";
 import { BYTE_CHARACTERS } from "./byte-level.ts";
-import { forEachWord } from "./words.ts";
+import { forEachWord } from "./gpt2-words.ts";
 
 /** The pre-tokenizer as Hugging Face's own tokenizers have it; the JavaScript library knows other spaces. */
 export function exactPreTokenizer(preTokenizer: PreTokenizer | null): PreTokenizer | null {

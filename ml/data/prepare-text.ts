@@ -4,17 +4,17 @@ import { join } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
-import type { SpecialIds } from "../tokenizers/special.ts";
+import type { SpecialIds } from "../tokenizers/special-tokens.ts";
 import type { Tokenizer } from "../tokenizers/tokenizer.ts";
-import { makeCached } from "./cache.ts";
 import { chooseTokenizer, type TokenizerChoice } from "./choose-tokenizer.ts";
+import { piecesOf } from "./chunks.ts";
 import { copyTokens } from "./copy-tokens.ts";
-import { fingerprintOf, recall, remember } from "./known.ts";
-import type { Encoded, Found, Pass, ResultOf, Separator } from "./passes.ts";
-import { piecesOf } from "./pieces.ts";
+import type { Encoded, Found, Pass, ResultOf, Separator } from "./corpus-pass.ts";
+import { type Dataset, META_FILE, type TextMeta, TOKENS_FILE } from "./dataset.ts";
+import { makeCached } from "./dataset-cache.ts";
+import { fingerprintOf, recall, remember } from "./source-fingerprint.ts";
 import { findSources, type SourceFile } from "./sources.ts";
-import { type Dataset, META_FILE, type TextMeta, TOKENS_FILE } from "./text.ts";
-import { passOver } from "./threads.ts";
+import { passOver } from "./tokenize-pool.ts";
 
 export type Progress = {
   readonly what: "reading characters" | "counting words" | "learning merges" | "tokenizing";
@@ -36,7 +36,7 @@ export type PrepareOptions = {
   readonly vocabulary?: number | undefined;
   /** The model learns by masking: char, byte and trained tokenizers then have `[PAD]` and `[MASK]`. */
   readonly masks?: boolean;
-  /** Where the dataset is made and kept: see cache.ts. */
+  /** Where the dataset is made and kept: see dataset-cache.ts. */
   readonly cache: string;
   /** Default: one a core, or none for a short text. Never changes the result. */
   readonly threads?: number;

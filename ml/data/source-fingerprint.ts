@@ -1,11 +1,11 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256 } from "../../protocol/digest.ts";
-import { findCached } from "./cache.ts";
 import { readTokenizer } from "./choose-tokenizer.ts";
-import type { PrepareOptions } from "./prepare.ts";
+import type { Dataset } from "./dataset.ts";
+import { findCached } from "./dataset-cache.ts";
+import type { PrepareOptions } from "./prepare-text.ts";
 import type { SourceFile } from "./sources.ts";
-import type { Dataset } from "./text.ts";
 
 /**
  * Which dataset some unchanged files gave the last time, so that they need not be tokenized again. It is a saving: a

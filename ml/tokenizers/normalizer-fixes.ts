@@ -5,7 +5,7 @@ import {
   PrecompiledNormalizer,
   SequenceNormalizer,
 } from "@huggingface/tokenizers";
-import { charsmapOf } from "./precompiled.ts";
+import { charsmapOf } from "./precompiled-charsmap.ts";
 
 /**
  * The normalizer as Hugging Face's own tokenizers have it, where the JavaScript library does something else: capital

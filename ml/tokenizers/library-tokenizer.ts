@@ -6,10 +6,10 @@ import {
 } from "@huggingface/tokenizers";
 import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
 import { outside } from "./char.ts";
-import { exactParts } from "./exact.ts";
-import { exactNormalizer } from "./normalizers.ts";
-import { exactPreTokenizer } from "./pre-tokenizers.ts";
-import { specialIds } from "./special.ts";
+import { exactParts } from "./library-fixes.ts";
+import { exactNormalizer } from "./normalizer-fixes.ts";
+import { exactPreTokenizer } from "./pre-tokenizer-fixes.ts";
+import { specialIds } from "./special-tokens.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
 /**
