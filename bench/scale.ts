@@ -88,7 +88,7 @@ async function timedWorker(job: string, worker: string): Promise<void> {
     const task = parseAs(taskSchema, lease.body, "a message");
     if (task.kind === "init") {
       await initialize(cloud, await cloud.jobs.record(job), null);
-      await wakeCoordinator(cloud, job, `init-${task.handout}`);
+      await wakeCoordinator(cloud, job, `init-${task.dispatch}`);
     }
     if (task.kind === "gradient") {
       const layout = await cloud.jobs.layout(job);

@@ -93,7 +93,7 @@ async function timeMessages({ queues }: Cloud, url: string): Promise<{ sent: num
     const waiting = queues.receive(url, new AbortController().signal);
     await setTimeout(2);
     const start = performance.now();
-    await queues.sendTasks(url, [{ kind: "init", job: "trips", handout: "1" }]);
+    await queues.sendTasks(url, [{ kind: "init", job: "trips", dispatch: "1" }]);
     const received = await waiting;
     const arrived = performance.now();
     sent.push(arrived - start);

@@ -4,18 +4,18 @@ import { isEnded, type State } from "../protocol/records.ts";
 export const ORPHAN_MS = 3_600_000;
 
 /**
- * How an attempt stands, going by its job's state:
+ * An attempt compared with its job's state:
  *
- * - `ahead`: someone is submitting or resuming the job and will say so in its state, or died before that
+ * - `ahead`: someone is submitting or resuming the job and will write it to the state, or died before that
  * - `present`: the job works on it
  * - `ended`: it was the last one, and the job has ended
- * - `followed`: there is a later one
+ * - `superseded`: there is a later one
  */
-export type Standing = "ahead" | "present" | "ended" | "followed";
+export type AttemptStatus = "ahead" | "present" | "ended" | "superseded";
 
-/** @param state null for a job that has none yet, or none any more */
-export function standingOf(attempt: number, state: State | null): Standing {
+/** @param state null for a job that has no state yet, or no longer */
+export function attemptStatusOf(attempt: number, state: State | null): AttemptStatus {
   if (state === null || state.attempt < attempt) return "ahead";
-  if (state.attempt > attempt) return "followed";
+  if (state.attempt > attempt) return "superseded";
   return isEnded(state) ? "ended" : "present";
 }

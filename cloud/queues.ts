@@ -97,7 +97,7 @@ export class Queues {
     return `${this.#prefix}${job}-tasks-${attempt}`;
   }
 
-  /** Hands out tasks. @returns false when the queue is gone, because the job has ended */
+  /** Sends tasks to workers. @returns false when the queue is gone, because the job has ended */
   async sendTasks(url: string, tasks: readonly Task[]): Promise<boolean> {
     const entries = tasks.map((task, i) => ({ Id: String(i), MessageBody: JSON.stringify(task) }));
     return (await unlessGone(this.#sendAll(url, entries).then(() => true))) ?? false;

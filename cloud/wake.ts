@@ -1,11 +1,16 @@
 import type { Cloud } from "./connect.ts";
 
 /**
- * Tells a job's coordinator that something happened.
+ * Wakes a job's coordinator, which then reads in S3 what changed.
  *
- * @param cause two wakes of one cause within five minutes count as one
- * @param redo asks it to hand out again what is missing of the present step
+ * @param cause SQS drops a second wake of the same cause within five minutes
+ * @param redispatch asks for the tasks whose results the present step still lacks to be sent again
  */
-export async function wakeCoordinator(cloud: Cloud, job: string, cause: string, redo = false): Promise<void> {
-  await cloud.queues.sendUpdates(cloud.updates, [{ kind: "wake", job, redo }], () => cause);
+export async function wakeCoordinator(
+  { queues, updates }: Cloud,
+  job: string,
+  cause: string,
+  redispatch = false,
+): Promise<void> {
+  await queues.sendUpdates(updates, [{ kind: "wake", job, redispatch }], () => cause);
 }

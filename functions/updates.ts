@@ -101,7 +101,7 @@ async function perform(server: Server, updates: readonly Update[]): Promise<void
   const gradients = updates.filter((update) => update.kind === "gradient");
   if (gradients.length > 0) await aggregate(server, gradients);
   for (const update of updates) {
-    if (update.kind === "wake") await coordinate(server.cloud, update.job, update.redo);
+    if (update.kind === "wake") await coordinate(server.cloud, update.job, update.redispatch);
     if (update.kind === "fail") {
       await failJob(server.cloud, update.job, update.reason, update.attempt);
     }

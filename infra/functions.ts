@@ -86,7 +86,7 @@ export class Functions extends Construct {
   }
 }
 
-/** What actors do besides: make versions, records and checkpoints of them, hand out tasks, wake each other. */
+/** What actors do besides: make versions, records and checkpoints of them, dispatch tasks, wake each other. */
 function trainJobs(scope: Construct, { name, bucket, updates }: FunctionsProps): readonly Permission[] {
   return [
     read(bucket, anyKey.gradient),

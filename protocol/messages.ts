@@ -18,16 +18,16 @@ export const MOST_REASON = 10_000;
 const index = z.int().min(0);
 
 /**
- * Which hand-out of tasks a message belongs to. It is part of deduplication ids: a piece that is sent again because
- * its task was handed out anew must not be swallowed as a duplicate of one that was lost.
+ * The id of the dispatch that a message belongs to: one sending of a step's tasks. It is part of deduplication ids, so
+ * that a piece which a redispatched task sends again is not dropped as a duplicate of one that was lost.
  */
-const handout = z.string().min(1).max(40);
+const dispatch = z.string().min(1).max(40);
 
 /** Leases in a job's task queue. */
 export const taskSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("init"), job: jobName, handout }),
-  z.strictObject({ kind: z.literal("gradient"), job: jobName, step: index, rank: index, handout }),
-  z.strictObject({ kind: z.literal("evaluate"), job: jobName, version: index, handout }),
+  z.strictObject({ kind: z.literal("init"), job: jobName, dispatch }),
+  z.strictObject({ kind: z.literal("gradient"), job: jobName, step: index, rank: index, dispatch }),
+  z.strictObject({ kind: z.literal("evaluate"), job: jobName, version: index, dispatch }),
 ]);
 export type Task = z.infer<typeof taskSchema>;
 
@@ -40,11 +40,11 @@ export const updateSchema = z.discriminatedUnion("kind", [
     step: index,
     shard: index,
     rank: index,
-    handout,
+    dispatch,
     inline: z.base64().nullable(),
   }),
-  /** To the coordinator: something happened, look. `redo`: hand out again what is missing. */
-  z.strictObject({ kind: z.literal("wake"), job: jobName, redo: z.boolean() }),
+  /** To the coordinator: read what changed in S3. `redispatch`: send again the tasks whose results are missing. */
+  z.strictObject({ kind: z.literal("wake"), job: jobName, redispatch: z.boolean() }),
   /** To the coordinator: end this attempt of the job with this reason. */
   z.strictObject({
     kind: z.literal("fail"),

@@ -31,8 +31,8 @@ const jobRecordSchema = z.strictObject({
 export type JobRecord = { spec: JobSpec; dataset: string | null; provenance: Provenance };
 
 /**
- * - `starting`: no task of this attempt has been handed out
- * - `running`: version `state.version` exists and the tasks of its step are handed out
+ * - `starting`: no task of this attempt has been dispatched
+ * - `running`: version `state.version` exists and the tasks of its step are dispatched
  * - `finishing`: the last version exists; its checkpoint and evaluations are awaited
  * - `succeeded`, `failed`, `stopped`: ended, with `reason` for the last two
  */

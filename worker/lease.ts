@@ -1,7 +1,7 @@
 import type { Queues, Received } from "../cloud/queues.ts";
-import type { Holding } from "./keeper.ts";
+import type { HeldLease } from "./lease-renewer.ts";
 
-/** A task in hand. It stays this worker's until it is acknowledged, given back, or the worker falls silent. */
+/** A task in hand. It stays this worker's until it is acknowledged or given back, or its renewal stops. */
 export type Lease = Received & {
   /** The task's effect is in S3. */
   acknowledge(): Promise<void>;
@@ -9,23 +9,26 @@ export type Lease = Received & {
   giveBack(seconds: number): Promise<void>;
 };
 
-/** The lease of a worker, at most one at a time. Its keeper is told of it, and renews it. */
+/** Called with each lease that a worker takes, and with null at its end. */
+export type OnLease = (lease: HeldLease | null) => void;
+
+/** Takes the leases of a worker, at most one at a time. */
 export class Leases {
   readonly #queues: Queues;
   readonly #url: string;
   readonly #seconds: number;
-  readonly #keep: (holding: Holding) => void;
+  readonly #onLease: OnLease;
 
-  private constructor(queues: Queues, url: string, seconds: number, keep: (holding: Holding) => void) {
+  private constructor(queues: Queues, url: string, seconds: number, onLease: OnLease) {
     this.#queues = queues;
     this.#url = url;
     this.#seconds = seconds;
-    this.#keep = keep;
+    this.#onLease = onLease;
   }
 
-  /** @param keep tells the worker's `Keeper` */
-  static async open(queues: Queues, url: string, keep: (holding: Holding) => void): Promise<Leases> {
-    return new Leases(queues, url, await queues.leaseSeconds(url), keep);
+  /** @param onLease is how the worker's `LeaseRenewer` learns of them */
+  static async open(queues: Queues, url: string, onLease: OnLease): Promise<Leases> {
+    return new Leases(queues, url, await queues.leaseSeconds(url), onLease);
   }
 
   /** Waits for the next task, as `Queues.receive` does. */
@@ -33,7 +36,7 @@ export class Leases {
     const received = await this.#queues.receive(this.#url, signal);
     if (received === null || received === "gone") return received;
     const { receipt } = received;
-    this.#keep({ url: this.#url, receipt, seconds: this.#seconds });
+    this.#onLease({ url: this.#url, receipt, seconds: this.#seconds });
     return {
       ...received,
       acknowledge: () => this.#settle(() => this.#queues.acknowledge(this.#url, receipt)),
@@ -42,7 +45,7 @@ export class Leases {
   }
 
   async #settle(effect: () => Promise<unknown>): Promise<void> {
-    this.#keep(null);
+    this.#onLease(null);
     await effect();
   }
 }

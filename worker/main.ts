@@ -5,7 +5,7 @@ import { connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { describe, isPermanent } from "../protocol/errors.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
-import { type Holding, Keeper } from "./keeper.ts";
+import { type HeldLease, LeaseRenewer } from "./lease-renewer.ts";
 import { runsOnBatch, spotNotice } from "./spot.ts";
 
 /**
@@ -17,10 +17,10 @@ import { runsOnBatch, spotNotice } from "./spot.ts";
  */
 async function main(env: NodeJS.ProcessEnv): Promise<never> {
   if (process.argv.includes("--smoke")) process.exit(await (await import("./smoke.ts")).smoke(env));
-  const keeper = new Keeper(connect(env).queues);
+  const renewer = new LeaseRenewer(connect(env).queues);
   const file = import.meta.url.endsWith(".ts") ? "./worker-thread.ts" : "./worker-thread.js";
   const thread = new Worker(new URL(file, import.meta.url), { env: SHARE_ENV });
-  thread.on("message", (holding: Holding) => keeper.hold(holding));
+  thread.on("message", (lease: HeldLease | null) => renewer.hold(lease));
   const left = once(thread, "exit").then(([code]) => Number(code));
 
   const why = await Promise.race([left, toldToStop(), runsOnBatch(env) ? spotNotice(env) : never()]);
@@ -28,9 +28,9 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
   log("worker stopping", { why });
   thread.postMessage("stop");
   // With nothing in hand it leaves by itself, unless it is still loading.
-  if (!keeper.holding) await Promise.race([left, delay(IDLE_MS)]);
+  if (!renewer.held) await Promise.race([left, delay(IDLE_MS)]);
   // In the middle of a task it need not go on: its lease is another's as soon as this is done.
-  await Promise.race([keeper.giveBack(), delay(GIVE_BACK_MS)]);
+  await Promise.race([renewer.giveBack(), delay(GIVE_BACK_MS)]);
   if (!STOPS.has(why)) await Promise.race([toldToStop(), delay(RECLAIM_MS)]);
   leave();
 }

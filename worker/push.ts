@@ -12,7 +12,7 @@ export type GradientTask = Extract<Task, { kind: "gradient" }>;
  */
 export async function push(
   { store, queues, updates }: Cloud,
-  { job, step, rank, handout }: GradientTask,
+  { job, step, rank, dispatch }: GradientTask,
   layout: Layout,
   gradient: Float32Array,
   report: Report,
@@ -23,8 +23,8 @@ export async function push(
       const small = file.length <= INLINE_LIMIT_BYTES;
       if (!small) await store.create(keys.gradient(job, step, shard, rank), file);
       const inline = small ? Buffer.from(file).toString("base64") : null;
-      return { kind: "gradient", job, step, shard, rank, handout, inline };
+      return { kind: "gradient", job, step, shard, rank, dispatch, inline };
     }),
   );
-  await queues.sendUpdates(updates, messages, () => `${step}-${rank}-${handout}`);
+  await queues.sendUpdates(updates, messages, () => `${step}-${rank}-${dispatch}`);
 }

@@ -8,8 +8,7 @@ import { describe, InvalidInput, isPermanent, Unrecoverable } from "../protocol/
 import { isEnded, type JobRecord } from "../protocol/records.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { fetchDataset } from "./dataset.ts";
-import type { Holding } from "./keeper.ts";
-import { Leases } from "./lease.ts";
+import { Leases, type OnLease } from "./lease.ts";
 import { failJob, type Loop, OUTAGE_MS, work } from "./loop.ts";
 import { Tasks } from "./tasks.ts";
 import { fetchModule } from "./user-module.ts";
@@ -22,15 +21,11 @@ const RETRY_MS = 2_000;
  * Works for the job that `env` names until there is nothing more to do, or `signal` says stop. What would keep every
  * worker from starting (a damaged dataset, the wrong device) ends the job with the reason.
  *
- * @param keep is told of every lease
+ * @param onLease is called with each lease that it takes, and with null at its end
  * @returns the process's exit status
  * @throws what is no fault of the job: an endpoint that stays away, a cache that cannot be written
  */
-export async function runWorker(
-  env: Environment,
-  keep: (holding: Holding) => void,
-  signal: AbortSignal,
-): Promise<number> {
+export async function runWorker(env: Environment, onLease: OnLease, signal: AbortSignal): Promise<number> {
   const job = env.PS_JOB ?? "";
   if (job === "") throw new InvalidInput("environment variable PS_JOB must name a job");
   const cloud = connect(env);
@@ -43,7 +38,7 @@ export async function runWorker(
       return workerExit.done;
     }
     attempt = queue.attempt;
-    const loop = await patiently(() => start({ cloud, job, idleMs, ...queue }, env, keep), signal);
+    const loop = await patiently(() => start({ cloud, job, idleMs, ...queue }, env, onLease), signal);
     if (loop !== null) await work(loop, signal);
     return workerExit.done;
   } catch (error) {
@@ -59,7 +54,7 @@ type TaskQueue = { readonly url: string; readonly attempt: number };
 type Place = Pick<Loop, "cloud" | "job" | "idleMs"> & TaskQueue;
 
 /** Fetches and loads all that the job's tasks need. */
-async function start(place: Place, env: Environment, keep: (holding: Holding) => void): Promise<Loop> {
+async function start(place: Place, env: Environment, onLease: OnLease): Promise<Loop> {
   const { cloud, job, url } = place;
   // Of a child of an array job, the id ends with its index.
   const worker = env.PS_WORKER ?? env.AWS_BATCH_JOB_ID ?? `${hostname()}-${process.pid}`;
@@ -72,7 +67,7 @@ async function start(place: Place, env: Environment, keep: (holding: Holding) =>
     fetchModule(cloud.store, record.spec),
   ]);
   log("worker started", { job, worker, backend: backend.name, version: backend.version, device });
-  const leases = await Leases.open(cloud.queues, url, keep);
+  const leases = await Leases.open(cloud.queues, url, onLease);
   const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
   return { ...place, leases, tasks };
 }

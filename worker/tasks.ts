@@ -44,7 +44,7 @@ export class Tasks {
   async perform(task: Task): Promise<void> {
     switch (task.kind) {
       case "init":
-        return this.#initialize(task.handout);
+        return this.#initialize(task.dispatch);
       case "gradient":
         return this.#gradient(task);
       case "evaluate":
@@ -52,10 +52,10 @@ export class Tasks {
     }
   }
 
-  async #initialize(handout: string): Promise<void> {
+  async #initialize(dispatch: string): Promise<void> {
     const { cloud, record, dataset, user } = this.#options;
     await initialize(cloud, record, dataset, user);
-    await wakeCoordinator(cloud, record.spec.name, `init-${handout}`);
+    await wakeCoordinator(cloud, record.spec.name, `init-${dispatch}`);
   }
 
   async #gradient(task: GradientTask): Promise<void> {
@@ -72,14 +72,14 @@ export class Tasks {
     this.#pushMs = clock();
   }
 
-  async #evaluate({ job, version, handout }: EvaluateTask): Promise<void> {
+  async #evaluate({ job, version, dispatch }: EvaluateTask): Promise<void> {
     const { cloud, name: worker } = this.#options;
     const { trainer, theta } = await this.#setUp();
 
     if (!(await this.#pull(version))) return;
     const evaluation: Evaluation = { version, worker, ...(await trainer.evaluate(theta)) };
     await cloud.store.create(keys.evaluation(job, version), encodeJson(evaluation));
-    await wakeCoordinator(cloud, job, `evaluation-${version}-${handout}`);
+    await wakeCoordinator(cloud, job, `evaluation-${version}-${dispatch}`);
   }
 
   /** @returns false when the task is a late duplicate: its version was needed no more, and removed */

@@ -5,12 +5,12 @@ import { describe, isPermanent } from "../protocol/errors.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { runWorker } from "./run.ts";
 
-/** The thread of a worker process that does its work. It tells the other one what lease it holds. */
+/** The thread of a worker process that does its work. It sends the other one each lease that it holds. */
 const stop = new AbortController();
 parentPort?.once("message", () => stop.abort());
 parentPort?.unref();
 
-runWorker(process.env, (holding) => parentPort?.postMessage(holding), stop.signal).then(
+runWorker(process.env, (lease) => parentPort?.postMessage(lease), stop.signal).then(
   (code) => process.exit(code),
   (error: unknown) => {
     log("worker failed", { error: describe(error) });

@@ -1,4 +1,4 @@
-import { standingOf } from "../../cloud/attempt-status.ts";
+import { attemptStatusOf } from "../../cloud/attempt-status.ts";
 import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -64,7 +64,7 @@ export function leftOfAttempt(target: Target, remains: Remains, seen: JobSeen, n
   return { parts, why, remove: () => closeRemains(target, remains, now) };
 }
 
-/** Nobody takes up an attempt that another has followed, so for that one the job may be running. */
+/** An attempt that a later one superseded is never resumed, so for it the job may be running. */
 async function closeRemains(target: Target, remains: Remains, now: number): Promise<boolean> {
   const { cloud } = target;
   const { job, attempt, newest } = remains;
@@ -77,5 +77,5 @@ async function closeRemains(target: Target, remains: Remains, now: number): Prom
     return true;
   };
   const { state } = await lookAt(cloud, job);
-  return standingOf(attempt, state) === "followed" ? close() : whileNobodyRuns(target, job, close);
+  return attemptStatusOf(attempt, state) === "superseded" ? close() : whileNobodyRuns(target, job, close);
 }

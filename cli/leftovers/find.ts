@@ -1,4 +1,4 @@
-import { standingOf } from "../../cloud/attempt-status.ts";
+import { attemptStatusOf } from "../../cloud/attempt-status.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { Target } from "../targets/target.ts";
 import { findAttempts, leftOfAttempt } from "./attempts.ts";
@@ -29,8 +29,8 @@ export async function findLeftovers(
   const busy = target.kind === "stack" ? new Set() : await target.running();
   const found: (Leftover | null)[] = attempts.map((remains) => {
     const job = seen.get(remains.job);
-    const isFollowed = standingOf(remains.attempt, job?.state ?? null) === "followed";
-    return job && (isFollowed || !busy.has(remains.job)) ? leftOfAttempt(target, remains, job, now) : null;
+    const isSuperseded = attemptStatusOf(remains.attempt, job?.state ?? null) === "superseded";
+    return job && (isSuperseded || !busy.has(remains.job)) ? leftOfAttempt(target, remains, job, now) : null;
   });
   for (const [job, one] of seen) {
     if (busy.has(job)) continue;

@@ -21,7 +21,7 @@ export async function leftOfGradients(target: Target, job: string, seen: JobSeen
   };
 }
 
-/** A job without a state has handed out no task yet. */
+/** A job without a state has dispatched no task yet. */
 function whyUseless({ state, recordedAt }: JobSeen): string | null {
   if (state === null) return recordedAt === null ? "there is no such job" : "the job has not begun";
   return isEnded(state) ? `the job has ended: ${state.status}` : null;

@@ -1,4 +1,4 @@
-import { ORPHAN_MS, standingOf } from "../../cloud/attempt-status.ts";
+import { attemptStatusOf, ORPHAN_MS } from "../../cloud/attempt-status.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -47,10 +47,10 @@ export function whyOver(
   newest: Date,
   now: number,
 ): string | null {
-  const standing = standingOf(attempt, state);
-  if (state !== null && standing === "ended") return `the job has ended: ${state.status}`;
-  if (state !== null && standing === "followed") return `attempt ${state.attempt} has followed`;
-  if (standing === "present") return null;
+  const status = attemptStatusOf(attempt, state);
+  if (state !== null && status === "ended") return `the job has ended: ${state.status}`;
+  if (state !== null && status === "superseded") return `attempt ${state.attempt} superseded it`;
+  if (status === "present") return null;
   if (state === null && recordedAt === null) return "there is no such job";
   const age = now - newest.getTime();
   return age > ORPHAN_MS ? `attempt ${attempt} never began, and is ${duration(age)} old` : null;

@@ -6,16 +6,16 @@ import { isEnded, type State } from "../../protocol/records.ts";
 import type { ShardHeader } from "../../protocol/shard.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { commitVersion, readHeaders } from "./commit.ts";
-import { evaluationsToCome, handOut, handOutInit, handOutMissing } from "./hand-out.ts";
+import { dispatchInit, dispatchTasks, evaluationsToCome, redispatch } from "./dispatch.ts";
 import { readResults } from "./results.ts";
 
 /**
  * The coordinator of one job, whatever woke it. When every shard has the next version: write its manifest, once;
- * hand out the tasks of its step, or end the job.
+ * dispatch the tasks of its step, or end the job.
  *
- * @param redo hand out again what is missing of the present step
+ * @param again send again the tasks whose results the present step still lacks
  */
-export async function coordinate(cloud: Cloud, job: string, redo: boolean): Promise<void> {
+export async function coordinate(cloud: Cloud, job: string, again: boolean): Promise<void> {
   const [{ spec }, layout, stated] = await Promise.all([
     cloud.jobs.record(job),
     cloud.jobs.layout(job),
@@ -31,19 +31,19 @@ export async function coordinate(cloud: Cloud, job: string, redo: boolean): Prom
     await collectGarbage(cloud, spec, after);
     return;
   }
-  const again = redo || state.status === "starting";
+  const isLacking = again || state.status === "starting";
   if (!layout || state.version === null) {
-    if (again) await handOutInit(cloud, state);
+    if (isLacking) await dispatchInit(cloud, state);
     return;
   }
-  if (again) await handOutMissing(cloud, spec, layout, state, state.version);
+  if (isLacking) await redispatch(cloud, spec, layout, state, state.version);
   await review(cloud, spec, stated);
 }
 
 /**
  * Makes version `next` exist. The order makes any crash harmless: manifest, then tasks, then `state.version`. So a
- * state that names a version says that its tasks are handed out; a coordinator that died before it could say so
- * does it again.
+ * state that names a version means that its tasks are dispatched; a coordinator that died before it could write
+ * that does it all again.
  */
 async function advance(
   cloud: Cloud,
@@ -53,7 +53,7 @@ async function advance(
   headers: readonly ShardHeader[],
 ): Promise<State> {
   const { loss } = await commitVersion(cloud, spec, next, headers);
-  await handOut(cloud, spec, stated.state, next);
+  await dispatchTasks(cloud, spec, stated.state, next);
   return settle(cloud, stated, (state) => {
     const status = next === state.steps ? "finishing" : "running";
     return { ...state, status, version: next, loss };

@@ -24,7 +24,11 @@ export function evaluatedUpTo(spec: JobSpec, state: Target, version: number): nu
 }
 
 /** The gradient tasks of a step. */
-export const gradientTasks = (job: string, step: number, ranks: readonly number[], handout: string): Task[] =>
-  ranks.map((rank) => ({ kind: "gradient", job, step, rank, handout }));
+export const gradientTasks = (
+  job: string,
+  step: number,
+  ranks: readonly number[],
+  dispatch: string,
+): Task[] => ranks.map((rank) => ({ kind: "gradient", job, step, rank, dispatch }));
 
 export const allRanks = ({ ranks }: JobSpec): number[] => Array.from({ length: ranks }, (_, rank) => rank);

@@ -1,4 +1,4 @@
-import { ORPHAN_MS, standingOf } from "../../cloud/attempt-status.ts";
+import { attemptStatusOf, ORPHAN_MS } from "../../cloud/attempt-status.ts";
 import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Stated } from "../../cloud/jobs.ts";
@@ -14,14 +14,14 @@ const MINUTE_MS = 60_000;
 const AT_ONCE = 10;
 
 /**
- * Looks at every job that has not ended. One that makes no progress while none of its tasks is waiting or leased
- * gets the missing ones handed out again; one without progress for `stallMinutes`, or whose workers on AWS Batch have
- * all ended, fails; one that has ended and was not put away is.
+ * Checks every job that has not ended or is not closed. Redispatches the missing tasks of one that makes no progress
+ * while none of its tasks is waiting or leased. Fails one without progress for `stallMinutes`, or whose workers on AWS
+ * Batch have all ended. Closes one that has ended.
  *
- * @param redoSeconds how long a step may be silent before its tasks are looked for
+ * @param redispatchSeconds how long a step may make no progress before its missing tasks are sent again
  * @throws AggregateError when some jobs could not be looked at; the others were
  */
-export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now()): Promise<void> {
+export async function watch(cloud: Cloud, redispatchSeconds: number, now = Date.now()): Promise<void> {
   const errors: unknown[] = [];
   // One iterator for all: each takes the next marker when it is done with its last.
   const markers = (await cloud.store.list(keys.actives)).values();
@@ -29,7 +29,7 @@ export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now())
     for (const { key, modified } of markers) {
       const [, job = "", number = ""] = key.split("/");
       try {
-        await watchAttempt(cloud, { job, attempt: Number(number), modified }, redoSeconds, now);
+        await watchAttempt(cloud, { job, attempt: Number(number), modified }, redispatchSeconds, now);
       } catch (error) {
         log("not watched", { job, error: describe(error) });
         errors.push(error);
@@ -42,26 +42,31 @@ export async function watch(cloud: Cloud, redoSeconds: number, now = Date.now())
 
 type Marked = Pick<State, "job" | "attempt"> & { readonly modified: Date };
 
-async function watchAttempt(cloud: Cloud, marked: Marked, redoSeconds: number, now: number): Promise<void> {
+async function watchAttempt(
+  cloud: Cloud,
+  marked: Marked,
+  redispatchSeconds: number,
+  now: number,
+): Promise<void> {
   const found = await cloud.jobs.findState(marked.job);
-  const standing = standingOf(marked.attempt, found?.state ?? null);
-  if (!found || standing === "ahead") {
+  const status = attemptStatusOf(marked.attempt, found?.state ?? null);
+  if (!found || status === "ahead") {
     if (now - marked.modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, marked, "it never began");
-  } else if (standing === "followed") {
-    await closeAttempt(cloud, marked, `attempt ${found.state.attempt} has followed`);
-  } else if (standing === "ended") {
+  } else if (status === "superseded") {
+    await closeAttempt(cloud, marked, `attempt ${found.state.attempt} superseded it`);
+  } else if (status === "ended") {
     await closeJob(cloud, found.state);
   } else {
-    await watchJob(cloud, found, redoSeconds, now);
+    await watchJob(cloud, found, redispatchSeconds, now);
   }
 }
 
-async function watchJob(cloud: Cloud, stated: Stated, redoSeconds: number, now: number): Promise<void> {
+async function watchJob(cloud: Cloud, stated: Stated, redispatchSeconds: number, now: number): Promise<void> {
   const { state } = stated;
   const { job, attempt } = state;
   const { spec } = await cloud.jobs.record(job);
   const silent = now - Date.parse(state.updatedAt);
-  if (silent < redoSeconds * 1000) return;
+  if (silent < redispatchSeconds * 1000) return;
   const url = await cloud.queues.findTasks(job, attempt);
   const depth = url === null ? { waiting: 0, inFlight: 0 } : await cloud.queues.depth(url);
   const lost = cloud.batch && (await whyNoWorker(cloud.batch, state, silent, depth.waiting));
@@ -70,8 +75,8 @@ async function watchJob(cloud: Cloud, stated: Stated, redoSeconds: number, now: 
   } else if (silent > spec.stallMinutes * MINUTE_MS) {
     await fail(cloud, stated, await stalled(cloud, state, spec.stallMinutes, depth));
   } else if (depth.waiting + depth.inFlight === 0) {
-    log("redo", { job, version: state.version, silentSeconds: Math.round(silent / 1000) });
-    await wakeCoordinator(cloud, job, `redo-${state.version}-${now}`, true);
+    log("redispatch", { job, version: state.version, silentSeconds: Math.round(silent / 1000) });
+    await wakeCoordinator(cloud, job, `redispatch-${state.version}-${now}`, true);
   }
 }
 

@@ -156,7 +156,7 @@ async function leftNothing({ target }: Lab, spec: JobSpec): Promise<void> {
   const cloud = connect(target.environment);
   await waitFor(
     async () => ((await cloud.store.list(keys.active(name, 1))).length === 0 ? true : null),
-    `${name} to be put away`,
+    `${name} to be closed`,
     DEADLINE_MS,
   );
   assert.equal(await cloud.queues.findTasks(name, 1), null, "its task queue is gone");

@@ -52,7 +52,7 @@ test("messages reported as failed come back at once, in their order, whatever th
       step: 0,
       shard: 0,
       rank,
-      handout: "test",
+      dispatch: "test",
       inline: null,
     })),
     (update) => (update.kind === "gradient" ? String(update.rank) : ""),

@@ -34,7 +34,7 @@ after(async () => {
 
 /** The functions as Lambda would call them, the watchdog more often. @returns what ends them */
 function runFunctions({ environment, cloud }: BatchLab): () => Promise<void> {
-  const handlers = createHandlers({ ...environment, PS_REDO_SECONDS: "2" });
+  const handlers = createHandlers({ ...environment, PS_REDISPATCH_SECONDS: "2" });
   const client = new SQSClient(clientConfig(environment));
   const stop = new AbortController();
   const source = { client, url: cloud.updates, handler: handlers.updates, visibilitySeconds: 10 };

@@ -10,7 +10,7 @@ import { HeldUpStore } from "../support/held-up-store.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob, waitFor } from "../support/lab.ts";
 
-/** An ended job that is put away while somebody resumes it. */
+/** An ended job that is closed while somebody resumes it. */
 
 let lab: InProcess;
 before(async () => {

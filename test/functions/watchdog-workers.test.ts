@@ -103,7 +103,7 @@ test("a job that only waits for its checkpoint needs no workers", async () => {
   await allEnded(job);
   await watchIn(2);
   assert.equal((await stateOf(job)).status, "finishing");
-  await lab.cloud.queues.sendTasks(url, [{ kind: "evaluate", job, version: 1, handout: "1" }]);
+  await lab.cloud.queues.sendTasks(url, [{ kind: "evaluate", job, version: 1, dispatch: "1" }]);
   await watchIn(2);
   assert.equal((await stateOf(job)).status, "failed", "an evaluation is a worker's business");
 });
@@ -138,7 +138,7 @@ test("an attempt that another one has followed loses its workers, and the new on
   await allEnded(job, 1);
   assert.equal(await alive(job, 2), 1);
   await closeJob(lab.cloud, ended);
-  assert.equal(await alive(job, 2), 1, "also when the old attempt is put away once more");
+  assert.equal(await alive(job, 2), 1, "also when the old attempt is closed once more");
   await failJob(lab.cloud, job, "by a test");
   await allEnded(job, 2);
 });

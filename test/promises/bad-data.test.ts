@@ -18,7 +18,7 @@ before(async () => {
 });
 after(() => lab.close());
 
-/** A job with version 0 and its tasks handed out, and no worker. */
+/** A job with version 0 and its tasks dispatched, and no worker. */
 async function begun(name: string, changes = {}) {
   const spec = linearJob(name, changes);
   await lab.submit(spec);
@@ -39,7 +39,7 @@ const gradient = (job: string, values: Float32Array, rank = 0): Update => ({
   step: 0,
   shard: 1,
   rank,
-  handout: "test",
+  dispatch: "test",
   inline: Buffer.from(encodePiece({ job, step: 0, shard: 1, rank }, values, report)).toString("base64"),
 });
 

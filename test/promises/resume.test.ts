@@ -36,7 +36,7 @@ test("a job that was cancelled and resumed has the same bytes as one straight ru
   assert.ok((stopped.version ?? 0) < spec.steps, "it was stopped before its end");
   await waitFor(
     async () => ((await lab.cloud.store.list("active/cancelled/")).length === 0 ? true : null),
-    "the cancelled job to be put away",
+    "the cancelled job to be closed",
     30_000,
   );
 

@@ -7,7 +7,7 @@ import { keys } from "../../protocol/keys.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob, waitFor } from "../support/lab.ts";
 
-/** No job is left running without a word: lost tasks are handed out again, and what can't go on ends with a reason. */
+/** No job is left running without a word: lost tasks are redispatched, and what can't go on ends with a reason. */
 
 const HOUR_MS = 3_600_000;
 let lab: InProcess;
@@ -29,7 +29,7 @@ async function loseTasks(job: string, count: number): Promise<void> {
 
 const markers = (job: string) => lab.cloud.store.list(`${keys.actives}${job}/`);
 
-test("tasks that were lost are handed out again, and the job ends as it would have", async () => {
+test("tasks that were lost are redispatched, and the job ends as it would have", async () => {
   const spec = linearJob("lost-tasks", { steps: 3 });
   await lab.run({ ...spec, name: "nothing-lost" });
   await lab.submit(spec);
@@ -51,7 +51,7 @@ test("a job without progress for stallMinutes fails, and says what is waiting", 
   assert.deepEqual(await markers(name), []);
 });
 
-test("a job that ended without being put away is put away", async () => {
+test("a job that ended without being closed is closed", async () => {
   const { name } = linearJob("left-lying");
   await lab.submit(linearJob(name));
   await lab.cloud.jobs.end(name, "stopped", "by a test");
@@ -106,7 +106,7 @@ test("a message that reached the dead-letter queue ends its job and names the ac
 test("a malformed message ends the job of its group", async () => {
   const { name } = linearJob("malformed");
   await lab.submit(linearJob(name));
-  const update = { kind: "wake", job: name, redo: "perhaps" } as never;
+  const update = { kind: "wake", job: name, redispatch: "perhaps" } as never;
   await lab.cloud.queues.sendUpdates(lab.cloud.updates, [update], () => "malformed");
   const state = await waitFor(
     async () => {

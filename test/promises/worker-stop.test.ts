@@ -67,7 +67,7 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
   const url = (await lab.cloud.queues.findTasks(name, 1)) ?? "";
   await setLease(url);
   // It must not hand the task out again: what comes back, the worker gave back.
-  lab.start("functions", { name: `functions-${name}`, env: { PS_REDO_SECONDS: "600" } });
+  lab.start("functions", { name: `functions-${name}`, env: { PS_REDISPATCH_SECONDS: "600" } });
   const worker = lab.start("worker", { job: name, name: `worker-${name}`, env });
   await waitFor(async () => (existsSync(mark) ? true : null), "a gradient to be computed", 30_000);
   return { worker, depth: () => lab.cloud.queues.depth(url) };

@@ -9,8 +9,8 @@ import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { State } from "../../protocol/records.ts";
 import { fetchDataset } from "../../worker/dataset.ts";
-import { Keeper } from "../../worker/keeper.ts";
 import { Leases } from "../../worker/lease.ts";
+import { LeaseRenewer } from "../../worker/lease-renewer.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
 import { fetchModule } from "../../worker/user-module.ts";
@@ -31,7 +31,7 @@ export async function openInProcess(
   meddle: (handler: Handler) => Handler = (handler) => handler,
 ): Promise<InProcess> {
   const lab = await openLab();
-  const handlers = createHandlers({ ...lab.target.environment, PS_REDO_SECONDS: "2" });
+  const handlers = createHandlers({ ...lab.target.environment, PS_REDISPATCH_SECONDS: "2" });
   const client = new SQSClient(clientConfig(lab.target.environment));
   const stop = new AbortController();
   const source = { client, url: lab.cloud.updates, handler: meddle(handlers.updates), visibilitySeconds: 10 };
@@ -71,8 +71,8 @@ async function runWorker(
   const { state } = await cloud.jobs.state(job);
   const url = await cloud.queues.findTasks(job, state.attempt);
   if (url === null) return;
-  const keeper = new Keeper(cloud.queues);
-  const leases = await Leases.open(cloud.queues, url, (holding) => keeper.hold(holding));
+  const renewer = new LeaseRenewer(cloud.queues);
+  const leases = await Leases.open(cloud.queues, url, (lease) => renewer.hold(lease));
   const cache = join(target.home, "cache");
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
   const user = await fetchModule(cloud.store, record.spec);

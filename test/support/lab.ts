@@ -35,7 +35,7 @@ export type Lab = {
 };
 
 /** The functions look after lost tasks sooner than on a user's machine, since a test waits for them. */
-const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDO_SECONDS: "2", TF_NUM_INTRAOP_THREADS: "1" };
+const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDISPATCH_SECONDS: "2", TF_NUM_INTRAOP_THREADS: "1" };
 
 /** @param endpoint of an S3 and SQS that someone else runs; without, the lab has its own */
 export async function openLab(endpoint?: string): Promise<Lab> {

@@ -20,7 +20,7 @@ async function failing(job: string, taken: number, error: Error) {
   const { attempt } = await lab.submit(linearJob(job));
   const url = (await cloud.queues.findTasks(job, attempt)) ?? "";
   await drain(url);
-  const task: Task = { kind: "gradient", job, step: 0, rank: 0, handout: "1" };
+  const task: Task = { kind: "gradient", job, step: 0, rank: 0, dispatch: "1" };
   await cloud.queues.sendTasks(url, [task]);
   for (let i = 0; i < taken; i++) {
     const received = await cloud.queues.receive(url, new AbortController().signal);
@@ -29,12 +29,12 @@ async function failing(job: string, taken: number, error: Error) {
   }
   const stop = new AbortController();
   const held: boolean[] = [];
-  const keep = (holding: unknown) => {
-    held.push(holding !== null);
+  const onLease = (lease: unknown) => {
+    held.push(lease !== null);
     // The second call is about the lease's end: one task is enough.
-    if (holding === null) stop.abort();
+    if (lease === null) stop.abort();
   };
-  const leases = await Leases.open(cloud.queues, url, keep);
+  const leases = await Leases.open(cloud.queues, url, onLease);
   const perform = () => Promise.reject(error);
   await work({ cloud, job, attempt, leases, tasks: { perform }, idleMs: 10_000 }, stop.signal);
   assert.deepEqual(held, [true, false]);

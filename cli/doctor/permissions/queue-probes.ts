@@ -54,7 +54,7 @@ export const taskQueueOf = ({ stack, job }: Pick<Trial, "stack" | "job">): strin
   `${stack.queuePrefix}${job}-tasks-1`;
 
 function wakeOf(job: string, QueueUrl: string): sqs.SendMessageCommandInput {
-  const wake: Update = { kind: "wake", job, redo: false };
+  const wake: Update = { kind: "wake", job, redispatch: false };
   const MessageGroupId = groupOf(wake);
   return {
     QueueUrl,

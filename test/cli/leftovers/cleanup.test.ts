@@ -120,22 +120,22 @@ test("what crashes left is shown, and removed with --yes; what running jobs have
     /^nothing was removed; remove these 10 with: npx ps-submit cleanup --yes --stack ps$/,
   );
   const ended = "the job has ended: stopped";
-  const followed = "attempt 2 has followed";
+  const superseded = "attempt 2 superseded it";
   const unknown = "there is no such job";
   const [worker = ""] = (await lab.cloud.batch.groups("resumed", 1)).map(({ id }) => id);
   assert.deepEqual(
     lines.map((line) => line.replace(/, (SUBMITTED|PENDING|RUNNABLE|STARTING|RUNNING):/, ":")).sort(),
     [
       `left over 1 gradient below gradients/never-was/, 100B: ${unknown}`,
-      `left over 1 worker, AWS Batch job ${worker}: ${followed}`,
+      `left over 1 worker, AWS Batch job ${worker}: ${superseded}`,
       `left over 2 gradients below gradients/ended/, 200B: ${ended}`,
       `left over 2 workers, AWS Batch job ${array}: ${ended}`,
       `left over marker active/ended/1: ${ended}`,
       `left over marker active/never-was/3: ${unknown}`,
-      `left over marker active/resumed/1: ${followed}`,
+      `left over marker active/resumed/1: ${superseded}`,
       `left over task queue ps-ended-tasks-1: ${ended}`,
       `left over task queue ps-never-was-tasks-3: ${unknown}`,
-      `left over task queue ps-resumed-tasks-1: ${followed}`,
+      `left over task queue ps-resumed-tasks-1: ${superseded}`,
     ],
   );
   assert.deepEqual(await thingsOf("ended"), before, "only shown");

@@ -6,26 +6,31 @@ import type { Task, Update } from "../../protocol/messages.ts";
 import type { State } from "../../protocol/records.ts";
 import { allRanks, evaluatedUpTo, gradientTasks, isCheckpointed, isEvaluated } from "./plan.ts";
 
-/** Hands out all that a new version asks for: the tasks of its step, its evaluation, its checkpoint. */
-export async function handOut(cloud: Cloud, spec: JobSpec, state: State, version: number): Promise<void> {
+/** Dispatches what a new version asks for: the tasks of its step, its evaluation, its checkpoint. */
+export async function dispatchTasks(
+  cloud: Cloud,
+  spec: JobSpec,
+  state: State,
+  version: number,
+): Promise<void> {
   const { name: job } = spec;
-  const handout = String(state.attempt);
-  const tasks: Task[] = version < state.steps ? gradientTasks(job, version, allRanks(spec), handout) : [];
-  if (isEvaluated(spec, state, version)) tasks.push({ kind: "evaluate", job, version, handout });
+  const dispatch = String(state.attempt);
+  const tasks: Task[] = version < state.steps ? gradientTasks(job, version, allRanks(spec), dispatch) : [];
+  if (isEvaluated(spec, state, version)) tasks.push({ kind: "evaluate", job, version, dispatch });
   await sendTasks(cloud, state, tasks);
-  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, handout);
+  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, dispatch);
 }
 
-export async function handOutInit(cloud: Cloud, state: State): Promise<void> {
-  const handout = freshHandout(state);
-  await sendTasks(cloud, state, [{ kind: "init", job: state.job, handout }]);
+export async function dispatchInit(cloud: Cloud, state: State): Promise<void> {
+  const dispatch = newDispatch(state);
+  await sendTasks(cloud, state, [{ kind: "init", job: state.job, dispatch }]);
 }
 
 /**
- * Hands out again what the present version still lacks, after a resume or when a step has stalled: tasks of ranks
- * whose pieces are not stored, a word to aggregators that have all they need, evaluations, the checkpoint.
+ * Sends again what the present version still lacks, after a resume or when a step has stalled: tasks of ranks whose
+ * pieces are not stored, wake-ups of aggregators that have all their pieces, evaluations, the checkpoint.
  */
-export async function handOutMissing(
+export async function redispatch(
   cloud: Cloud,
   spec: JobSpec,
   layout: Layout,
@@ -33,21 +38,21 @@ export async function handOutMissing(
   version: number,
 ): Promise<void> {
   const { name: job } = spec;
-  const handout = freshHandout(state);
+  const dispatch = newDispatch(state);
   const tasks: Task[] = [];
   if (version < state.steps) {
     const { ranks, ready } = await lacking(cloud, spec, layout, version);
-    tasks.push(...gradientTasks(job, version, ranks, handout));
+    tasks.push(...gradientTasks(job, version, ranks, dispatch));
     const nudges = ready.map(
-      (shard): Update => ({ kind: "gradient", job, step: version, shard, rank: 0, handout, inline: null }),
+      (shard): Update => ({ kind: "gradient", job, step: version, shard, rank: 0, dispatch, inline: null }),
     );
-    await cloud.queues.sendUpdates(cloud.updates, nudges, () => `redo-${version}-${handout}`);
+    await cloud.queues.sendUpdates(cloud.updates, nudges, () => `redispatch-${version}-${dispatch}`);
   }
   for (const due of await evaluationsToCome(cloud, spec, state, version)) {
-    tasks.push({ kind: "evaluate", job, version: due, handout });
+    tasks.push({ kind: "evaluate", job, version: due, dispatch });
   }
   await sendTasks(cloud, state, tasks);
-  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, handout);
+  if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, dispatch);
 }
 
 /** Which ranks' pieces some shard still waits for, and which shards have all pieces and yet no next version. */
@@ -88,8 +93,8 @@ export async function evaluationsToCome(
   return due.filter((v) => !done.has(v));
 }
 
-/** A name no earlier hand-out has, so that deduplication does not swallow what follows from it. */
-const freshHandout = ({ attempt }: State): string => `${attempt}-${Date.now().toString(36)}`;
+/** Returns an id that no earlier dispatch has, so that deduplication drops nothing that follows from this one. */
+const newDispatch = ({ attempt }: State): string => `${attempt}-${Date.now().toString(36)}`;
 
 async function sendTasks({ queues }: Cloud, state: State, tasks: readonly Task[]): Promise<void> {
   if (tasks.length === 0) return;
@@ -98,7 +103,7 @@ async function sendTasks({ queues }: Cloud, state: State, tasks: readonly Task[]
   if (url !== null) await queues.sendTasks(url, tasks);
 }
 
-async function sendCheckpoint(cloud: Cloud, job: string, version: number, handout: string): Promise<void> {
+async function sendCheckpoint(cloud: Cloud, job: string, version: number, dispatch: string): Promise<void> {
   const update: Update = { kind: "checkpoint", job, version };
-  await cloud.queues.sendUpdates(cloud.updates, [update], () => `${version}-${handout}`);
+  await cloud.queues.sendUpdates(cloud.updates, [update], () => `${version}-${dispatch}`);
 }
