@@ -1,8 +1,9 @@
 import { createInterface } from "node:readline";
-import { type Family, familyOf, type ModelConfig } from "../../ml/models/family.ts";
+import type { Family, ModelConfig } from "../../ml/models/family.ts";
 import type { Batch, Tensors } from "../../ml/models/model.ts";
 import { opsOf } from "../../ml/models/ops.ts";
 import { recorded } from "../../ml/models/recorded.ts";
+import { familyOf } from "../../ml/models/registry.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 

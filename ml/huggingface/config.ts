@@ -1,5 +1,6 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
-import { type Family, familyOf, isFamily, type ModelConfig } from "../models/family.ts";
+import type { Family, ModelConfig } from "../models/family.ts";
+import { familyOf, isFamily } from "../models/registry.ts";
 import type { Folder } from "./folder.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;

@@ -3,9 +3,10 @@ import type { JobSpec } from "../../protocol/job.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
-import { type Family, familyOf, isFamily, type ModelConfig } from "./family.ts";
+import type { Family, ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
 import type { ModelDescription } from "./model.ts";
+import { familyOf, isFamily } from "./registry.ts";
 import { describeUserModel, type ModuleSpec, sizesOf, type UserModel } from "./user-model.ts";
 
 /**

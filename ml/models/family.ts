@@ -1,11 +1,7 @@
 import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
-import { InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
-import { bertFamily } from "./bert-family.ts";
 import type { TokenIds } from "./config.ts";
 import type { DropoutPlaces } from "./dropout.ts";
-import { gpt2Family } from "./gpt2-family.ts";
-import { llamaFamily } from "./llama-family.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
 import type { Ops } from "./ops.ts";
 
@@ -50,16 +46,3 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   /** The logits of every token, [B T, V]. */
   logits(ops: Ops, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
 };
-
-const families = (): readonly Family[] => [gpt2Family, llamaFamily, bertFamily];
-
-/** True for the type of a language model that this project has. */
-export const isFamily = (modelType: string): boolean => families().some(({ type }) => type === modelType);
-
-/** @throws InvalidInput for a type that is not a language model of this project */
-export function familyOf(modelType: string): Family {
-  const family = families().find(({ type }) => type === modelType);
-  if (family) return family;
-  const known = families().map(({ type }) => `"${type}"`);
-  throw new InvalidInput(`model.type must be ${known.join(" or ")}, got "${modelType}"`);
-}

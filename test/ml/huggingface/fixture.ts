@@ -1,9 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Bert } from "../../../ml/models/bert.ts";
-import { type Family, familyOf, type ModelConfig } from "../../../ml/models/family.ts";
+import type { Family, ModelConfig } from "../../../ml/models/family.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import type { Llama } from "../../../ml/models/llama.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
 import { elements } from "../../../protocol/safetensors.ts";
 import { normals, TEXT } from "../../support/models.ts";

@@ -8,7 +8,7 @@ import { localFolder } from "../../../ml/huggingface/folder.ts";
 import { inspectDirectory } from "../../../ml/huggingface/inspect.ts";
 import { matchWeights } from "../../../ml/huggingface/match.ts";
 import { openWeights } from "../../../ml/huggingface/weights.ts";
-import { familyOf } from "../../../ml/models/family.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { PsError } from "../../../protocol/errors.ts";
 import { elements } from "../../../protocol/safetensors.ts";
 import { type Dtype, GPT2, type Options, type StoredTensor, writeDirectory } from "./fixture.ts";

@@ -13,8 +13,8 @@ import { Schedule } from "../../../ml/inference/schedule.ts";
 import { decoderShape } from "../../../ml/inference/shape.ts";
 import { shareWeights } from "../../../ml/inference/share-weights.ts";
 import { loadTextModel } from "../../../ml/inference/text-model.ts";
-import { familyOf } from "../../../ml/models/family.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { TEXT, writeCheckpoint } from "../../support/models.ts";
 
 /** A step whose chunk fails, in whichever thread, ends with the reason. It never waits for what will not come. */

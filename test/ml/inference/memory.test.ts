@@ -9,8 +9,8 @@ import { runInNewContext } from "node:vm";
 import type { Worker } from "node:worker_threads";
 import { generate } from "../../../ml/inference/generate.ts";
 import { loadTextModel } from "../../../ml/inference/text-model.ts";
-import { familyOf } from "../../../ml/models/family.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
 import { writeModel } from "../models/families.ts";
 

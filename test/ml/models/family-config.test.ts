@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Bert } from "../../../ml/models/bert.ts";
-import { familyOf, type ModelConfig } from "../../../ml/models/family.ts";
+import type { ModelConfig } from "../../../ml/models/family.ts";
 import type { Llama } from "../../../ml/models/llama.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { rotaryFrequencies } from "../../../ml/models/rotary.ts";
 import { planLayout } from "../../../protocol/layout.ts";
 import { elements } from "../../../protocol/safetensors.ts";

@@ -1,7 +1,7 @@
 import type { Bert } from "../../../ml/models/bert.ts";
-import { familyOf } from "../../../ml/models/family.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import type { Llama } from "../../../ml/models/llama.ts";
+import { familyOf } from "../../../ml/models/registry.ts";
 import { type Sample, sampleRows } from "./families.ts";
 
 /** Sizes that share few factors, so that a wrong axis or a swapped size can't pass. */
