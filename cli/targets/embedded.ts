@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../cloud/connect.ts";
-import { ensureEmulator, type Hold, HoldTakenError, hold, holds } from "../../local/emulator/client.ts";
+import { claim, claims, ensureEmulator, openSession, type Session } from "../../local/emulator/client.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { cacheOf, program } from "./paths.ts";
 import { createResources } from "./resources.ts";
@@ -14,7 +14,7 @@ const REVIVE_PAUSE_MS = 300;
 /** Opens the embedded target, starting its emulator and making its bucket and queues where need be. */
 export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
   const { endpoint } = await ensureEmulator(dataDir, program("emulator"));
-  let kept = await hold(endpoint);
+  let session = await openSession(endpoint);
   const environment = await createResources({
     AWS_REGION: "us-east-1",
     AWS_ENDPOINT_URL: endpoint,
@@ -30,13 +30,13 @@ export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
     cloud,
     environment,
     claim: (job) => claim(endpoint, job),
-    running: async () => new Set(await holds(endpoint)),
+    running: async () => new Set(await claims(endpoint)),
     async revive() {
-      kept.release();
-      kept = await holdAgain(dataDir);
+      session.close();
+      session = await reopen(dataDir);
     },
     close() {
-      kept.release();
+      session.close();
       cloud.close();
     },
   };
@@ -54,22 +54,13 @@ export function requireJobs(dataDir: string): void {
 }
 
 /** The emulator may be on its way out while it still answers, so one try is not enough. */
-async function holdAgain(dataDir: string): Promise<Hold> {
+async function reopen(dataDir: string): Promise<Session> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await hold((await ensureEmulator(dataDir, program("emulator"))).endpoint);
+      return await openSession((await ensureEmulator(dataDir, program("emulator"))).endpoint);
     } catch (error) {
       if (attempt === REVIVE_TRIES) throw error;
       await sleep(REVIVE_PAUSE_MS);
     }
-  }
-}
-
-async function claim(endpoint: string, job: string): Promise<Hold | null> {
-  try {
-    return await hold(endpoint, job);
-  } catch (error) {
-    if (error instanceof HoldTakenError) return null;
-    throw error;
   }
 }

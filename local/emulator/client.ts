@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { get, type IncomingMessage } from "node:http";
+import { get as httpGet, type IncomingMessage } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { Unrecoverable } from "../../protocol/errors.ts";
 import { tailOf } from "../log-tail.ts";
 import { findEmulator } from "./address.ts";
 
@@ -11,21 +12,19 @@ const START_DEADLINE_MS = 15_000;
 const POLL_MS = 20;
 const TAIL_LINES = 15;
 
-/** A process's claim on the emulator, which runs while there are holds. It ends with the process at the latest. */
-export type Hold = {
-  readonly release: () => void;
-  /** Resolves when the connection breaks though it was not released: the emulator is gone. */
+/** Keeps the emulator running until it is closed, or this process ends. */
+export type Session = {
+  readonly close: () => void;
+  /** Resolves when the connection breaks though it was not closed: the emulator is gone. */
   readonly lost: Promise<void>;
 };
 
-/** The name of a hold is taken by a process that is still running. */
-export class HoldTakenError extends Error {
-  override readonly name = "HoldTakenError";
-}
+/** This process's exclusive right to a job, until it is released or this process ends. */
+export type Claim = { readonly release: () => void; readonly lost: Promise<void> };
 
 /**
  * Finds the emulator of a data folder, or starts it as a process of its own from the script `entry`.
- * It ends by itself a few seconds later unless `hold` is called.
+ * It ends by itself a few seconds later unless a session is opened.
  */
 export async function ensureEmulator(dataDir: string, entry: string): Promise<{ endpoint: string }> {
   const running = await findEmulator(dataDir);
@@ -42,7 +41,7 @@ export async function ensureEmulator(dataDir: string, entry: string): Promise<{ 
   }
   const reason = failed() ?? `did not answer within ${START_DEADLINE_MS / 1000} s`;
   const end = tailOf(log).split("\n").slice(-TAIL_LINES).join("\n");
-  throw new Error(`The emulator ${reason}; its log ${log} ends with:\n${end}`);
+  throw new Unrecoverable(`the emulator ${reason}; its log ${log} ends with:\n${end}`);
 }
 
 function start(dataDir: string, entry: string, log: string): ChildProcess {
@@ -56,7 +55,7 @@ function start(dataDir: string, entry: string, log: string): ChildProcess {
   return child;
 }
 
-/** Why the child cannot be waited for any longer; one that exits with 0 leaves the field to another. */
+/** Says why there is no more waiting for the child. One that exits with 0 found another that runs or starts. */
 function failureOf(child: ChildProcess): () => string | undefined {
   let failure: string | undefined;
   child.once("error", ({ message }) => {
@@ -68,40 +67,53 @@ function failureOf(child: ChildProcess): () => string | undefined {
   return () => failure;
 }
 
-/** Keeps the emulator running until `release`, or the end of this process; throws HoldTakenError if another has the name. */
-export async function hold(endpoint: string, name?: string): Promise<Hold> {
-  const query = name === undefined ? "" : `?${new URLSearchParams({ name })}`;
-  const response = await open(`${endpoint}/_local/hold${query}`);
+/** Opens a session. */
+export async function openSession(endpoint: string): Promise<Session> {
+  return sessionOf(await get(`${endpoint}/_local/session`));
+}
+
+/** Claims a job; null while another process has claimed it. */
+export async function claim(endpoint: string, job: string): Promise<Claim | null> {
+  const response = await get(`${endpoint}/_local/session?${new URLSearchParams({ claim: job })}`);
+  if (response.statusCode === 409) {
+    response.destroy();
+    return null;
+  }
+  const { close, lost } = sessionOf(response);
+  return { release: close, lost };
+}
+
+/** The jobs that running processes have claimed. */
+export async function claims(endpoint: string): Promise<string[]> {
+  const response = await fetch(`${endpoint}/_local/claims`);
+  return z.array(z.string()).parse(await response.json());
+}
+
+function sessionOf(response: IncomingMessage): Session {
   if (response.statusCode !== 200) {
     response.destroy();
-    if (response.statusCode === 409) throw new HoldTakenError(`${name} is held by a running process`);
-    throw new Error(`The emulator at ${endpoint} answered a hold with ${response.statusCode}`);
+    throw new Unrecoverable(`the emulator answered a session with ${response.statusCode}`);
   }
-  let released = false;
-  // A hold must not keep its own process running.
+  let closed = false;
+  // A session must not keep its own process running.
   response.socket.unref();
   response.resume();
+  // A connection that breaks closes too, which is heard below.
   response.on("error", () => {});
   const lost = new Promise<void>((resolve) => {
     response.once("close", () => {
-      if (!released) resolve();
+      if (!closed) resolve();
     });
   });
-  const release = () => {
-    released = true;
+  const close = () => {
+    closed = true;
     response.destroy();
   };
-  return { release, lost };
+  return { close, lost };
 }
 
-function open(url: string): Promise<IncomingMessage> {
+function get(url: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    get(url, { agent: false }, resolve).once("error", reject);
+    httpGet(url, { agent: false }, resolve).once("error", reject);
   });
-}
-
-/** The names that running processes hold. */
-export async function holds(endpoint: string): Promise<string[]> {
-  const response = await fetch(`${endpoint}/_local/holds`);
-  return z.array(z.string()).parse(await response.json());
 }

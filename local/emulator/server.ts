@@ -5,10 +5,10 @@ import { endpointOf, preferredPort, readAddress, writeAddress } from "./address.
 import { Bodies } from "./bodies.ts";
 import { DiskRoom, freeBytesOf } from "./disk-room.ts";
 import { ApiError, asApiError } from "./errors.ts";
-import { Holds } from "./holds.ts";
 import { answerS3Error, handleS3 } from "./s3.ts";
 import { namedFiles } from "./s3-objects.ts";
 import type { S3 } from "./s3-operation.ts";
+import { Sessions } from "./sessions.ts";
 import { answerSqsError, handleSqs, tidyQueues } from "./sqs.ts";
 import type { Sqs } from "./sqs-action.ts";
 import { Receivers } from "./sqs-receivers.ts";
@@ -18,7 +18,7 @@ export type EmulatorOptions = {
   readonly dataDir: string;
   /** @default the port it had the last time, or one derived from the folder's name */
   readonly port?: number | undefined;
-  /** How long it outlives its last hold. @default 5 */
+  /** How long it outlives its last session. @default 5 */
   readonly idleSeconds?: number | undefined;
   /** Called when it has closed, by itself or by `close`. */
   readonly onClose?: (() => void) | undefined;
@@ -29,7 +29,7 @@ export type EmulatorOptions = {
 
 export type Emulator = { readonly endpoint: string; readonly close: () => void };
 
-type Context = { readonly s3: S3; readonly sqs: Sqs; readonly holds: Holds; readonly dataDir: string };
+type Context = { readonly s3: S3; readonly sqs: Sqs; readonly sessions: Sessions; readonly dataDir: string };
 
 const DEFAULT_IDLE_SECONDS = 5;
 const TIDY_MS = 60_000;
@@ -46,13 +46,13 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const now = options.now ?? Date.now;
   const receivers = new Receivers(store, now);
   const sqs = { store, room, receivers, now };
-  const holds = new Holds((options.idleSeconds ?? DEFAULT_IDLE_SECONDS) * 1000, () => close());
-  const context = { s3: { store, bodies, now }, sqs, holds, dataDir };
+  const sessions = new Sessions((options.idleSeconds ?? DEFAULT_IDLE_SECONDS) * 1000, () => close());
+  const context = { s3: { store, bodies, now }, sqs, sessions, dataDir };
   const server = createHttpServer(context);
   const tidying = setInterval(() => tidyQueues(sqs).catch(logFailure), TIDY_MS);
   const close = () => {
     clearInterval(tidying);
-    holds.stop();
+    sessions.stop();
     receivers.stop();
     server.close(() => options.onClose?.());
     server.closeAllConnections();
@@ -100,21 +100,26 @@ function requireLocal({ headers }: IncomingMessage): void {
     );
 }
 
-function handleLocal({ holds, dataDir }: Context, request: IncomingMessage, response: ServerResponse): void {
+function handleLocal(
+  { sessions, dataDir }: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
   const path = `${request.method} ${pathname}`;
-  holds.renew();
+  sessions.restartGrace();
   if (path === "GET /_local/health") answerJson(response, 200, { pid: process.pid, dataDir });
-  else if (path === "GET /_local/holds") answerJson(response, 200, holds.names());
-  else if (path === "GET /_local/hold") openHold(holds, searchParams.get("name") ?? undefined, response);
-  else answerJson(response, 404, { error: `There is no ${path}` });
+  else if (path === "GET /_local/claims") answerJson(response, 200, sessions.claims());
+  else if (path === "GET /_local/session")
+    openSession(sessions, searchParams.get("claim") ?? undefined, response);
+  else answerJson(response, 404, { error: `there is no ${path}` });
 }
 
-function openHold(holds: Holds, name: string | undefined, response: ServerResponse): void {
-  if (holds.open(response, name)) {
+function openSession(sessions: Sessions, job: string | undefined, response: ServerResponse): void {
+  if (sessions.open(response, job)) {
     response.writeHead(200, { "content-type": "text/plain" });
-    response.write("held\n");
-  } else answerJson(response, 409, { error: `${name} is held by a running process` });
+    response.write("open\n");
+  } else answerJson(response, 409, { error: `a running process has claimed ${job}` });
 }
 
 function answerJson(response: ServerResponse, status: number, value: unknown): void {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { SQSClient } from "@aws-sdk/client-sqs";
-import { ensureEmulator, hold } from "../../local/emulator/client.ts";
+import { ensureEmulator, openSession } from "../../local/emulator/client.ts";
 import { clientsOf, EMULATOR, hasEnded, pidOf, temporaryFolder, until } from "../local/support.ts";
 import { type Deviation, deviationOf, type Kind } from "./deviations.ts";
 
@@ -27,7 +27,7 @@ export function endpointAt(
 export async function openEmbedded(): Promise<Endpoint> {
   const folder = temporaryFolder();
   const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
-  await hold(endpoint);
+  await openSession(endpoint);
   return endpointAt(endpoint, "embedded", async () => {
     const pid = await pidOf(endpoint);
     process.kill(pid, "SIGTERM");

@@ -18,7 +18,7 @@ import {
   SendMessageCommand,
   type SQSClient,
 } from "@aws-sdk/client-sqs";
-import { ensureEmulator, hold } from "../../local/emulator/client.ts";
+import { ensureEmulator, openSession } from "../../local/emulator/client.ts";
 import { startEmulator } from "../../local/emulator/server.ts";
 import { clientsOf, EMULATOR, hasEnded, pidOf, temporaryFolder, until } from "./support.ts";
 
@@ -182,7 +182,7 @@ test(`${TRIALS} kills under load lose nothing acknowledged and leave nothing hal
   let total = 0;
   for (let trial = 0; trial < TRIALS; trial++) {
     const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
-    await hold(endpoint);
+    await openSession(endpoint);
     const { s3, sqs } = clientsOf(endpoint);
     await s3.send(new CreateBucketCommand({ Bucket }));
     const queue = { QueueName: "kills.fifo", Attributes: { FifoQueue: "true", VisibilityTimeout: "600" } };

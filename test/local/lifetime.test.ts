@@ -15,28 +15,28 @@ import {
   SendMessageCommand,
 } from "@aws-sdk/client-sqs";
 import { findEmulator } from "../../local/emulator/address.ts";
-import { ensureEmulator, HoldTakenError, hold, holds } from "../../local/emulator/client.ts";
-import { Holds } from "../../local/emulator/holds.ts";
+import { claim, claims, ensureEmulator, openSession } from "../../local/emulator/client.ts";
+import { Sessions } from "../../local/emulator/sessions.ts";
 import { clientsOf, EMULATOR, hasEnded, pidOf, temporaryFolder, until } from "./support.ts";
 
-// Those that nobody holds end soon; what must not is held.
+// An emulator without a session ends soon.
 process.env.PS_IDLE_SECONDS = "1";
 
-/** A held emulator that is killed at the end of the test. */
-async function startHeld(dataDir: string) {
+/** An emulator that this process has a session of. */
+async function startWithSession(dataDir: string) {
   const { endpoint } = await ensureEmulator(dataDir, EMULATOR);
-  const claim = await hold(endpoint);
+  const session = await openSession(endpoint);
   const pid = await pidOf(endpoint);
   const end = async (signal: NodeJS.Signals) => {
     process.kill(pid, signal);
     await until("the emulator ends", () => hasEnded(pid));
   };
-  return { endpoint, pid, claim, end, ...clientsOf(endpoint) };
+  return { endpoint, pid, session, end, ...clientsOf(endpoint) };
 }
 
 test("after a kill it starts again on the same port with the same data", async () => {
   using folder = temporaryFolder();
-  const first = await startHeld(folder.path);
+  const first = await startWithSession(folder.path);
   await first.s3.send(new CreateBucketCommand({ Bucket: "kept" }));
   const input = {
     QueueName: "kept.fifo",
@@ -52,7 +52,7 @@ test("after a kill it starts again on the same port with the same data", async (
     await first.s3.send(new PutObjectCommand({ Bucket: "kept", Key, Body: Buffer.alloc(size, 7) }));
   await first.end("SIGKILL");
 
-  const second = await startHeld(folder.path);
+  const second = await startWithSession(folder.path);
   assert.equal(second.endpoint, first.endpoint);
   for (const [Key, size] of [
     ["small", 10],
@@ -73,13 +73,13 @@ test("after a kill it starts again on the same port with the same data", async (
 
 test("a lease outlives a restart: its message stays invisible, and its handle stays good", async () => {
   using folder = temporaryFolder();
-  const first = await startHeld(folder.path);
+  const first = await startWithSession(folder.path);
   const { QueueUrl } = await first.sqs.send(new CreateQueueCommand({ QueueName: "tasks" }));
   await first.sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "x" }));
   const receive = () => first.sqs.send(new ReceiveMessageCommand({ QueueUrl }));
   const { Messages = [] } = await receive();
   await first.end("SIGKILL");
-  const second = await startHeld(folder.path);
+  const second = await startWithSession(folder.path);
   assert.equal((await receive()).Messages, undefined);
   await first.sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: Messages[0]?.ReceiptHandle }));
   await second.end("SIGKILL");
@@ -91,7 +91,7 @@ test("of processes that start one at once all get the same, and a second one lea
   const [first] = started;
   assert.ok(first);
   assert.deepEqual(started, [first, first, first]);
-  await hold(first.endpoint);
+  await openSession(first.endpoint);
   const env = { ...process.env, PS_DATA_DIR: folder.path };
   const second = spawn(process.execPath, [EMULATOR], { env, stdio: ["ignore", "pipe", "inherit"] });
   const output = (await second.stdout.toArray()).join("");
@@ -101,64 +101,65 @@ test("of processes that start one at once all get the same, and a second one lea
   process.kill(await pidOf(first.endpoint), "SIGKILL");
 });
 
-test("a name is held by one process, and free again when that process is killed", async (t) => {
+test("a job is claimed by one process, and free again when that process is killed", async (t) => {
   using folder = temporaryFolder();
-  const { endpoint, claim, end } = await startHeld(folder.path);
+  const { endpoint, session, end } = await startWithSession(folder.path);
   const client = fileURLToPath(new URL("../../local/emulator/client.ts", import.meta.url));
-  const script = `const { hold } = await import(${JSON.stringify(client)});
-    await hold(${JSON.stringify(endpoint)}, "job/a"); setInterval(() => {}, 1000);`;
-  const holder = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
-  t.after(() => holder.kill("SIGKILL"));
-  await until("the process holds the name", async () => (await holds(endpoint)).includes("job/a"));
-  await assert.rejects(hold(endpoint, "job/a"), HoldTakenError);
-  const other = await hold(endpoint, "job/b");
-  assert.deepEqual((await holds(endpoint)).toSorted(), ["job/a", "job/b"]);
-  holder.kill("SIGKILL");
-  await until("the name is free", async () => !(await holds(endpoint)).includes("job/a"));
-  const mine = await hold(endpoint, "job/a");
+  const script = `const { claim } = await import(${JSON.stringify(client)});
+    await claim(${JSON.stringify(endpoint)}, "job/a"); setInterval(() => {}, 1000);`;
+  const claimant = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
+  t.after(() => claimant.kill("SIGKILL"));
+  await until("the process claims the job", async () => (await claims(endpoint)).includes("job/a"));
+  assert.equal(await claim(endpoint, "job/a"), null);
+  const other = await claim(endpoint, "job/b");
+  assert.deepEqual((await claims(endpoint)).toSorted(), ["job/a", "job/b"]);
+  claimant.kill("SIGKILL");
+  await until("the job is free", async () => !(await claims(endpoint)).includes("job/a"));
+  const mine = await claim(endpoint, "job/a");
+  assert.ok(mine && other);
   mine.release();
   other.release();
-  await until("both are released", async () => (await holds(endpoint)).length === 0);
-  claim.release();
+  await until("both are released", async () => (await claims(endpoint)).length === 0);
+  session.close();
   await end("SIGTERM");
 });
 
-test("a hold says when the emulator is lost, and not when it is released", async () => {
+test("a session says when the emulator is lost, and not when it is closed", async () => {
   using folder = temporaryFolder();
-  const { endpoint, claim, end } = await startHeld(folder.path);
-  const released = await hold(endpoint);
+  const { endpoint, session, end } = await startWithSession(folder.path);
+  const closed = await openSession(endpoint);
   let lost = 0;
-  void released.lost.then(() => lost++);
-  released.release();
+  void closed.lost.then(() => lost++);
+  closed.close();
   await end("SIGKILL");
-  await claim.lost;
+  await session.lost;
   assert.equal(lost, 0);
 });
 
-test("it ends by itself when nobody holds it any more", async () => {
+test("it ends by itself when no session is open any more", async () => {
   using folder = temporaryFolder();
-  const { claim, pid } = await startHeld(folder.path);
-  claim.release();
+  const { session, pid } = await startWithSession(folder.path);
+  session.close();
   await until("the emulator ends", () => hasEnded(pid));
   assert.equal(await findEmulator(folder.path), undefined);
   const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
-  const unheld = await pidOf(endpoint);
-  await until("one that was never held ends too", () => hasEnded(unheld));
+  const unused = await pidOf(endpoint);
+  await until("one that never had a session ends too", () => hasEnded(unused));
 });
 
-test("the grace time runs only while nothing is held, and starts again at every sign of life", (t) => {
+test("the grace time runs only while no session is open, and starts again at every sign of life", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const idle = t.mock.fn();
-  const names = new Holds(5000, idle);
+  const sessions = new Sessions(5000, idle);
   const connection = () => new ServerResponse(new IncomingMessage(new Socket()));
   const first = connection();
   t.mock.timers.tick(4999);
-  assert.equal(names.open(first, "a"), true);
-  assert.equal(names.open(connection(), "a"), false);
+  assert.equal(sessions.open(first, "a"), true);
+  assert.equal(sessions.open(connection(), "a"), false);
   t.mock.timers.tick(1_000_000);
   first.emit("close");
   t.mock.timers.tick(4999);
-  names.renew();
+  sessions.restartGrace();
   t.mock.timers.tick(4999);
   assert.equal(idle.mock.callCount(), 0);
   t.mock.timers.tick(1);
@@ -167,10 +168,10 @@ test("the grace time runs only while nothing is held, and starts again at every 
 
 test("SIGTERM ends it at once, also while somebody waits for a message", async () => {
   using folder = temporaryFolder();
-  const { sqs, endpoint, end } = await startHeld(folder.path);
+  const { sqs, endpoint, end } = await startWithSession(folder.path);
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: "waiting" }));
   const poll = assert.rejects(sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 20 })));
-  await holds(endpoint);
+  await claims(endpoint);
   const start = Date.now();
   await end("SIGTERM");
   await poll;
@@ -179,12 +180,12 @@ test("SIGTERM ends it at once, also while somebody waits for a message", async (
 
 test("another program on its port is not taken for it, and it takes another port", async () => {
   using folder = temporaryFolder();
-  const first = await startHeld(folder.path);
+  const first = await startWithSession(folder.path);
   await first.end("SIGTERM");
   const stranger = createServer((_, response) => response.end('{"pid":1,"dataDir":"/elsewhere"}'));
   await once(stranger.listen(Number(new URL(first.endpoint).port), "127.0.0.1"), "listening");
   assert.equal(await findEmulator(folder.path), undefined);
-  const second = await startHeld(folder.path);
+  const second = await startWithSession(folder.path);
   assert.notEqual(second.endpoint, first.endpoint);
   await second.end("SIGTERM");
   stranger.close();
@@ -199,7 +200,7 @@ test("a start that fails says why", async () => {
 test("only its user can read its data", async () => {
   using folder = temporaryFolder();
   const dataDir = join(folder.path, "data");
-  const { end } = await startHeld(dataDir);
+  const { end } = await startWithSession(dataDir);
   for (const path of [dataDir, join(dataDir, "emulator.sqlite"), join(dataDir, "bodies")])
     assert.equal(statSync(path).mode & 0o077, 0, path);
   await end("SIGTERM");

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { describeUpload } from "../../../cli/terminal/upload-line.ts";
-import { ensureEmulator, hold } from "../../../local/emulator/client.ts";
+import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
 import { EMULATOR, temporaryFolder, until } from "../../local/support.ts";
 import { countingProxy } from "../../support/counting-proxy.ts";
 import { Playground, tinyJob } from "../command.ts";
 
 const folder = temporaryFolder();
 const emulator = await ensureEmulator(folder.path, EMULATOR);
-const kept = await hold(emulator.endpoint);
+const session = await openSession(emulator.endpoint);
 const proxy = await countingProxy(emulator.endpoint);
 const playground = new Playground();
 after(async () => {
   await playground.close();
   await proxy.close();
-  kept.release();
+  session.close();
   folder[Symbol.dispose]();
 });
 

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import type { Buckets } from "../../../cloud/buckets.ts";
 import { Store } from "../../../cloud/store.ts";
-import { ensureEmulator, hold } from "../../../local/emulator/client.ts";
+import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
 import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
 import { findObjects } from "../../../ml/data/s3-source.ts";
 import { Playground } from "../../cli/command.ts";
@@ -16,7 +16,7 @@ import { EMULATOR, temporaryFolder } from "../../local/support.ts";
 // Someone else's S3: an emulator that no job runs on.
 const folder = temporaryFolder();
 const { endpoint } = await ensureEmulator(join(folder.path, "s3"), EMULATOR);
-const kept = await hold(endpoint);
+const session = await openSession(endpoint);
 const { s3, Bucket, put } = await openBucket(endpointAt(endpoint, "embedded"));
 const buckets: Buckets = { store: (bucket) => new Store(s3, bucket), close: () => {} };
 const playground = new Playground({
@@ -26,7 +26,7 @@ const playground = new Playground({
 });
 after(async () => {
   await playground.close();
-  kept.release();
+  session.close();
   folder[Symbol.dispose]();
 });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { readJobFile } from "../../../cli/submission/job-file.ts";
 import { type Prepared, prepareJob } from "../../../cli/submission/prepare.ts";
-import { ensureEmulator, hold } from "../../../local/emulator/client.ts";
+import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
 import { openBucket } from "../../contract/bucket.ts";
 import { endpointAt } from "../../contract/endpoint.ts";
 import { EMULATOR, temporaryFolder } from "../../local/support.ts";
@@ -13,12 +13,12 @@ import { writeDirectory } from "./fixture.ts";
 
 const folder = temporaryFolder();
 const { endpoint } = await ensureEmulator(join(folder.path, "s3"), EMULATOR);
-const kept = await hold(endpoint);
+const session = await openSession(endpoint);
 const { Bucket, put } = await openBucket(endpointAt(endpoint, "embedded"));
 const access = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: "theirs", AWS_SECRET_ACCESS_KEY: "theirs" };
 Object.assign(process.env, access);
 after(() => {
-  kept.release();
+  session.close();
   folder[Symbol.dispose]();
 });
 
