@@ -5,12 +5,12 @@ import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { Crew } from "../ml/inference/crew.ts";
 import { Decoder } from "../ml/inference/decoder.ts";
 import { generate } from "../ml/inference/generate.ts";
+import { type GenerativeModel, loadGenerativeModel } from "../ml/inference/generative-model.ts";
 import { compileKernels } from "../ml/inference/kernels.ts";
-import { shareWeights } from "../ml/inference/share-weights.ts";
-import { loadTextModel, type TextModel } from "../ml/inference/text-model.ts";
+import { loadSharedWeights } from "../ml/inference/shared-weights.ts";
+import { ThreadPool } from "../ml/inference/thread-pool.ts";
 import type { ModelConfig } from "../ml/models/family.ts";
 import type { Gpt2 } from "../ml/models/gpt2.ts";
 import type { Llama } from "../ml/models/llama.ts";
@@ -80,7 +80,7 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
   try {
     writeCheckpoint(directory, type, config);
     const tokens = Math.min(MOST_TOKENS, config.context - PROMPT.length - 1);
-    const model = await loadTextModel(directory);
+    const model = await loadGenerativeModel(directory);
     const own = async () => {
       const start = performance.now();
       const options = { model, prompts: [PROMPT], maxNewTokens: tokens, temperature: 0, seed: 1 };
@@ -109,7 +109,7 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
 }
 
 /** Tokens per second when the context is full. */
-async function ratePastContext(model: TextModel): Promise<number> {
+async function ratePastContext(model: GenerativeModel): Promise<number> {
   const { context } = model.config;
   const times: number[] = [];
   const options = { model, prompts: [PROMPT.repeat(context / PROMPT.length)], temperature: 0, seed: 1 };
@@ -160,16 +160,16 @@ async function productMs(bytes: number): Promise<number> {
     { name: table, shape: [vocabulary, width] },
     { name: "model.norm.weight", shape: [width] },
   ];
-  const weights = await shareWeights({ parameters, read: async (_, into) => into.fill(1) }, shape);
-  const crew = new Crew(THREADS);
-  const decoder = new Decoder({ shape, weights, module: compileKernels() }, crew, { count: 1, length: 1 });
+  const weights = await loadSharedWeights({ parameters, read: async (_, into) => into.fill(1) }, shape);
+  const pool = new ThreadPool(THREADS);
+  const decoder = new Decoder({ shape, weights, module: compileKernels() }, pool, { count: 1, length: 1 });
   const times = Array.from({ length: 50 }, () => {
     const start = performance.now();
     decoder.read([{ token: 0, text: 0, position: 0, wanted: true }]);
     return performance.now() - start;
   });
   decoder.close();
-  crew.close();
+  pool.close();
   return median(times);
 }
 

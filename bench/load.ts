@@ -14,8 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bytesPerElement, type FloatType } from "../ml/huggingface/dtype.ts";
+import { loadGenerativeModel } from "../ml/inference/generative-model.ts";
 import { loadLanguageModel } from "../ml/inference/language-model.ts";
-import { loadTextModel } from "../ml/inference/text-model.ts";
 import type { Gpt2 } from "../ml/models/gpt2.ts";
 import { familyOf } from "../ml/models/registry.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
@@ -54,7 +54,7 @@ const rounds = {
     closeSync(file);
   },
   async text(directory) {
-    await loadTextModel(directory);
+    await loadGenerativeModel(directory);
   },
   async tensors(directory) {
     await loadLanguageModel(directory, await loadBackend("auto"));

@@ -22,7 +22,7 @@ const entries = {
   worker: "worker/main.ts",
   "worker-thread": "worker/worker-thread.ts",
   "tokenize-thread": "ml/data/tokenize-thread.ts",
-  "crew-thread": "ml/inference/crew-thread.ts",
+  "pool-thread": "ml/inference/pool-thread.ts",
 };
 
 const lambdas = ["updates", "dead-letters", "watchdog"];

@@ -1,5 +1,5 @@
 import { generate as continuePrompts, type Generated } from "../../ml/inference/generate.ts";
-import { type SourceFlags, withTextModel } from "../models/model-source.ts";
+import { type SourceFlags, withGenerativeModel } from "../models/model-source.ts";
 import { readerGone } from "../terminal/closed-pipe.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
@@ -22,7 +22,7 @@ export async function generate(source: string, flags: GenerateFlags): Promise<nu
   const signal = AbortSignal.any([interruption.first, readerGone()]);
   const printer = new Printer(flags.prompt, flags.json === true);
   try {
-    await withTextModel(source, flags, async (model) => {
+    await withGenerativeModel(source, flags, async (model) => {
       const { prompt: prompts, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
       const { topP = 1, repetitionPenalty = 1, stop = [] } = flags;
       const sampling = { temperature, topK, topP, repetitionPenalty, seed };

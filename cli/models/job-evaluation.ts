@@ -3,7 +3,7 @@ import {
   evaluateFile,
   type FileEvaluation,
 } from "../../ml/inference/evaluate-file.ts";
-import { userPredictor } from "../../ml/inference/user-text.ts";
+import { userPredictor } from "../../ml/inference/user-predictor.ts";
 import { opsOf } from "../../ml/models/ops.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";

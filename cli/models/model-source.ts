@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type GenerativeModel, loadGenerativeModel } from "../../ml/inference/generative-model.ts";
 import { type LanguageModel, loadLanguageModel } from "../../ml/inference/language-model.ts";
-import { loadTextModel, type TextModel } from "../../ml/inference/text-model.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { openExisting, type Target } from "../targets/target.ts";
@@ -31,13 +31,13 @@ export const withModel = <T>(
   });
 
 /** Loads what `generate` works on, as `withModel` does; it needs no backend. */
-export const withTextModel = <T>(
+export const withGenerativeModel = <T>(
   source: string,
   flags: SourceFlags,
-  use: (model: TextModel) => Promise<T>,
+  use: (model: GenerativeModel) => Promise<T>,
 ): Promise<T> =>
   withDirectory(source, flags, async (directory) => {
-    const model = await loadTextModel(directory);
+    const model = await loadGenerativeModel(directory);
     return use(model).finally(model.dispose);
   });
 

@@ -39,13 +39,13 @@ function exponential(l: Locals): (x: Code) => number[] {
   };
 }
 
-/** GELU in the tanh form of GPT-2: 0.5 (1 + tanh u) = 1 / (1 + e^-2u). Parameters: place, bytes. */
+/** GELU in the tanh form of GPT-2: 0.5 (1 + tanh u) = 1 / (1 + e^-2u). Parameters: offset, bytes. */
 export function geluRoutine(): Routine {
   const l = new Locals();
-  const [place = 0, bytes = 0] = l.many(2, l.i32);
+  const [offset = 0, bytes = 0] = l.many(2, l.i32);
   const [p, x] = [l.i32(), l.v128()];
   const exp = exponential(l);
-  const address = asm.addI32(get(place), get(p));
+  const address = asm.addI32(get(offset), get(p));
   const cubic = asm.fused4(asm.mul4(get(x), get(x)), constant(0.044715), constant(1));
   const exponent = asm.mul4(asm.mul4(get(x), constant(-2 * Math.sqrt(2 / Math.PI))), cubic);
   const value = asm.div4(get(x), asm.add4(constant(1), exp(exponent)));
@@ -53,8 +53,8 @@ export function geluRoutine(): Routine {
   return routine("gelu", l, 2, each4(p, bytes, body));
 }
 
-/** gate = silu(gate) up, with silu(x) = x / (1 + e^-x). Parameters: the gate's place, up's, bytes. */
-export function gatedRoutine(): Routine {
+/** gate = silu(gate) up, with silu(x) = x / (1 + e^-x). Parameters: the gate's offset, up's, bytes. */
+export function swigluRoutine(): Routine {
   const l = new Locals();
   const [gate = 0, up = 0, bytes = 0] = l.many(3, l.i32);
   const [p, x] = [l.i32(), l.v128()];
@@ -63,16 +63,16 @@ export function gatedRoutine(): Routine {
   const silu = asm.div4(get(x), asm.add4(constant(1), exp(asm.mul4(get(x), constant(-1)))));
   const value = asm.mul4(silu, asm.load4(asm.addI32(get(up), get(p))));
   const body = [...asm.load4(address), ...set(x), ...asm.store4(address, value)];
-  return routine("gated", l, 3, each4(p, bytes, body));
+  return routine("swiglu", l, 3, each4(p, bytes, body));
 }
 
-/** Softmax of what lies at a place. Parameters: place, bytes. */
+/** Softmax of what lies at a offset. Parameters: offset, bytes. */
 export function softmaxRoutine(): Routine {
   const l = new Locals();
-  const [place = 0, bytes = 0] = l.many(2, l.i32);
+  const [offset = 0, bytes = 0] = l.many(2, l.i32);
   const [p, x, highest, sum] = [l.i32(), l.v128(), l.v128(), l.v128()];
   const exp = exponential(l);
-  const address = asm.addI32(get(place), get(p));
+  const address = asm.addI32(get(offset), get(p));
   const across = (of: number, join: (a: Code, b: Code) => number[]) =>
     asm.splat(
       join(
@@ -81,7 +81,7 @@ export function softmaxRoutine(): Routine {
       ),
     );
   const body = [
-    ...[...asm.load4(get(place)), ...set(highest)],
+    ...[...asm.load4(get(offset)), ...set(highest)],
     ...each4(p, bytes, [...asm.max4(get(highest), asm.load4(address)), ...set(highest)]),
     ...[...across(highest, asm.max), ...set(highest)],
     ...each4(p, bytes, [

@@ -1,39 +1,40 @@
 import { type Kernels, multiply } from "./kernels.ts";
-import type { Machine } from "./machine.ts";
-import type { Phase } from "./phases.ts";
-import { roundUp } from "./plan.ts";
+import { roundUp } from "./shared-decoder.ts";
+import type { Stage } from "./stages.ts";
+import type { Workspace } from "./workspace.ts";
 
-/** The score of a place that is not there. */
+/** The score of a offset that is not there. */
 const HIDDEN = -1e30;
 
-type Cached = { readonly values: Float32Array; readonly kernels: Kernels; readonly place: number };
+type Cached = { readonly values: Float32Array; readonly kernels: Kernels; readonly offset: number };
 
 /**
  * Keeps the keys and values of a step's tokens and lets them attend to those of their text up to themselves, a key
  * head at a time. Its queries, keys and values are turned by their positions first, where the model does so.
  */
-export function attention(machine: Machine, layer: number): Phase {
-  const { plan } = machine;
-  const { keyHeads } = plan.shape;
-  const cache = plan.cache[layer];
+export function attention(workspace: Workspace, layer: number): Stage {
+  const { decoder } = workspace;
+  const { keyHeads } = decoder.shape;
+  const cache = decoder.cache[layer];
   if (!cache) throw new RangeError(`there is no layer ${layer}`);
-  const [keys, values] = [machine.cached(cache.keys), machine.cached(cache.values)];
+  const [keys, values] = [workspace.cacheView(cache.keys), workspace.cacheView(cache.values)];
   return {
-    chunks: keyHeads,
+    slices: keyHeads,
     run(head) {
-      for (let vector = 0; vector < machine.vectors; vector++) {
-        turn(machine, vector, head);
-        keep(machine, vector, head, keys, values);
+      for (let vector = 0; vector < workspace.vectors; vector++) {
+        turn(workspace, vector, head);
+        keep(workspace, vector, head, keys, values);
       }
-      for (let vector = 0; vector < machine.vectors; vector++) attend(machine, vector, head, keys, values);
+      for (let vector = 0; vector < workspace.vectors; vector++)
+        attend(workspace, vector, head, keys, values);
     },
   };
 }
 
 /** Where a key head's queries, keys and values of a token are, as float indices. */
-function headsOf({ plan, buffers }: Machine, vector: number, head: number) {
-  const { heads, keyHeads, headWidth } = plan.shape;
-  const at = (buffers.qkv.place + vector * buffers.qkv.stride) / 4;
+function headsOf({ decoder, buffers }: Workspace, vector: number, head: number) {
+  const { heads, keyHeads, headWidth } = decoder.shape;
+  const at = (buffers.qkv.offset + vector * buffers.qkv.stride) / 4;
   return {
     queries: at + head * (heads / keyHeads) * headWidth,
     key: at + (heads + head) * headWidth,
@@ -42,13 +43,13 @@ function headsOf({ plan, buffers }: Machine, vector: number, head: number) {
 }
 
 /** Turns pairs of elements, in the half-and-half order of Hugging Face's Llama. */
-function turn(machine: Machine, vector: number, head: number): void {
-  const { floats, buffers, plan } = machine;
-  const { heads, keyHeads, headWidth, frequencies } = plan.shape;
+function turn(workspace: Workspace, vector: number, head: number): void {
+  const { floats, buffers, decoder } = workspace;
+  const { heads, keyHeads, headWidth, frequencies } = decoder.shape;
   const half = frequencies.length;
   if (half === 0) return;
-  const { queries, key } = headsOf(machine, vector, head);
-  const cosine = (buffers.rotation.place + vector * buffers.rotation.stride) / 4;
+  const { queries, key } = headsOf(workspace, vector, head);
+  const cosine = (buffers.rotation.offset + vector * buffers.rotation.stride) / 4;
   for (let one = 0; one <= heads / keyHeads; one++) {
     const at = one < heads / keyHeads ? queries + one * headWidth : key;
     for (let i = 0; i < half; i++) {
@@ -62,53 +63,57 @@ function turn(machine: Machine, vector: number, head: number): void {
 
 /** Where a layer's cache has a text's head, as a float index. */
 const startOf = (
-  { plan: { shape, texts } }: Machine,
-  { place }: Cached,
+  { decoder: { shape, texts } }: Workspace,
+  { offset }: Cached,
   text: number,
   head: number,
-): number => place / 4 + (text * shape.keyHeads + head) * texts.length * shape.headWidth;
+): number => offset / 4 + (text * shape.keyHeads + head) * texts.length * shape.headWidth;
 
-function keep(machine: Machine, vector: number, head: number, keys: Cached, values: Cached): void {
-  const { floats, plan } = machine;
-  const { headWidth } = plan.shape;
-  const { key, value } = headsOf(machine, vector, head);
-  const [text, position] = [machine.textOf(vector), machine.positionOf(vector)];
-  const toKey = startOf(machine, keys, text, head) + position * headWidth;
-  const toValue = startOf(machine, values, text, head) + position;
+function keep(workspace: Workspace, vector: number, head: number, keys: Cached, values: Cached): void {
+  const { floats, decoder } = workspace;
+  const { headWidth } = decoder.shape;
+  const { key, value } = headsOf(workspace, vector, head);
+  const [text, position] = [workspace.textOf(vector), workspace.positionOf(vector)];
+  const toKey = startOf(workspace, keys, text, head) + position * headWidth;
+  const toValue = startOf(workspace, values, text, head) + position;
   for (let i = 0; i < headWidth; i++) {
     keys.values[toKey + i] = floats[key + i] ?? 0;
-    values.values[toValue + i * plan.texts.length] = floats[value + i] ?? 0;
+    values.values[toValue + i * decoder.texts.length] = floats[value + i] ?? 0;
   }
 }
 
-function attend(machine: Machine, vector: number, head: number, keys: Cached, values: Cached): void {
-  const { floats, buffers, own, plan } = machine;
-  const { heads, keyHeads, headWidth } = plan.shape;
+function attend(workspace: Workspace, vector: number, head: number, keys: Cached, values: Cached): void {
+  const { floats, buffers, own, decoder } = workspace;
+  const { heads, keyHeads, headWidth } = decoder.shape;
   const group = heads / keyHeads;
-  const { queries } = headsOf(machine, vector, head);
-  const text = machine.textOf(vector);
-  const seen = machine.positionOf(vector) + 1;
+  const { queries } = headsOf(workspace, vector, head);
+  const text = workspace.textOf(vector);
+  const seen = workspace.positionOf(vector) + 1;
   const whole = roundUp(seen);
-  const { place, stride } = own.scores;
+  const { offset, stride } = own.scores;
   scale(floats, queries, group * headWidth, 1 / Math.sqrt(headWidth));
-  fill(machine, 0, seen, 0);
-  fill(machine, seen, whole, HIDDEN);
+  fill(workspace, 0, seen, 0);
+  fill(workspace, seen, whole, HIDDEN);
   multiply(keys.kernels, {
     ...{
-      matrix: 4 * startOf(machine, keys, text, head),
+      matrix: 4 * startOf(workspace, keys, text, head),
       stride: 4 * headWidth,
       rows: seen,
       width: headWidth,
     },
-    ...{ vectors: group, from: 4 * queries, fromStride: 4 * headWidth, to: place, toStride: stride },
+    ...{ vectors: group, from: 4 * queries, fromStride: 4 * headWidth, to: offset, toStride: stride },
   });
-  for (let i = 0; i < group; i++) keys.kernels.softmax(place + i * stride, 4 * whole);
-  fill(machine, seen, whole, 0);
-  const to = buffers.attended.place + vector * buffers.attended.stride + 4 * head * group * headWidth;
+  for (let i = 0; i < group; i++) keys.kernels.softmax(offset + i * stride, 4 * whole);
+  fill(workspace, seen, whole, 0);
+  const to = buffers.attended.offset + vector * buffers.attended.stride + 4 * head * group * headWidth;
   floats.fill(0, to / 4, to / 4 + group * headWidth);
   multiply(values.kernels, {
-    ...{ matrix: 4 * startOf(machine, values, text, head), stride: 4 * plan.texts.length, rows: headWidth },
-    ...{ width: whole, vectors: group, from: place, fromStride: stride, to, toStride: 4 * headWidth },
+    ...{
+      matrix: 4 * startOf(workspace, values, text, head),
+      stride: 4 * decoder.texts.length,
+      rows: headWidth,
+    },
+    ...{ width: whole, vectors: group, from: offset, fromStride: stride, to, toStride: 4 * headWidth },
   });
 }
 
@@ -118,13 +123,13 @@ function scale(floats: Float32Array, start: number, count: number, factor: numbe
 
 /** Puts a value to places of the scores of each query. */
 function fill(
-  { floats, own: { scores }, plan: { shape } }: Machine,
+  { floats, own: { scores }, decoder: { shape } }: Workspace,
   start: number,
   end: number,
   value: number,
 ): void {
   for (let query = 0; query < shape.heads / shape.keyHeads; query++) {
-    const at = (scores.place + query * scores.stride) / 4;
+    const at = (scores.offset + query * scores.stride) / 4;
     floats.fill(value, at + start, at + end);
   }
 }

@@ -1,9 +1,10 @@
-import type { Crew } from "./crew.ts";
-import { type DecoderPlan, MOST_VECTORS, planDecoder, type SharedWeights, type Texts } from "./plan.ts";
 import type { DecoderShape } from "./shape.ts";
+import { createSharedDecoder, MAX_VECTORS, type SharedDecoder, type Texts } from "./shared-decoder.ts";
+import type { SharedWeights } from "./shared-weights.ts";
+import type { ThreadPool } from "./thread-pool.ts";
 
-/** A token that a text gets, at a place of it. */
-export type Added = {
+/** A token that a text gets, at a offset of it. */
+export type NewToken = {
   readonly token: number;
   readonly text: number;
   readonly position: number;
@@ -16,8 +17,8 @@ export type Added = {
  * matrices are read once for all tokens of a step, whichever texts they are of.
  */
 export class Decoder {
-  readonly #crew: Crew;
-  readonly #plan: DecoderPlan;
+  readonly #pool: ThreadPool;
+  readonly #shared: SharedDecoder;
   readonly #id: number;
   readonly #embed: (token: number, position: number, to: number) => void;
   readonly #floats: Float32Array;
@@ -25,16 +26,16 @@ export class Decoder {
 
   constructor(
     { shape, weights, module }: { shape: DecoderShape; weights: SharedWeights; module: WebAssembly.Module },
-    crew: Crew,
+    pool: ThreadPool,
     texts: Texts,
   ) {
-    const plan = planDecoder(shape, weights, texts, { module, threads: crew.size });
-    this.#crew = crew;
-    this.#plan = plan;
-    this.#floats = new Float32Array(plan.state.buffer);
-    this.#integers = new Int32Array(plan.state.buffer);
-    this.#embed = embedderOf(plan, this.#floats);
-    this.#id = crew.add(plan);
+    const shared = createSharedDecoder(shape, weights, texts, { module, threads: pool.size });
+    this.#pool = pool;
+    this.#shared = shared;
+    this.#floats = new Float32Array(shared.state.buffer);
+    this.#integers = new Int32Array(shared.state.buffer);
+    this.#embed = embedderOf(shared, this.#floats);
+    this.#id = pool.add(shared);
   }
 
   /**
@@ -42,40 +43,40 @@ export class Decoder {
    *
    * @param added a text's tokens in order, each after those it had before
    */
-  read(added: readonly Added[]): Float32Array[] {
+  read(added: readonly NewToken[]): Float32Array[] {
     const logits: Float32Array[] = [];
-    for (let first = 0; first < added.length; first += MOST_VECTORS) {
-      logits.push(...this.#step(added.slice(first, first + MOST_VECTORS)));
+    for (let first = 0; first < added.length; first += MAX_VECTORS) {
+      logits.push(...this.#step(added.slice(first, first + MAX_VECTORS)));
     }
     return logits;
   }
 
   close(): void {
-    this.#crew.remove(this.#id);
+    this.#pool.remove(this.#id);
   }
 
-  #step(added: readonly Added[]): Float32Array[] {
-    const { tokens, x, rotation, logits } = this.#plan.buffers;
-    const word = (row: number, i: number) => (tokens.place + row * tokens.stride) / 4 + i;
+  #step(added: readonly NewToken[]): Float32Array[] {
+    const { tokens, x, rotation, logits } = this.#shared.buffers;
+    const word = (row: number, i: number) => (tokens.offset + row * tokens.stride) / 4 + i;
     let wanted = 0;
     for (const [i, { token, text, position, ...rest }] of added.entries()) {
       this.#integers[word(0, i)] = token;
       this.#integers[word(1, i)] = text;
       this.#integers[word(2, i)] = position;
       if (rest.wanted) this.#integers[word(3, wanted++)] = i;
-      this.#embed(token, position, (x.place + i * x.stride) / 4);
-      this.#turnTo(position, (rotation.place + i * rotation.stride) / 4);
+      this.#embed(token, position, (x.offset + i * x.stride) / 4);
+      this.#turnTo(position, (rotation.offset + i * rotation.stride) / 4);
     }
-    this.#crew.run(this.#id, added.length, wanted);
+    this.#pool.run(this.#id, added.length, wanted);
     return Array.from({ length: wanted }, (_, i) => {
-      const at = (logits.place + i * logits.stride) / 4;
-      return this.#floats.slice(at, at + this.#plan.shape.vocabulary);
+      const at = (logits.offset + i * logits.stride) / 4;
+      return this.#floats.slice(at, at + this.#shared.shape.vocabulary);
     });
   }
 
   /** Cosines and sines of a position, in single precision as everyone has it. */
   #turnTo(position: number, at: number): void {
-    const { frequencies } = this.#plan.shape;
+    const { frequencies } = this.#shared.shape;
     for (const [i, frequency] of frequencies.entries()) {
       const angle = Math.fround(position * frequency);
       this.#floats[at + i] = Math.cos(angle);
@@ -85,14 +86,14 @@ export class Decoder {
 }
 
 /** Puts a token's first vector to a float index. */
-function embedderOf(plan: DecoderPlan, floats: Float32Array) {
+function embedderOf(shared: SharedDecoder, floats: Float32Array) {
   const table = (name: string) => {
-    const tensor = plan.weights.tensors[name];
-    const memory = plan.weights.slabs[tensor?.slab ?? 0];
+    const tensor = shared.weights.tensors[name];
+    const memory = shared.weights.memories[tensor?.memory ?? 0];
     if (!tensor || !memory) throw new Error(`there is no parameter ${name}`);
-    return new Float32Array(memory.buffer, tensor.place);
+    return new Float32Array(memory.buffer, tensor.offset);
   };
-  const { width, type } = plan.shape;
+  const { width, type } = shared.shape;
   const words = table(type === "gpt2" ? "transformer.wte.weight" : "model.embed_tokens.weight");
   const places = type === "gpt2" ? table("transformer.wpe.weight") : null;
   return (token: number, position: number, to: number) => {

@@ -16,7 +16,7 @@ export type TextPredictor = Pick<LanguageModel, "ops" | "theta" | "tokenizer" | 
    * Someone's own code: it is given windows as in training only, so that what is left at the end of a text is not
    * predicted, and is run as it is, since a recording would not see all that it may do.
    */
-  readonly own?: boolean;
+  readonly userCode?: boolean;
 };
 
 export type EvaluateFileOptions = {
@@ -48,7 +48,7 @@ const MASKED_SHARE = 0.15;
 const MASK_SEED = 0;
 /** So many logits are computed at once, 128 MiB of them. */
 const LOGITS = 1 << 25;
-const MOST_WINDOWS = 16;
+const MAX_WINDOWS = 16;
 
 /**
  * The loss of a model on a text, read as a stream.
@@ -88,9 +88,9 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
 
 type Loss = ReturnType<typeof recordedLoss>;
 
-function lossOnBatch({ ops, family, config, own = false }: TextPredictor): Loss {
+function lossOnBatch({ ops, family, config, userCode = false }: TextPredictor): Loss {
   const compute: Loss = (theta, batch) => family.loss(ops, config, theta, batch);
-  return own ? compute : recordedLoss(ops, compute);
+  return userCode ? compute : recordedLoss(ops, compute);
 }
 
 type Count = { bytes: number; tokens: number; predicted: number; nats: number };
@@ -98,17 +98,17 @@ type Count = { bytes: number; tokens: number; predicted: number; nats: number };
 function resultOf(
   path: string,
   { bytes, tokens, predicted, nats }: Count,
-  { family: { masked }, config, own = false }: TextPredictor,
+  { family: { masked }, config, userCode = false }: TextPredictor,
 ): FileEvaluation {
   if (predicted === 0) {
-    const least = own ? config.context + 1 : 2;
+    const least = userCode ? config.context + 1 : 2;
     throw new InvalidInput(`${path} must have at least ${least} tokens to evaluate, got ${tokens}`);
   }
   const loss = nats / predicted;
   if (!Number.isFinite(loss)) {
     throw new CorruptData("the model's loss is not finite: its parameters are damaged or diverged");
   }
-  const bitsPerByte = masked || own ? null : nats / Math.LN2 / bytes;
+  const bitsPerByte = masked || userCode ? null : nats / Math.LN2 / bytes;
   return { loss, perplexity: Math.exp(loss), bitsPerByte, tokens, predicted, bytes };
 }
 
@@ -150,7 +150,7 @@ type Windows = {
 };
 
 const windowsAtOnce = ({ config }: TextPredictor): number =>
-  Math.max(1, Math.min(MOST_WINDOWS, Math.floor(LOGITS / (config.context * config.vocabulary))));
+  Math.max(1, Math.min(MAX_WINDOWS, Math.floor(LOGITS / (config.context * config.vocabulary))));
 
 /**
  * Cuts tokens into runs of `step`, and makes batches of them.
@@ -185,7 +185,7 @@ function cut(
 }
 
 function causalWindows(model: TextPredictor): Windows {
-  const { config, tokenizer, own: whole } = model;
+  const { config, tokenizer, userCode: whole } = model;
   const start = tokenizer.encode("", { special: true });
   return cut({ step: config.context, overlap: 1, atOnce: windowsAtOnce(model), start, whole }, (runs) => ({
     ids: Int32Array.from(runs.flatMap((run) => run.slice(0, -1))),

@@ -1,12 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { Reader } from "./reader.ts";
+import type { GenerativeModel } from "./generative-model.ts";
 import { type Sampling, sampleToken } from "./sampling.ts";
-import type { TextModel } from "./text-model.ts";
+import { SlidingContext } from "./sliding-context.ts";
 import { TextStream } from "./text-stream.ts";
 
 export type GenerateOptions = Sampling & {
-  readonly model: TextModel;
+  readonly model: GenerativeModel;
   /** Each with at least one character. They are continued side by side, each as if it were alone. */
   readonly prompts: readonly string[];
   readonly maxNewTokens: number;
@@ -44,7 +44,7 @@ export async function generate(
   const decoder = model.decoder({ count: texts.length, length: mostTokens(options, texts) });
   try {
     const tokens = texts.map((text) => text.tokens);
-    const reader = new Reader(decoder, model.config.context, tokens);
+    const reader = new SlidingContext(decoder, model.config.context, tokens);
     for (;;) {
       const open = [...texts.entries()].filter(([, { end }]) => end === null);
       if (open.length === 0) break;
@@ -91,12 +91,12 @@ class Text {
   readonly tokens: number[];
   end: Generated["end"] | null = null;
   text = "";
-  readonly #model: TextModel;
+  readonly #model: GenerativeModel;
   readonly #options: GenerateOptions;
   readonly #stream: TextStream;
   readonly #promptTokens: number;
 
-  constructor(model: TextModel, prompt: string, options: GenerateOptions) {
+  constructor(model: GenerativeModel, prompt: string, options: GenerateOptions) {
     const { tokenizer } = model;
     this.#model = model;
     this.#options = options;

@@ -1,43 +1,43 @@
 import { attention } from "./attention.ts";
-import type { Machine, Parameter, Range } from "./machine.ts";
 import { layerNorm, normAll, normWanted } from "./norms.ts";
-import { overRanges, type Phase, rangesOf } from "./phases.ts";
+import { rangeStage, type Stage, splitRows } from "./stages.ts";
+import type { Parameter, Range, Workspace } from "./workspace.ts";
 
 /** GPT-2's steps; the computation is that of `ml/models/gpt2.ts`, its matrices transposed. */
-export function gpt2Phases(machine: Machine): Phase[] {
-  const { shape } = machine.plan;
-  const layers = Array.from({ length: shape.layers }, (_, layer) => layerPhases(machine, layer)).flat();
-  const norm = normOf(machine, "transformer.ln_f");
-  const table = machine.parameter(shape.head);
+export function gpt2Stages(workspace: Workspace): Stage[] {
+  const { shape } = workspace.decoder;
+  const layers = Array.from({ length: shape.layers }, (_, layer) => layerStages(workspace, layer)).flat();
+  const norm = normOf(workspace, "transformer.ln_f");
+  const table = workspace.parameter(shape.head);
   const head = (range: Range) => {
-    const { logits } = machine.buffers;
-    machine.begin(logits, range, null, machine.wanted);
-    machine.addRows(table, machine.own.normed, logits, range, machine.wanted);
+    const { logits } = workspace.buffers;
+    workspace.setBias(logits, range, null, workspace.wanted);
+    workspace.addProduct(table, workspace.own.normed, logits, range, workspace.wanted);
   };
-  const prepare = () => normWanted(machine, norm);
-  return [...layers, overRanges(rangesOf(machine, table), head, prepare)];
+  const prepare = () => normWanted(workspace, norm);
+  return [...layers, rangeStage(splitRows(workspace, table), head, prepare)];
 }
 
-const normOf = (machine: Machine, name: string) =>
+const normOf = (workspace: Workspace, name: string) =>
   layerNorm(
-    machine.parameter(`${name}.weight`),
-    machine.parameter(`${name}.bias`),
-    machine.plan.shape.epsilon,
+    workspace.parameter(`${name}.weight`),
+    workspace.parameter(`${name}.bias`),
+    workspace.decoder.shape.epsilon,
   );
 
-function layerPhases(machine: Machine, layer: number): Phase[] {
-  const { buffers, own } = machine;
-  const of = (name: string) => machine.parameter(`transformer.h.${layer}.${name}`);
-  const norms = ["ln_1", "ln_2"].map((name) => normOf(machine, `transformer.h.${layer}.${name}`));
-  const [first, second] = norms.map((norm) => () => normAll(machine, norm));
+function layerStages(workspace: Workspace, layer: number): Stage[] {
+  const { buffers, own } = workspace;
+  const of = (name: string) => workspace.parameter(`transformer.h.${layer}.${name}`);
+  const norms = ["ln_1", "ln_2"].map((name) => normOf(workspace, `transformer.h.${layer}.${name}`));
+  const [first, second] = norms.map((norm) => () => normAll(workspace, norm));
   const over = (matrix: Parameter, run: (range: Range) => void, prepare?: () => void) =>
-    overRanges(rangesOf(machine, matrix), run, prepare);
+    rangeStage(splitRows(workspace, matrix), run, prepare);
   /** `to` = projection of the normed stream. */
   const project = (name: string, to: typeof buffers.qkv) => {
     const [matrix, bias] = [of(`${name}.weight`), of(`${name}.bias`)];
     const run = (range: Range) => {
-      machine.begin(to, range, bias);
-      machine.addRows(matrix, own.normed, to, range);
+      workspace.setBias(to, range, bias);
+      workspace.addProduct(matrix, own.normed, to, range);
     };
     return { matrix, run };
   };
@@ -45,22 +45,22 @@ function layerPhases(machine: Machine, layer: number): Phase[] {
   const addTo = (name: string, from: typeof buffers.qkv) => {
     const [matrix, bias] = [of(`${name}.weight`), of(`${name}.bias`)];
     return over(matrix, (range) => {
-      machine.addBias(buffers.x, range, bias);
-      machine.addRows(matrix, from, buffers.x, range);
+      workspace.addBias(buffers.x, range, bias);
+      workspace.addProduct(matrix, from, buffers.x, range);
     });
   };
   const qkv = project("attn.c_attn", buffers.qkv);
   const hidden = project("mlp.c_fc", buffers.hidden);
   const gelu = (range: Range) => {
     hidden.run(range);
-    for (let i = 0; i < machine.vectors; i++) {
-      const place = buffers.hidden.place + i * buffers.hidden.stride + 4 * range.start;
-      hidden.matrix.kernels.gelu(place, 16 * Math.ceil((range.end - range.start) / 4));
+    for (let i = 0; i < workspace.vectors; i++) {
+      const offset = buffers.hidden.offset + i * buffers.hidden.stride + 4 * range.start;
+      hidden.matrix.kernels.gelu(offset, 16 * Math.ceil((range.end - range.start) / 4));
     }
   };
   return [
     over(qkv.matrix, qkv.run, first),
-    attention(machine, layer),
+    attention(workspace, layer),
     addTo("attn.c_proj", buffers.attended),
     over(hidden.matrix, gelu, second),
     addTo("mlp.c_proj", buffers.hidden),

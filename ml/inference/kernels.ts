@@ -1,5 +1,5 @@
 import type { Code } from "../../wasm/encoding.ts";
-import { gatedRoutine, geluRoutine, softmaxRoutine } from "./activations.ts";
+import { geluRoutine, softmaxRoutine, swigluRoutine } from "./activations.ts";
 import { asm, Locals, moduleOf, type Routine, routine } from "./assembler.ts";
 
 const { get, set } = asm;
@@ -112,7 +112,7 @@ export function compileKernels(): WebAssembly.Module {
     rowsRoutine(1, vectors),
   ]);
   return new WebAssembly.Module(
-    moduleOf(["state", "matrix"], [...products, geluRoutine(), gatedRoutine(), softmaxRoutine()]),
+    moduleOf(["state", "matrix"], [...products, geluRoutine(), swigluRoutine(), softmaxRoutine()]),
   );
 }
 
@@ -128,13 +128,13 @@ type Block = {
 /** Places are in bytes. What activations take is a multiple of 16 bytes, above 0. */
 export type Kernels = {
   readonly blocks: readonly Block[];
-  gelu(place: number, bytes: number): void;
-  gated(gate: number, up: number, bytes: number): void;
-  softmax(place: number, bytes: number): void;
+  gelu(offset: number, bytes: number): void;
+  swiglu(gate: number, up: number, bytes: number): void;
+  softmax(offset: number, bytes: number): void;
 };
 
 /** @param matrix the memory of the matrices */
-export function kernelsOf(
+export function instantiateKernels(
   module: WebAssembly.Module,
   state: WebAssembly.Memory,
   matrix: WebAssembly.Memory,
@@ -151,7 +151,7 @@ export function kernelsOf(
     many: find<RowsRoutine>(nameOf(taken, vectors)),
     one: find<RowsRoutine>(nameOf(1, vectors)),
   }));
-  return { blocks, gelu: find("gelu"), gated: find("gated"), softmax: find("softmax") };
+  return { blocks, gelu: find("gelu"), swiglu: find("swiglu"), softmax: find("softmax") };
 }
 
 /** Rows of a matrix that multiply some vectors. Places and strides are in bytes. */

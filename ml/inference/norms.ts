@@ -1,4 +1,4 @@
-import type { Machine, Parameter } from "./machine.ts";
+import type { Parameter, Workspace } from "./workspace.ts";
 
 /** Puts a normed vector of the residual stream, at float index `from`, to float index `to`. */
 export type Norm = (floats: Float32Array, from: number, to: number) => void;
@@ -33,21 +33,21 @@ export function rmsNorm({ values: gain, width }: Parameter, epsilon: number): No
 }
 
 /** Norms every token's vector into the thread's own memory. */
-export function normAll({ floats, buffers, own, vectors }: Machine, norm: Norm): void {
+export function normAll({ floats, buffers, own, vectors }: Workspace, norm: Norm): void {
   for (let i = 0; i < vectors; i++) {
     norm(
       floats,
-      (buffers.x.place + i * buffers.x.stride) / 4,
-      (own.normed.place + i * own.normed.stride) / 4,
+      (buffers.x.offset + i * buffers.x.stride) / 4,
+      (own.normed.offset + i * own.normed.stride) / 4,
     );
   }
 }
 
 /** Norms the vectors of the tokens whose logits are wanted, in their order. */
-export function normWanted(machine: Machine, norm: Norm): void {
-  const { floats, buffers, own, wanted } = machine;
+export function normWanted(workspace: Workspace, norm: Norm): void {
+  const { floats, buffers, own, wanted } = workspace;
   for (let i = 0; i < wanted; i++) {
-    const from = buffers.x.place + machine.wantedVector(i) * buffers.x.stride;
-    norm(floats, from / 4, (own.normed.place + i * own.normed.stride) / 4);
+    const from = buffers.x.offset + workspace.wantedVector(i) * buffers.x.stride;
+    norm(floats, from / 4, (own.normed.offset + i * own.normed.stride) / 4);
   }
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { Crew } from "../../../ml/inference/crew.ts";
 import type { Decoder } from "../../../ml/inference/decoder.ts";
+import { ThreadPool } from "../../../ml/inference/thread-pool.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
 import { familyOf } from "../../../ml/models/registry.ts";
@@ -26,11 +26,11 @@ const long: readonly Sample[] = causal
   });
 
 async function withDecoder(sample: Sample, threads: number, use: (decoder: Decoder) => void): Promise<void> {
-  const crew = new Crew(threads);
-  const decoder = await decoderOf(sample, crew);
+  const pool = new ThreadPool(threads);
+  const decoder = await decoderOf(sample, pool);
   use(decoder);
   decoder.close();
-  crew.close();
+  pool.close();
 }
 
 /** The logits of every token by the family's own pass over all tokens, text after text. */
@@ -103,7 +103,7 @@ for (const sample of [...causal, ...long]) {
   });
 }
 
-test("threads that take turns at the chunks of many steps give the bits of one that does all", async () => {
+test("threads that take turns at the slices of many steps give the bits of one that does all", async () => {
   const config: Gpt2 = { layers: 2, heads: 4, width: 128, context: 40, vocabulary: 700 };
   const ids = sampleRows(2, 40, config.vocabulary, 3);
   const rest = { mask: null, types: null, labels: ids };
@@ -117,13 +117,13 @@ test("threads that take turns at the chunks of many steps give the bits of one t
 
 test("parameters that no one memory has room for lie in several, with the same bits", async () => {
   for (const sample of long) {
-    const crew = new Crew(2);
-    const [one, cut] = [await decoderOf(sample, crew), await decoderOf(sample, crew, { most: 9000 })];
+    const pool = new ThreadPool(2);
+    const [one, cut] = [await decoderOf(sample, pool), await decoderOf(sample, pool, { most: 9000 })];
     assertSame(oneByOne(cut, sample), oneByOne(one, sample));
     one.close();
     cut.close();
-    await assert.rejects(decoderOf(sample, crew, { most: 1000 }), { message: /at most 1000 bytes, got/ });
-    crew.close();
+    await assert.rejects(decoderOf(sample, pool, { most: 1000 }), { message: /at most 1000 bytes, got/ });
+    pool.close();
   }
 });
 
@@ -142,18 +142,18 @@ test("only the logits that are wanted are made", async () => {
   });
 });
 
-test("two decoders of a crew take turns, and a closed one leaves the other as it was", async () => {
+test("two decoders of a pool take turns, and a closed one leaves the other as it was", async () => {
   const [sample] = long;
   assert.ok(sample);
-  const crew = new Crew(3);
-  const [one, other] = [await decoderOf(sample, crew), await decoderOf(sample, crew)];
+  const pool = new ThreadPool(3);
+  const [one, other] = [await decoderOf(sample, pool), await decoderOf(sample, pool)];
   const read = (decoder: Decoder, text: number, position: number) =>
     decoder.read([tokenOf(sample, text, position)]).flatMap((each) => [...each]);
   const turns = Array.from({ length: 20 }, (_, i) => [read(one, 0, i), read(other, 1, i)]);
   other.close();
   const rest = Array.from({ length: 20 }, (_, i) => read(one, 0, 20 + i));
   one.close();
-  crew.close();
+  pool.close();
   const expected = expectedOf(sample);
   assertClose(
     turns.flatMap(([a = []]) => a),
@@ -170,9 +170,9 @@ test("two decoders of a crew take turns, and a closed one leaves the other as it
   assertClose(rest.flat(), expected[0]?.slice(20, 40).flat() ?? [], TOLERANCE, "one, alone");
 });
 
-test("a process whose crew is still there ends all the same", () => {
-  const file = new URL("../../../ml/inference/crew.ts", import.meta.url).href;
-  const script = `const { Crew } = await import(${JSON.stringify(file)}); new Crew(3);`;
+test("a process whose pool is still there ends all the same", () => {
+  const file = new URL("../../../ml/inference/thread-pool.ts", import.meta.url).href;
+  const script = `const { ThreadPool } = await import(${JSON.stringify(file)}); new ThreadPool(3);`;
   const { status, stderr, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",
     timeout: 20_000,

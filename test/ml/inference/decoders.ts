@@ -1,9 +1,9 @@
-import type { Crew } from "../../../ml/inference/crew.ts";
 import { Decoder } from "../../../ml/inference/decoder.ts";
 import { compileKernels } from "../../../ml/inference/kernels.ts";
-import type { Texts } from "../../../ml/inference/plan.ts";
 import { decoderShape } from "../../../ml/inference/shape.ts";
-import { shareWeights } from "../../../ml/inference/share-weights.ts";
+import type { Texts } from "../../../ml/inference/shared-decoder.ts";
+import { loadSharedWeights } from "../../../ml/inference/shared-weights.ts";
+import type { ThreadPool } from "../../../ml/inference/thread-pool.ts";
 import { type Sample, sampleValues } from "../models/families.ts";
 
 const module = compileKernels();
@@ -16,7 +16,7 @@ const module = compileKernels();
  */
 export async function decoderOf(
   { family, config, ids }: Sample,
-  crew: Crew,
+  pool: ThreadPool,
   { texts, most }: { readonly texts?: Texts; readonly most?: number } = {},
 ): Promise<Decoder> {
   const parameters = family.parameters(config);
@@ -26,7 +26,7 @@ export async function decoderOf(
     into.set(values.get(name) ?? []);
     return into;
   };
-  const weights = await shareWeights({ parameters, read }, shape, most);
+  const weights = await loadSharedWeights({ parameters, read }, shape, most);
   const own = { count: ids.length, length: ids[0]?.length ?? 0 };
-  return new Decoder({ shape, weights, module }, crew, texts ?? own);
+  return new Decoder({ shape, weights, module }, pool, texts ?? own);
 }

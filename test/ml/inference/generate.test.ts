@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type GenerateOptions, generate } from "../../../ml/inference/generate.ts";
-import { loadTextModel } from "../../../ml/inference/text-model.ts";
+import { loadGenerativeModel } from "../../../ml/inference/generative-model.ts";
 import { TEXT, writeCheckpoint } from "../../support/models.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ps-generate-"));
 await writeCheckpoint(directory, TEXT);
-const model = await loadTextModel(directory);
+const model = await loadGenerativeModel(directory);
 after(() => {
   model.dispose();
   rmSync(directory, { recursive: true, force: true });
@@ -144,7 +144,7 @@ test("a model whose numbers are not finite is an error, not a text", async () =>
   const file = readFileSync(path);
   file.fill(0xff, file.length - 4 * 38 * 12);
   writeFileSync(path, file);
-  const damaged = await loadTextModel(broken);
+  const damaged = await loadGenerativeModel(broken);
   await assert.rejects(generate(options({ model: damaged })), { name: "CorruptData", message: /not finite/ });
   damaged.dispose();
 });

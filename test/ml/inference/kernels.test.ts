@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compileKernels, kernelsOf, multiply } from "../../../ml/inference/kernels.ts";
-import { sharedMemory } from "../../../ml/inference/slabs.ts";
+import { compileKernels, instantiateKernels, multiply } from "../../../ml/inference/kernels.ts";
+import { sharedMemory } from "../../../ml/inference/shared-memory.ts";
 
 const [state, matrix] = [sharedMemory(1 << 20), sharedMemory(1 << 20)];
-const kernels = kernelsOf(compileKernels(), state, matrix);
+const kernels = instantiateKernels(compileKernels(), state, matrix);
 const [floats, weights] = [new Float32Array(state.buffer), new Float32Array(matrix.buffer)];
 
 /** Numbers between -1 and 1 that look random and are always the same. */
@@ -65,7 +65,7 @@ test("a gate is silu times what it lets through", () => {
     inputs.map((x) => 3 - x),
     1000,
   );
-  kernels.gated(0, 4000, bytes);
+  kernels.swiglu(0, 4000, bytes);
   for (const [i, x] of inputs.entries()) {
     const want = (x / (1 + Math.exp(-x))) * Math.fround(3 - x);
     assert.ok(Math.abs((floats[i] ?? Number.NaN) - want) < 1e-6 * Math.max(1, Math.abs(want)), `gate ${x}`);

@@ -8,7 +8,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Worker } from "node:worker_threads";
 import { generate } from "../../../ml/inference/generate.ts";
-import { loadTextModel } from "../../../ml/inference/text-model.ts";
+import { loadGenerativeModel } from "../../../ml/inference/generative-model.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
@@ -38,7 +38,7 @@ function held(): { own: number; process: number } {
 }
 
 test("memory does not grow with the tokens generated, past the context too", async () => {
-  const model = await loadTextModel(directory);
+  const model = await loadGenerativeModel(directory);
   const samples: ReturnType<typeof held>[] = [];
   let tokens = 0;
   // Its logits pass here between two tokens.
@@ -62,7 +62,7 @@ test("disposing a model ends its threads", async () => {
   const threads: Worker[] = [];
   const started = (worker: Worker) => threads.push(worker);
   process.on("worker", started);
-  const model = await loadTextModel(directory);
+  const model = await loadGenerativeModel(directory);
   process.off("worker", started);
   const options = { model, prompts: ["abc", "b"], maxNewTokens: 5, temperature: 0, seed: 1 };
   await generate(options);

@@ -6,8 +6,8 @@ import { after, test } from "node:test";
 import { evaluateFile } from "../../../ml/inference/evaluate-file.ts";
 import { fillMask } from "../../../ml/inference/fill-mask.ts";
 import { generate } from "../../../ml/inference/generate.ts";
+import { loadGenerativeModel } from "../../../ml/inference/generative-model.ts";
 import { loadLanguageModel } from "../../../ml/inference/language-model.ts";
-import { loadTextModel } from "../../../ml/inference/text-model.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { withoutModules } from "../../support/python.ts";
 import {
@@ -40,7 +40,7 @@ async function withModel<T>(
 }
 
 async function generated(request: Extract<Request, { kind: "generate" }>): Promise<string> {
-  const model = await loadTextModel(join(directory, request.model));
+  const model = await loadGenerativeModel(join(directory, request.model));
   const { prompt, tokens: maxNewTokens, penalty: repetitionPenalty } = request;
   const options = { model, prompts: [prompt], maxNewTokens, repetitionPenalty, temperature: 0, seed: 1 };
   const [text] = await generate(options);
@@ -117,7 +117,7 @@ test("a masked model predicts 15 % of the tokens, the same ones every time", asy
 });
 
 test("what a model can't do is refused by name", async () => {
-  await assert.rejects(loadTextModel(join(directory, "bert")), {
+  await assert.rejects(loadGenerativeModel(join(directory, "bert")), {
     name: "InvalidInput",
     message: /bert model does not say what comes next/,
   });

@@ -1,13 +1,13 @@
-import { Failure } from "./failure.ts";
-import type { Machine } from "./machine.ts";
-import type { Phase, Program } from "./phases.ts";
+import { SharedFailure } from "./shared-failure.ts";
+import type { Stage, StepProgram } from "./stages.ts";
+import type { Workspace } from "./workspace.ts";
 
 /**
- * How threads share the chunks of a step. Chunks are numbered through all phases; a thread takes the next one, waits
- * until all chunks of the phases before are done, computes it and counts it as done. So the main thread can do a step
+ * How threads share the slices of a step. Chunks are numbered through all stages; a thread takes the next one, waits
+ * until all slices of the stages before are done, computes it and counts it as done. So the main thread can do a step
  * alone, and others join whenever the system lets them run: nobody waits for a thread that has nothing in hand.
  *
- * When a chunk fails, or its thread is gone, all of them stop, and the step ends with the reason.
+ * When a slice fails, or its thread is gone, all of them stop, and the step ends with the reason.
  */
 const NEXT = 0;
 const DONE = 1;
@@ -20,9 +20,9 @@ const WANTED = 6;
 const SLEEPERS = 7;
 const WORDS = 16;
 
-/** `NEXT` is the step's number above and the next chunk below these bits: a thread that is late takes nothing. */
-const CHUNK_BITS = 16;
-const CHUNK_MASK = 2 ** CHUNK_BITS - 1;
+/** `NEXT` is the step's number above and the next slice below these bits: a thread that is late takes nothing. */
+const SLICE_BITS = 16;
+const SLICE_MASK = 2 ** SLICE_BITS - 1;
 
 /** So often a thread looks before it sleeps: some 20 microseconds. */
 const LOOKS = 5000;
@@ -30,29 +30,29 @@ const LOOKS = 5000;
 const IDLE_LOOKS = 10 * LOOKS;
 
 const SECOND = 1000;
-/** No chunk takes so many seconds; the time in which the system lets this process run is what counts. */
+/** No slice takes so many seconds; the time in which the system lets this process run is what counts. */
 const PATIENCE = 120;
 
-/** A program with its chunks numbered. */
-export type Numbered = {
-  readonly machine: Pick<Machine, "vectors" | "wanted">;
-  readonly phaseOf: readonly Phase[];
-  /** The number of the first chunk of the phase that a chunk is in. */
+/** A program with its slices numbered. */
+export type NumberedProgram = {
+  readonly workspace: Pick<Workspace, "vectors" | "wanted">;
+  readonly stageOf: readonly Stage[];
+  /** The number of the first slice of the stage that a slice is in. */
   readonly startOf: readonly number[];
 };
 
-export function number({ machine, phases }: Program): Numbered {
-  const phaseOf: Phase[] = [];
+export function number({ workspace, stages }: StepProgram): NumberedProgram {
+  const stageOf: Stage[] = [];
   const startOf: number[] = [];
-  for (const phase of phases) {
-    const start = phaseOf.length;
-    for (let i = 0; i < phase.chunks; i++) {
-      phaseOf.push(phase);
+  for (const stage of stages) {
+    const start = stageOf.length;
+    for (let i = 0; i < stage.slices; i++) {
+      stageOf.push(stage);
       startOf.push(start);
     }
   }
-  if (phaseOf.length >= CHUNK_MASK) throw new RangeError(`a step has too many chunks, ${phaseOf.length}`);
-  return { machine, phaseOf, startOf };
+  if (stageOf.length >= SLICE_MASK) throw new RangeError(`a step has too many slices, ${stageOf.length}`);
+  return { workspace, stageOf, startOf };
 }
 
 export type Step = {
@@ -69,9 +69,9 @@ export type Shared = {
   readonly failure: Int32Array<SharedArrayBuffer>;
 };
 
-export class Schedule {
+export class StepScheduler {
   readonly words: Int32Array<SharedArrayBuffer>;
-  readonly failure: Failure;
+  readonly failure: SharedFailure;
   readonly #patience: number;
 
   /**
@@ -80,9 +80,9 @@ export class Schedule {
    */
   constructor(shared?: Shared, patience = PATIENCE) {
     this.words = shared?.words ?? new Int32Array(new SharedArrayBuffer(4 * WORDS));
-    this.failure = new Failure(shared?.failure);
+    this.failure = new SharedFailure(shared?.failure);
     this.#patience = patience;
-    if (!shared) Atomics.store(this.words, NEXT, CHUNK_MASK);
+    if (!shared) Atomics.store(this.words, NEXT, SLICE_MASK);
   }
 
   get shared(): Shared {
@@ -97,9 +97,9 @@ export class Schedule {
   open({ program, vectors, wanted, total }: Step): void {
     const { words } = this;
     this.failure.check();
-    // Nobody takes a chunk while the step is described.
-    const step = ((Atomics.load(words, NEXT) >> CHUNK_BITS) + 1) << CHUNK_BITS;
-    Atomics.store(words, NEXT, step | CHUNK_MASK);
+    // Nobody takes a slice while the step is described.
+    const step = ((Atomics.load(words, NEXT) >> SLICE_BITS) + 1) << SLICE_BITS;
+    Atomics.store(words, NEXT, step | SLICE_MASK);
     Atomics.store(words, DONE, 0);
     Atomics.store(words, TOTAL, total);
     Atomics.store(words, PROGRAM, program);
@@ -115,24 +115,24 @@ export class Schedule {
     Atomics.notify(this.words, NEWS);
   }
 
-  /** Computes chunks as long as there are any, and none has failed. */
-  work(programOf: (id: number) => Numbered): void {
-    let prepared: Phase | null = null;
+  /** Computes slices as long as there are any, and none has failed. */
+  work(programOf: (id: number) => NumberedProgram): void {
+    let prepared: Stage | null = null;
     let preparedIn = -1;
     for (let taken = this.#take(); taken !== -1; taken = this.#take()) {
       const { words } = this;
       try {
-        const { machine, phaseOf, startOf } = programOf(Atomics.load(words, PROGRAM));
-        const [chunk, step] = [taken & CHUNK_MASK, taken >> CHUNK_BITS];
-        const [phase, start = 0] = [phaseOf[chunk], startOf[chunk]];
+        const { workspace, stageOf, startOf } = programOf(Atomics.load(words, PROGRAM));
+        const [slice, step] = [taken & SLICE_MASK, taken >> SLICE_BITS];
+        const [stage, start = 0] = [stageOf[slice], startOf[slice]];
         this.#waitForDone(start);
-        if (phase !== prepared || step !== preparedIn) {
-          machine.vectors = Atomics.load(words, VECTORS);
-          machine.wanted = Atomics.load(words, WANTED);
-          phase?.prepare?.();
-          [prepared, preparedIn] = [phase ?? null, step];
+        if (stage !== prepared || step !== preparedIn) {
+          workspace.vectors = Atomics.load(words, VECTORS);
+          workspace.wanted = Atomics.load(words, WANTED);
+          stage?.prepare?.();
+          [prepared, preparedIn] = [stage ?? null, step];
         }
-        phase?.run(chunk - start);
+        stage?.run(slice - start);
       } catch (error) {
         this.failure.note(error);
       } finally {
@@ -143,7 +143,7 @@ export class Schedule {
   }
 
   /**
-   * Waits until all chunks of the step are done.
+   * Waits until all slices of the step are done.
    *
    * @throws Unrecoverable when one has failed, with the reason
    */
@@ -162,13 +162,13 @@ export class Schedule {
     return Atomics.load(this.words, NEWS);
   }
 
-  /** The step and the number of a chunk that is now this thread's; -1: there is none. */
+  /** The step and the number of a slice that is now this thread's; -1: there is none. */
   #take(): number {
     const { words } = this;
     for (;;) {
       if (this.failure.happened) return -1;
       const next = Atomics.load(words, NEXT);
-      if ((next & CHUNK_MASK) >= Atomics.load(words, TOTAL)) return -1;
+      if ((next & SLICE_MASK) >= Atomics.load(words, TOTAL)) return -1;
       if (Atomics.compareExchange(words, NEXT, next, next + 1) === next) return next;
     }
   }

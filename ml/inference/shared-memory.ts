@@ -1,12 +1,12 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 
 /** Where something lies: a memory of several, and bytes from its start. */
-export type Region = { readonly slab: number; readonly place: number };
+export type Region = { readonly memory: number; readonly offset: number };
 
 const PAGE = 65_536;
 const LINE = 64;
 /** What 32-bit addresses reach, short of a page so that no end is 0. */
-export const MOST_BYTES = 2 ** 32 - PAGE;
+export const MAX_BYTES = 2 ** 32 - PAGE;
 
 const lines = (bytes: number): number => Math.ceil(bytes / LINE) * LINE;
 
@@ -25,17 +25,17 @@ export function sharedMemory(bytes: number): WebAssembly.Memory {
  */
 export function allocate(
   sizes: readonly number[],
-  most = MOST_BYTES,
-): { slabs: WebAssembly.Memory[]; regions: Region[] } {
+  most = MAX_BYTES,
+): { memories: WebAssembly.Memory[]; regions: Region[] } {
   const filled: number[] = [];
   const regions = sizes.map((size): Region => {
     if (size > most) throw new InvalidInput(`a tensor must have at most ${most} bytes, got ${size}`);
     const last = filled.at(-1);
     if (last === undefined || last + size > most) filled.push(0);
-    const slab = filled.length - 1;
-    const place = filled[slab] ?? 0;
-    filled[slab] = place + lines(size);
-    return { slab, place };
+    const memory = filled.length - 1;
+    const offset = filled[memory] ?? 0;
+    filled[memory] = offset + lines(size);
+    return { memory, offset };
   });
-  return { slabs: filled.map((bytes) => sharedMemory(bytes)), regions };
+  return { memories: filled.map((bytes) => sharedMemory(bytes)), regions };
 }

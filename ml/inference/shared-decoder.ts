@@ -1,23 +1,18 @@
 import type { DecoderShape } from "./shape.ts";
-import { allocate, type Region, sharedMemory } from "./slabs.ts";
-
-/** A model's parameters where threads see them. Matrices are [outputs, inputs]. */
-export type SharedWeights = {
-  readonly slabs: readonly WebAssembly.Memory[];
-  readonly tensors: Readonly<Record<string, Region & { readonly shape: readonly number[] }>>;
-};
+import { allocate, type Region, sharedMemory } from "./shared-memory.ts";
+import type { SharedWeights } from "./shared-weights.ts";
 
 /** The texts that a decoder holds at a time. */
 export type Texts = { readonly count: number /** The most tokens of one. */; readonly length: number };
 
 /** So many tokens are read in one step, of one text or of several. */
-export const MOST_VECTORS = 64;
+export const MAX_VECTORS = 64;
 
 /**
  * All that a thread needs to take part in a decoder's steps; what it holds of memory is shared. The state's buffers
  * have a vector for each token of a step; places and strides are in bytes.
  */
-export type DecoderPlan = {
+export type SharedDecoder = {
   readonly shape: DecoderShape;
   readonly texts: Texts;
   readonly module: WebAssembly.Module;
@@ -29,10 +24,10 @@ export type DecoderPlan = {
    * length], so that both are rows of a matrix.
    */
   readonly cache: readonly { readonly keys: Region; readonly values: Region }[];
-  readonly cacheSlabs: readonly WebAssembly.Memory[];
+  readonly cacheMemories: readonly WebAssembly.Memory[];
 };
 
-type Buffer = { readonly place: number; readonly stride: number };
+type Buffer = { readonly offset: number; readonly stride: number };
 
 export type Buffers = {
   /** Of each token of a step: its id, its text and its position; then the tokens whose logits are wanted. Integers. */
@@ -49,7 +44,7 @@ export type Buffers = {
   readonly rotation: Buffer;
   readonly logits: Buffer;
   /** For each thread: normed vectors, and scores of the queries of a key head. */
-  readonly own: readonly { readonly normed: Buffer; readonly scores: Buffer }[];
+  readonly perThread: readonly { readonly normed: Buffer; readonly scores: Buffer }[];
 };
 
 /** Odd, so that vectors do not share places in the processor's cache, and with room for whole vectors of four. */
@@ -58,35 +53,35 @@ const strideOf = (floats: number): number => (Math.ceil(floats / 16) | 1) * 64;
 /** A text's places come in whole passes of the kernels. */
 export const roundUp = (places: number): number => Math.ceil(places / 8) * 8;
 
-export function planDecoder(
+export function createSharedDecoder(
   shape: DecoderShape,
   weights: SharedWeights,
   { count, length }: Texts,
   { module, threads }: { readonly module: WebAssembly.Module; readonly threads: number },
-): DecoderPlan {
+): SharedDecoder {
   const texts: Texts = { count, length: roundUp(length) };
   const { buffers, bytes } = planBuffers(shape, texts, threads);
   const size = 4 * texts.count * shape.keyHeads * texts.length * shape.headWidth;
-  const { slabs, regions } = allocate(Array<number>(2 * shape.layers).fill(size));
-  const none: Region = { slab: 0, place: 0 };
+  const { memories, regions } = allocate(Array<number>(2 * shape.layers).fill(size));
+  const none: Region = { memory: 0, offset: 0 };
   const cache = Array.from({ length: shape.layers }, (_, layer) => ({
     keys: regions[2 * layer] ?? none,
     values: regions[2 * layer + 1] ?? none,
   }));
   const state = sharedMemory(bytes);
-  return { shape, texts, module, weights, state, buffers, cache, cacheSlabs: slabs };
+  return { shape, texts, module, weights, state, buffers, cache, cacheMemories: memories };
 }
 
 function planBuffers(shape: DecoderShape, texts: Texts, threads: number) {
   let bytes = 0;
-  const buffer = (floats: number, count = MOST_VECTORS): Buffer => {
-    const [place, stride] = [bytes, strideOf(floats)];
+  const buffer = (floats: number, count = MAX_VECTORS): Buffer => {
+    const [offset, stride] = [bytes, strideOf(floats)];
     bytes += count * stride;
-    return { place, stride };
+    return { offset, stride };
   };
   const { width, heads, keyHeads, headWidth, hidden, vocabulary } = shape;
   const buffers: Buffers = {
-    tokens: buffer(MOST_VECTORS, 4),
+    tokens: buffer(MAX_VECTORS, 4),
     x: buffer(width),
     qkv: buffer((heads + 2 * keyHeads) * headWidth),
     attended: buffer(heads * headWidth),
@@ -94,7 +89,7 @@ function planBuffers(shape: DecoderShape, texts: Texts, threads: number) {
     up: buffer(shape.type === "llama" ? hidden : 0),
     rotation: buffer(2 * shape.frequencies.length),
     logits: buffer(vocabulary),
-    own: Array.from({ length: threads }, () => ({
+    perThread: Array.from({ length: threads }, () => ({
       normed: buffer(width),
       scores: buffer(texts.length, heads / keyHeads),
     })),

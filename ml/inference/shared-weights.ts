@@ -1,8 +1,13 @@
 import type { Parameter } from "../../protocol/layout.ts";
 import { elements } from "../../protocol/safetensors.ts";
-import type { SharedWeights } from "./plan.ts";
 import type { DecoderShape } from "./shape.ts";
-import { allocate, MOST_BYTES } from "./slabs.ts";
+import { allocate, MAX_BYTES, type Region } from "./shared-memory.ts";
+
+/** A model's parameters where threads see them. Matrices are [outputs, inputs]. */
+export type SharedWeights = {
+  readonly memories: readonly WebAssembly.Memory[];
+  readonly tensors: Readonly<Record<string, Region & { readonly shape: readonly number[] }>>;
+};
 
 export type ReadableWeights = {
   readonly parameters: readonly Parameter[];
@@ -15,21 +20,21 @@ export type ReadableWeights = {
  *
  * @param most bytes of one memory
  */
-export async function shareWeights(
+export async function loadSharedWeights(
   { parameters, read }: ReadableWeights,
   { type }: Pick<DecoderShape, "type">,
-  most = MOST_BYTES,
+  most = MAX_BYTES,
 ): Promise<SharedWeights> {
-  const { slabs, regions } = allocate(
+  const { memories, regions } = allocate(
     parameters.map(({ shape }) => 4 * elements(shape)),
     most,
   );
   const tensors: Record<string, SharedWeights["tensors"][string]> = {};
   let scratch = new Float32Array();
   for (const [i, { name, shape }] of parameters.entries()) {
-    const [region, memory] = [regions[i], slabs[regions[i]?.slab ?? 0]];
-    if (!region || !memory) throw new Error(`${name} has no place`);
-    const values = new Float32Array(memory.buffer, region.place, elements(shape));
+    const [region, memory] = [regions[i], memories[regions[i]?.memory ?? 0]];
+    if (!region || !memory) throw new Error(`${name} has no offset`);
+    const values = new Float32Array(memory.buffer, region.offset, elements(shape));
     const [rows = 0, columns = 0] = shape;
     // GPT-2's projections are stored as [inputs, outputs], its tables are not.
     if (type === "gpt2" && name.includes(".h.") && shape.length === 2) {
@@ -41,7 +46,7 @@ export async function shareWeights(
       tensors[name] = { ...region, shape };
     }
   }
-  return { slabs, tensors };
+  return { memories, tensors };
 }
 
 /** So many rows are turned at a time: a cache line of each is at hand until all its columns are done. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Crew } from "../../../ml/inference/crew.ts";
-import type { Added } from "../../../ml/inference/decoder.ts";
-import { Reader } from "../../../ml/inference/reader.ts";
+import type { NewToken } from "../../../ml/inference/decoder.ts";
+import { SlidingContext } from "../../../ml/inference/sliding-context.ts";
+import { ThreadPool } from "../../../ml/inference/thread-pool.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";
@@ -41,9 +41,9 @@ for (const sample of causal) {
     const rows = sampleRows(PROMPTS.length, TOKENS, vocabulary, 3);
     const texts = rows.map((row, i) => row.slice(0, PROMPTS[i]));
     const theta = sampleTheta(tf, sample);
-    const crew = new Crew(2);
-    const decoder = await decoderOf(sample, crew, { texts: { count: rows.length, length: context } });
-    const reader = new Reader(decoder, context, texts);
+    const pool = new ThreadPool(2);
+    const decoder = await decoderOf(sample, pool, { texts: { count: rows.length, length: context } });
+    const reader = new SlidingContext(decoder, context, texts);
     for (;;) {
       const open = rows.flatMap((row, i) => ((texts[i] ?? []).length < row.length ? [i] : []));
       if (open.length === 0) break;
@@ -56,7 +56,7 @@ for (const sample of causal) {
       }
     }
     decoder.close();
-    crew.close();
+    pool.close();
     tf.dispose(theta);
   });
 }
@@ -66,13 +66,13 @@ test("however long a text gets, a token costs no more than four on average", () 
     const tokens = [0];
     let read = 0;
     const decoder = {
-      read(added: readonly Added[]) {
+      read(added: readonly NewToken[]) {
         read += added.length;
         assert.ok(added.every(({ position }) => position >= 0 && position < context));
         return [];
       },
     };
-    const reader = new Reader(decoder, context, [tokens]);
+    const reader = new SlidingContext(decoder, context, [tokens]);
     for (; tokens.length < 20 * context; tokens.push(tokens.length)) reader.next([0]);
     assert.ok(read <= 4 * tokens.length, `${read} tokens were read for ${tokens.length} with ${context}`);
   }

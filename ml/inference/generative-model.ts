@@ -1,14 +1,14 @@
 import { availableParallelism } from "node:os";
 import { type Checkpoint, openCheckpoint } from "../huggingface/checkpoint.ts";
-import { Crew } from "./crew.ts";
 import { Decoder } from "./decoder.ts";
 import { compileKernels } from "./kernels.ts";
-import type { SharedWeights, Texts } from "./plan.ts";
 import { decoderShape } from "./shape.ts";
-import { shareWeights } from "./share-weights.ts";
+import type { Texts } from "./shared-decoder.ts";
+import { loadSharedWeights, type SharedWeights } from "./shared-weights.ts";
+import { ThreadPool } from "./thread-pool.ts";
 
 /** A checkpoint that predicts one token after the other, its parameters in memory; TensorFlow has no part in it. */
-export type TextModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
+export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
   /** What reads texts; close it when done. */
   decoder(texts: Texts): Decoder;
   dispose(): void;
@@ -21,29 +21,29 @@ export type TextModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "en
  * next
  * @throws CorruptData when the files do not fit together
  */
-export async function loadTextModel(directory: string): Promise<TextModel> {
+export async function loadGenerativeModel(directory: string): Promise<GenerativeModel> {
   const checkpoint = await openCheckpoint(directory);
   try {
     const { family, config, tokenizer, ends } = checkpoint;
     const shape = decoderShape(family.type, config);
-    const weights = await shareWeights(checkpoint, shape);
+    const weights = await loadSharedWeights(checkpoint, shape);
     const module = compileKernels();
-    const crew = new Crew(threadsFor(weights));
-    const decoder = (texts: Texts) => new Decoder({ shape, weights, module }, crew, texts);
-    return { family, config, tokenizer, ends, decoder, dispose: () => crew.close() };
+    const pool = new ThreadPool(threadsFor(weights));
+    const decoder = (texts: Texts) => new Decoder({ shape, weights, module }, pool, texts);
+    return { family, config, tokenizer, ends, decoder, dispose: () => pool.close() };
   } finally {
     await checkpoint.close();
   }
 }
 
 /** More threads than this get in each other's way at the memory. */
-const MOST_THREADS = 8;
+const MAX_THREADS = 8;
 /** What makes a thread worth waiting for. */
 const BYTES_PER_THREAD = 1 << 20;
 
 /** TF_NUM_INTRAOP_THREADS is the user's word for all that computes here. */
-function threadsFor({ slabs }: SharedWeights): number {
-  const bytes = slabs.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+function threadsFor({ memories }: SharedWeights): number {
+  const bytes = memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
   const wanted = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
-  return Math.max(1, Math.min(wanted, MOST_THREADS, Math.floor(bytes / BYTES_PER_THREAD)));
+  return Math.max(1, Math.min(wanted, MAX_THREADS, Math.floor(bytes / BYTES_PER_THREAD)));
 }

@@ -46,7 +46,7 @@ export function userPredictor({ ops, spec, dataset, user, theta }: UserText): Te
     // How many layers it has is its own affair.
     config: { context, vocabulary, layers: 0 },
     tokenizer: openTokenizer(dataset.files, "the job's tokenizer.json"),
-    own: true,
+    userCode: true,
     family: {
       masked: false,
       loss: ({ tf }, _config, parameters, { tokens, targets }): Scalar => {

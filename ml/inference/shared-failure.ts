@@ -1,6 +1,6 @@
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
 
-const MOST_BYTES = 1000;
+const MAX_BYTES = 1000;
 /** The first word: whether there is one; the second: the length of its text. */
 const [STATE, LENGTH] = [0, 1];
 const TEXT = 8;
@@ -8,11 +8,11 @@ const [NONE, BEING_WRITTEN, WRITTEN] = [0, 1, 2];
 const WRITING_MS = 1000;
 
 /** Why the first of some threads failed, where all of them see it. */
-export class Failure {
+export class SharedFailure {
   readonly words: Int32Array<SharedArrayBuffer>;
 
   /** @param words of the failure as another thread has it */
-  constructor(words = new Int32Array(new SharedArrayBuffer(TEXT + MOST_BYTES))) {
+  constructor(words = new Int32Array(new SharedArrayBuffer(TEXT + MAX_BYTES))) {
     this.words = words;
   }
 
@@ -24,7 +24,7 @@ export class Failure {
   note(error: unknown): void {
     const { words } = this;
     if (Atomics.compareExchange(words, STATE, NONE, BEING_WRITTEN) !== NONE) return;
-    const text = new TextEncoder().encode(describe(error)).subarray(0, MOST_BYTES);
+    const text = new TextEncoder().encode(describe(error)).subarray(0, MAX_BYTES);
     new Uint8Array(words.buffer).set(text, TEXT);
     words[LENGTH] = text.length;
     Atomics.store(words, STATE, WRITTEN);

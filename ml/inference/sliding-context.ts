@@ -1,4 +1,4 @@
-import type { Added, Decoder } from "./decoder.ts";
+import type { Decoder, NewToken } from "./decoder.ts";
 
 /** The tokens of a text, which grow. */
 export type Tokens = readonly number[];
@@ -22,7 +22,7 @@ export function firstSeen(length: number, context: number): number {
  * Reads texts that grow by a token at a time, and of each one only what is new. When a context is full its oldest
  * quarter leaves it, and the rest is read once more, at its new positions: three tokens for each that comes after.
  */
-export class Reader {
+export class SlidingContext {
   readonly #decoder: Pick<Decoder, "read">;
   readonly #context: number;
   readonly #texts: readonly Tokens[];
@@ -46,7 +46,7 @@ export class Reader {
     return this.#decoder.read(texts.flatMap((text) => this.#added(text)));
   }
 
-  #added(text: number): Added[] {
+  #added(text: number): NewToken[] {
     const tokens = this.#texts[text] ?? [];
     const read = this.#read[text] ?? 0;
     const first = firstSeen(tokens.length, this.#context);

@@ -1,0 +1,58 @@
+import { gpt2Stages } from "./gpt2.ts";
+import { llamaStages } from "./llama.ts";
+import type { SharedDecoder } from "./shared-decoder.ts";
+import { type Parameter, type Range, Workspace } from "./workspace.ts";
+
+/**
+ * A part of a step that begins when the one before has ended. Its slices are independent of each other, and whichever
+ * thread computes one, the result is the same.
+ */
+export type Stage = {
+  readonly slices: number;
+  /** What a thread does before its first slice of a step's stage. */
+  prepare?(): void;
+  run(slice: number): void;
+};
+
+/** All stages of a step as a thread computes them; the last one makes the logits. */
+export type StepProgram = { readonly workspace: Workspace; readonly stages: readonly Stage[] };
+
+export function createStepProgram(decoder: SharedDecoder, thread: number): StepProgram {
+  const workspace = new Workspace(decoder, thread);
+  return {
+    workspace,
+    stages: decoder.shape.type === "gpt2" ? gpt2Stages(workspace) : llamaStages(workspace),
+  };
+}
+
+/** What is worth a thread's attention. */
+const SMALL_BYTES = 1 << 16;
+/** So many for each thread, so that a slow one does not hold up the rest for long. */
+const SLICES_PER_THREAD = 4;
+/** Chunks start at whole cache lines. */
+const GRAIN = 16;
+
+/** Cuts a matrix into ranges of its rows. */
+export function splitRows(workspace: Workspace, { rows, width }: Parameter): Range[] {
+  const threads = workspace.decoder.buffers.perThread.length;
+  const worthwhile = Math.ceil((4 * rows * width) / SMALL_BYTES);
+  const count = Math.min(SLICES_PER_THREAD * threads, worthwhile);
+  const size = Math.ceil(rows / count / GRAIN) * GRAIN;
+  return Array.from({ length: Math.ceil(rows / size) }, (_, i) => ({
+    start: i * size,
+    end: Math.min(rows, (i + 1) * size),
+  }));
+}
+
+/** A stage with a slice for each range. */
+export function rangeStage(
+  ranges: readonly Range[],
+  run: (range: Range) => void,
+  prepare?: () => void,
+): Stage {
+  const slice = (i: number) => {
+    const range = ranges[i];
+    if (range) run(range);
+  };
+  return { slices: ranges.length, run: slice, ...(prepare ? { prepare } : {}) };
+}
