@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { describe, InvalidInput } from "../protocol/errors.ts";
-import { defineProgram } from "./program.ts";
+import { defineProgram, refuseMistyped } from "./program.ts";
 import { packageVersion } from "./submission/provenance.ts";
 import { codeOfError, exitCodes } from "./terminal/exit.ts";
 
@@ -15,6 +15,7 @@ async function main(args: readonly string[]): Promise<number> {
   });
   for (const command of [program, ...program.commands]) command.exitOverride();
   try {
+    refuseMistyped(args[0], program);
     await program.parseAsync(args, { from: "user" });
     return code;
   } catch (error) {

@@ -1,7 +1,10 @@
+import { existsSync } from "node:fs";
 import { Command, Option } from "commander";
+import { InvalidInput } from "../protocol/errors.ts";
 import { collect, decimal, examples, jobArgument, share, wholeNumber, workersOption } from "./arguments.ts";
 import { choosePlace, type PlaceOptions } from "./targets/address.ts";
 import { isQuiet, quietly } from "./terminal/filtered-stderr.ts";
+import { closest } from "./terminal/suggestion.ts";
 
 /** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
 
@@ -28,12 +31,14 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     .option("--set <field=value>", "override a field of the job file; may be repeated", collect)
     .addOption(workersOption())
     .option("--detach", "run in the background")
+    .option("--print", "show the job with every default filled in, and run nothing")
     .addHelpText(
       "after",
       examples(
         "examples/shakespeare.json",
         "job.json --set steps=20 --set optimizer.learningRate=1e-3",
         "job.json --workers 4 --detach",
+        "job.json --print",
       ) + EXIT_CODES,
     )
     .action(async (file: string | undefined, options) => {
@@ -55,6 +60,19 @@ export function defineProgram(version: string, args: readonly string[], end: Res
     command.showHelpAfterError(`(ps-submit ${command.name()} --help shows how it is used)`);
   }
   return program;
+}
+
+/**
+ * Refuses a first word that is neither a file nor a command, but close to a command.
+ *
+ * @throws InvalidInput with the command that was probably meant
+ */
+export function refuseMistyped(word: string | undefined, program: Command): void {
+  const commands = program.commands.map((command) => command.name());
+  if (word === undefined || commands.includes(word) || existsSync(word)) return;
+  const command = closest(word, commands);
+  if (command === null) return;
+  throw new InvalidInput(`no job file ${word}; did you mean the command ${command}?`);
 }
 
 /** Where jobs are may be said before the verb or after it. */

@@ -8,6 +8,7 @@ import { probeBackend } from "../submission/backend.ts";
 import { requireSame } from "../submission/create.ts";
 import { readJobFile } from "../submission/job-file.ts";
 import { type Prepared, prepareJob } from "../submission/prepare.ts";
+import { printJob } from "../submission/print-job.ts";
 import { makeProvenance } from "../submission/provenance.ts";
 import { findOrCreate, givenOf } from "../submission/record.ts";
 import { tokenizing } from "../submission/tokenizing.ts";
@@ -24,16 +25,17 @@ export type SubmitOptions = {
   readonly set?: readonly string[] | undefined;
   readonly workers?: number | undefined;
   readonly detach?: boolean | undefined;
+  readonly print?: boolean | undefined;
 };
 
 /** `ps-submit JOBFILE`: validates everything, then creates the job and runs it. */
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
+  const cache = cacheOf(dataDirectory());
+  if (options.print) return printJob(draft, cache);
   const place = placeOf();
-  const prepared = await tokenizing((watching) =>
-    prepareJob(draft, { ...watching, cache: cacheOf(dataDirectory()) }),
-  );
+  const prepared = await tokenizing((watching) => prepareJob(draft, { ...watching, cache }));
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const job = prepared.done;
   if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), draft.spec.name, args);

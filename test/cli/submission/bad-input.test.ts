@@ -144,6 +144,18 @@ test("a job file that is not there, and wrong usage, end with 2", async (t) => {
   assert.equal(existsSync(playground.dataDir), false);
 });
 
+test("a mistyped command is told which one it may be", async (t) => {
+  const playground = playgroundWith(t);
+  const cases = { stauts: "status", lst: "list", resum: "resume", "fill-maks": "fill-mask" };
+  for (const [word, command] of Object.entries(cases)) {
+    const { code, stderr } = await playground.run(word, "some-job", "--json");
+    assert.equal(stderr, `error: no job file ${word}; did you mean the command ${command}?\n`);
+    assert.equal(code, 2);
+  }
+  const far = await playground.run("shakespeare");
+  assert.match(far.stderr, /^error: there is no job file shakespeare/);
+});
+
 test("every command has help with examples", async (t) => {
   const playground = playgroundWith(t);
   const verbs = "status watch list logs cancel resume pull generate doctor".split(" ");

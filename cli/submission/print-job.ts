@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JobSpec } from "../../protocol/job.ts";
+import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
+import { say } from "../terminal/print.ts";
+import type { Draft } from "./job-file.ts";
+import { prepareJob } from "./prepare.ts";
+import { tokenizing } from "./tokenizing.ts";
+
+/**
+ * Prints a job with every default filled in, as a job file. Its text is tokenized, since the number of shards depends
+ * on the vocabulary; where there is no cache of tokenized texts yet, in a folder that is removed again.
+ *
+ * @param cache the folder of tokenized texts
+ * @returns the exit code
+ * @throws InvalidInput with every problem found
+ */
+export async function printJob(draft: Draft, cache: string): Promise<number> {
+  const temporary = existsSync(cache) ? null : await mkdtemp(join(tmpdir(), "ps-print-"));
+  try {
+    const prepared = await tokenizing((watching) =>
+      prepareJob(draft, { ...watching, cache: temporary ?? cache }),
+    );
+    if ("signal" in prepared) return codeOfSignal(prepared.signal);
+    say([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);
+    return exitCodes.succeeded;
+  } finally {
+    if (temporary !== null) await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** Leaves out what the submission adds to the model that its user names. */
+function asWritten(spec: JobSpec): JobSpec {
+  const { model } = spec;
+  switch (model.type) {
+    case "pretrained":
+      return { ...spec, model: { ...model, digest: undefined, config: undefined } };
+    case "module":
+      return { ...spec, model: { ...model, digest: undefined } };
+    default:
+      return spec;
+  }
+}
