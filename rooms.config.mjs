@@ -50,7 +50,7 @@ const rooms = {
   ],
   infra: ["protocol", "cloud", "aws-cdk-lib", "cdk-nag", "constructs"],
   scripts: ["protocol", "esbuild"],
-  examples: ["ml/models/user-model.ts", "@tensorflow"],
+  examples: [],
 };
 
 /** What the language-model library may know of the protocol: nothing of jobs, queues or S3. */

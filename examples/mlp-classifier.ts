@@ -1,7 +1,6 @@
-import type { Tensor2D } from "@tensorflow/tfjs";
-import type { UserModel } from "../ml/models/user-model.ts";
+import type { Tensor2D, UserModel } from "serverless-ps";
 
-/** Tells apart the points of three arms of a spiral: two layers, on data made from the job's seed. */
+/** A classifier of points on the three arms of a spiral: two layers, on data made from the job's seed. */
 
 const CLASSES = 3;
 const HIDDEN = 32;
@@ -14,12 +13,12 @@ const model: UserModel = {
     { name: "output.bias", shape: [CLASSES], init: { type: "zeros" } },
   ],
 
-  // The names say which numbers these are: others for each part, step, rank and micro-batch.
+  // The names of the random numbers differ for each part, step, rank and micro-batch.
   batch({ part, step, rank, micro, rows, uniform, normal }) {
-    const place = `${part} ${step} ${rank} ${micro}`;
-    const along = uniform(`along ${place}`, rows);
-    const arms = uniform(`arm ${place}`, rows);
-    const noise = normal(`noise ${place}`, rows);
+    const batch = `${part} ${step} ${rank} ${micro}`;
+    const along = uniform(`along ${batch}`, rows);
+    const arms = uniform(`arm ${batch}`, rows);
+    const noise = normal(`noise ${batch}`, rows);
     const points = new Float32Array(2 * rows);
     const labels = new Int32Array(rows);
     for (let row = 0; row < rows; row++) {

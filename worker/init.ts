@@ -6,7 +6,7 @@ import { matchWeights } from "../ml/huggingface/match.ts";
 import { carriedFiles } from "../ml/huggingface/model-files.ts";
 import { openWeights } from "../ml/huggingface/weights.ts";
 import type { ModelDescription } from "../ml/models/model.ts";
-import type { UserModel } from "../ml/models/user-model.ts";
+import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import { divide } from "../protocol/freeze.ts";
 import type { JobSpec } from "../protocol/job.ts";

@@ -4,7 +4,7 @@ import type { Dataset } from "../ml/data/dataset.ts";
 import { type Tensors, tensorOf } from "../ml/models/model.ts";
 import { objectiveOf } from "../ml/models/objective.ts";
 import { opsOf } from "../ml/models/ops.ts";
-import type { UserModel } from "../ml/models/user-model.ts";
+import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import type { Backend } from "../ml/tensorflow/load.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";

@@ -1,5 +1,5 @@
 import type { Dataset } from "../../ml/data/dataset.ts";
-import type { UserModel } from "../../ml/models/user-model.ts";
+import type { UserModel } from "../../ml/models/user-model-types.d.ts";
 import { InvalidInput, TryAgain } from "../../protocol/errors.ts";
 import type { Layout } from "../../protocol/layout.ts";
 import type { JobRecord } from "../../protocol/records.ts";

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Store } from "../../cloud/store.ts";
-import type { UserModel } from "../../ml/models/user-model.ts";
+import type { UserModel } from "../../ml/models/user-model-types.d.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";

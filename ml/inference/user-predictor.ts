@@ -4,7 +4,8 @@ import type { JobSpec } from "../../protocol/job.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Tensors } from "../models/model.ts";
 import type { Ops } from "../models/ops.ts";
-import { callUser, checkLoss, sizesOf, type UserModel } from "../models/user-model.ts";
+import { callUser, checkLoss, sizesOf } from "../models/user-model.ts";
+import type { UserModel } from "../models/user-model-types.d.ts";
 import { openTokenizer } from "../tokenizers/tokenizer.ts";
 import type { TextPredictor } from "./evaluate-file.ts";
 

@@ -7,7 +7,8 @@ import type { Family, ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
 import type { ModelDescription } from "./model.ts";
 import { familyOf, isFamily } from "./registry.ts";
-import { describeUserModel, type ModuleSpec, sizesOf, type UserModel } from "./user-model.ts";
+import { describeUserModel, type ModuleSpec, sizesOf } from "./user-model.ts";
+import type { UserModel } from "./user-model-types.d.ts";
 
 /**
  * A job's model: its parameters and the files of its open format. Loads no tfjs.

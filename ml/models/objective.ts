@@ -7,7 +7,7 @@ import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Objective } from "./model.ts";
 import type { Ops } from "./ops.ts";
 import { textObjective } from "./text-objective.ts";
-import type { UserModel } from "./user-model.ts";
+import type { UserModel } from "./user-model-types.d.ts";
 import { userObjective } from "./user-objective.ts";
 
 /** The objective of a job: its model on its data. */

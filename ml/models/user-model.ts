@@ -4,48 +4,8 @@ import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { Tf } from "../tensorflow/load.ts";
-import type { ModelDescription, ModelParameter, Tensors } from "./model.ts";
-
-/** What a user's own model is: the default export of the file that `model.module` names. See docs/your-own-model.md. */
-export type UserModel = {
-  /** Names, shapes and first values of all parameters. */
-  parameters(sizes: UserSizes): readonly ModelParameter[];
-  /** The mean loss over a batch, a scalar. Its gradient is taken by tfjs. */
-  loss(tf: Tf, theta: Tensors, batch: Tensors, sizes: UserSizes): Scalar;
-  /** One rank's batch: a pure function of its argument. Not called for a job whose data is text. */
-  batch?(place: UserPlace): Readonly<Record<string, UserArray>>;
-  /** Files to lie beside `model.safetensors`, by name. */
-  files?(sizes: UserSizes): Readonly<Record<string, string>>;
-};
-
-export type UserSizes = {
-  /** `model.options` of the job. */
-  readonly options: Readonly<Record<string, unknown>>;
-  /** Of the text's tokenizer; null when the data is the model's own. */
-  readonly vocabulary: number | null;
-  /** `model.context` of the job. */
-  readonly context: number | null;
-};
-
-export type UserPlace = UserSizes & {
-  /** Data that is held out must be other data than any of training. */
-  readonly part: "training" | "heldOut";
-  /** Of training: the step; held out: the number of the batch. */
-  readonly step: number;
-  readonly rank: number;
-  /** Which of `accumulation` micro-batches. */
-  readonly micro: number;
-  /** `batch` of the job: examples wanted. */
-  readonly rows: number;
-  /** Standard normal numbers that depend on the job's seed and the name only. */
-  normal(name: string, length: number): Float32Array;
-  /** Uniform numbers in [0, 1) that depend on the job's seed and the name only. */
-  uniform(name: string, length: number): Float32Array;
-};
-
-/** Row after row: a Float32Array becomes a float32 tensor, an Int32Array one of int32. */
-export type UserArray = { readonly shape: readonly number[]; readonly values: Float32Array | Int32Array };
+import type { ModelDescription } from "./model.ts";
+import type { UserArray, UserModel, UserSizes } from "./user-model-types.d.ts";
 
 export type ModuleSpec = Extract<ModelSpec, { type: "module" }>;
 

@@ -14,17 +14,8 @@ import type { Dataset } from "../data/dataset.ts";
 import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
 import { type Objective, type Tensors, tensorOf } from "./model.ts";
 import type { Ops } from "./ops.ts";
-import {
-  callUser,
-  checkBatch,
-  checkLoss,
-  describeUserModel,
-  sizesOf,
-  type UserArray,
-  type UserModel,
-  type UserPlace,
-  type UserSizes,
-} from "./user-model.ts";
+import { callUser, checkBatch, checkLoss, describeUserModel, sizesOf } from "./user-model.ts";
+import type { BatchRequest, UserArray, UserModel, UserSizes } from "./user-model-types.d.ts";
 
 type Arrays = Readonly<Record<string, UserArray>>;
 
@@ -104,7 +95,7 @@ function textSource(spec: JobSpec, { meta, tokens }: Dataset, { context }: UserS
 }
 
 function ownSource({ seed, batch: rows }: JobSpec, name: string, user: UserModel, sizes: UserSizes): Source {
-  const make = (place: Pick<UserPlace, "part" | "step" | "rank" | "micro">): Arrays => {
+  const make = (place: Pick<BatchRequest, "part" | "step" | "rank" | "micro">): Arrays => {
     const given = callUser(name, "batch", () => user.batch?.({ ...sizes, ...place, ...draws(seed), rows }));
     return checkBatch(name, given);
   };
@@ -115,7 +106,7 @@ function ownSource({ seed, batch: rows }: JobSpec, name: string, user: UserModel
   };
 }
 
-function draws(seed: number): Pick<UserPlace, "normal" | "uniform"> {
+function draws(seed: number): Pick<BatchRequest, "normal" | "uniform"> {
   const stream = (name: string) => ({ seed, purpose: "module" as const, indices: indicesOfName(name) });
   return {
     normal(name, length) {
