@@ -155,7 +155,11 @@ async function productMs(bytes: number): Promise<number> {
   const vocabulary = Math.ceil(bytes / 4 / width);
   const table = "model.embed_tokens.weight";
   const heads = { heads: 1, keyHeads: 1, headWidth: 1, hidden: 1, frequencies: new Float32Array() };
-  const shape = { type: "llama", layers: 0, width, vocabulary, epsilon: 1, head: table, ...heads } as const;
+  const shape = {
+    ...{ width, vocabulary, tokens: table, positions: null, blocks: [], ...heads },
+    norm: { gain: "model.norm.weight", bias: null, epsilon: 1 },
+    head: { weight: table, bias: null, inputsFirst: false },
+  };
   const parameters = [
     { name: table, shape: [vocabulary, width] },
     { name: "model.norm.weight", shape: [width] },

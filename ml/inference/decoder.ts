@@ -1,4 +1,4 @@
-import type { DecoderShape } from "./shape.ts";
+import type { DecoderShape } from "../models/decoder-shape.ts";
 import { createSharedDecoder, MAX_VECTORS, type SharedDecoder, type Texts } from "./shared-decoder.ts";
 import type { SharedWeights } from "./shared-weights.ts";
 import type { ThreadPool } from "./thread-pool.ts";
@@ -93,12 +93,12 @@ function embedderOf(shared: SharedDecoder, floats: Float32Array) {
     if (!tensor || !memory) throw new Error(`there is no parameter ${name}`);
     return new Float32Array(memory.buffer, tensor.offset);
   };
-  const { width, type } = shared.shape;
-  const words = table(type === "gpt2" ? "transformer.wte.weight" : "model.embed_tokens.weight");
-  const places = type === "gpt2" ? table("transformer.wpe.weight") : null;
+  const { width } = shared.shape;
+  const tokens = table(shared.shape.tokens);
+  const positions = shared.shape.positions === null ? null : table(shared.shape.positions);
   return (token: number, position: number, to: number) => {
     for (let i = 0; i < width; i++) {
-      floats[to + i] = (words[token * width + i] ?? 0) + (places?.[position * width + i] ?? 0);
+      floats[to + i] = (tokens[token * width + i] ?? 0) + (positions?.[position * width + i] ?? 0);
     }
   };
 }

@@ -25,7 +25,7 @@ export async function loadGenerativeModel(directory: string): Promise<Generative
   const checkpoint = await openCheckpoint(directory);
   try {
     const { family, config, tokenizer, ends } = checkpoint;
-    const shape = decoderShape(family.type, config);
+    const shape = decoderShape(family, config);
     const weights = await loadSharedWeights(checkpoint, shape);
     const module = compileKernels();
     const pool = new ThreadPool(threadsFor(weights));

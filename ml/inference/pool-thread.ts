@@ -1,5 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { createStepProgram } from "./stages.ts";
+import { createStepProgram } from "./step-program.ts";
 import { type NumberedProgram, number, StepScheduler } from "./step-scheduler.ts";
 import type { Notice, PoolThreadData } from "./thread-pool.ts";
 

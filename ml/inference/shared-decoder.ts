@@ -1,4 +1,4 @@
-import type { DecoderShape } from "./shape.ts";
+import type { DecoderShape } from "../models/decoder-shape.ts";
 import { allocate, type Region, sharedMemory } from "./shared-memory.ts";
 import type { SharedWeights } from "./shared-weights.ts";
 
@@ -62,9 +62,9 @@ export function createSharedDecoder(
   const texts: Texts = { count, length: roundUp(length) };
   const { buffers, bytes } = planBuffers(shape, texts, threads);
   const size = 4 * texts.count * shape.keyHeads * texts.length * shape.headWidth;
-  const { memories, regions } = allocate(Array<number>(2 * shape.layers).fill(size));
+  const { memories, regions } = allocate(Array<number>(2 * shape.blocks.length).fill(size));
   const none: Region = { memory: 0, offset: 0 };
-  const cache = Array.from({ length: shape.layers }, (_, layer) => ({
+  const cache = Array.from({ length: shape.blocks.length }, (_, layer) => ({
     keys: regions[2 * layer] ?? none,
     values: regions[2 * layer + 1] ?? none,
   }));
@@ -86,7 +86,7 @@ function planBuffers(shape: DecoderShape, texts: Texts, threads: number) {
     qkv: buffer((heads + 2 * keyHeads) * headWidth),
     attended: buffer(heads * headWidth),
     hidden: buffer(hidden),
-    up: buffer(shape.type === "llama" ? hidden : 0),
+    up: buffer(shape.blocks.some(({ mlp }) => mlp.type === "swiglu") ? hidden : 0),
     rotation: buffer(2 * shape.frequencies.length),
     logits: buffer(vocabulary),
     perThread: Array.from({ length: threads }, () => ({

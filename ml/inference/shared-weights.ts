@@ -1,6 +1,6 @@
 import type { Parameter } from "../../protocol/layout.ts";
 import { elements } from "../../protocol/safetensors.ts";
-import type { DecoderShape } from "./shape.ts";
+import { type DecoderShape, linearLayers } from "../models/decoder-shape.ts";
 import { allocate, MAX_BYTES, type Region } from "./shared-memory.ts";
 
 /** A model's parameters where threads see them. Matrices are [outputs, inputs]. */
@@ -22,7 +22,7 @@ export type ReadableWeights = {
  */
 export async function loadSharedWeights(
   { parameters, read }: ReadableWeights,
-  { type }: Pick<DecoderShape, "type">,
+  decoder: Pick<DecoderShape, "blocks" | "head">,
   most = MAX_BYTES,
 ): Promise<SharedWeights> {
   const { memories, regions } = allocate(
@@ -30,14 +30,16 @@ export async function loadSharedWeights(
     most,
   );
   const tensors: Record<string, SharedWeights["tensors"][string]> = {};
+  const inputsFirst = new Set(
+    linearLayers(decoder).flatMap((layer) => (layer.inputsFirst ? layer.weight : [])),
+  );
   let scratch = new Float32Array();
   for (const [i, { name, shape }] of parameters.entries()) {
     const [region, memory] = [regions[i], memories[regions[i]?.memory ?? 0]];
     if (!region || !memory) throw new Error(`${name} has no offset`);
     const values = new Float32Array(memory.buffer, region.offset, elements(shape));
     const [rows = 0, columns = 0] = shape;
-    // GPT-2's projections are stored as [inputs, outputs], its tables are not.
-    if (type === "gpt2" && name.includes(".h.") && shape.length === 2) {
+    if (inputsFirst.has(name)) {
       if (scratch.length < values.length) scratch = new Float32Array(values.length);
       transpose(await read(name, scratch.subarray(0, values.length)), rows, columns, values);
       tensors[name] = { ...region, shape: [columns, rows] };

@@ -1,7 +1,4 @@
-import { gpt2Stages } from "./gpt2.ts";
-import { llamaStages } from "./llama.ts";
-import type { SharedDecoder } from "./shared-decoder.ts";
-import { type Parameter, type Range, Workspace } from "./workspace.ts";
+import type { Parameter, Range, Workspace } from "./workspace.ts";
 
 /**
  * A part of a step that begins when the one before has ended. Its slices are independent of each other, and whichever
@@ -14,22 +11,11 @@ export type Stage = {
   run(slice: number): void;
 };
 
-/** All stages of a step as a thread computes them; the last one makes the logits. */
-export type StepProgram = { readonly workspace: Workspace; readonly stages: readonly Stage[] };
-
-export function createStepProgram(decoder: SharedDecoder, thread: number): StepProgram {
-  const workspace = new Workspace(decoder, thread);
-  return {
-    workspace,
-    stages: decoder.shape.type === "gpt2" ? gpt2Stages(workspace) : llamaStages(workspace),
-  };
-}
-
 /** What is worth a thread's attention. */
 const SMALL_BYTES = 1 << 16;
 /** So many for each thread, so that a slow one does not hold up the rest for long. */
 const SLICES_PER_THREAD = 4;
-/** Chunks start at whole cache lines. */
+/** Slices start at whole cache lines. */
 const GRAIN = 16;
 
 /** Cuts a matrix into ranges of its rows. */

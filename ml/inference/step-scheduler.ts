@@ -1,5 +1,6 @@
 import { SharedFailure } from "./shared-failure.ts";
-import type { Stage, StepProgram } from "./stages.ts";
+import type { Stage } from "./stages.ts";
+import type { StepProgram } from "./step-program.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**

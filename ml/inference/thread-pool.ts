@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { SharedDecoder } from "./shared-decoder.ts";
-import { createStepProgram } from "./stages.ts";
+import { createStepProgram } from "./step-program.ts";
 import { type NumberedProgram, number, type Shared, StepScheduler } from "./step-scheduler.ts";
 
 /** To a thread: a decoder to know by a number, or one to forget; null: the end. */

@@ -1,6 +1,7 @@
 import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
 import type { TokenIds } from "./config.ts";
+import type { DecoderShape } from "./decoder-shape.ts";
 import type { DropoutPlaces } from "./dropout.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
 import type { Ops } from "./ops.ts";
@@ -43,6 +44,8 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   lossAndGradient(ops: Ops, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
   /** The same loss without its gradient. */
   loss(ops: Ops, config: Config, theta: Tensors, batch: Batch): Scalar;
+  /** How ml/inference generates text; a family that does not predict the next token has no such function. */
+  decoder?(config: Config): DecoderShape;
   /** The logits of every token, [B T, V]. */
   logits(ops: Ops, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;
 };

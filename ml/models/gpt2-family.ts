@@ -14,6 +14,7 @@ import {
 import type { Family } from "./family.ts";
 import {
   type Gpt2,
+  gpt2Decoder,
   gpt2Dropout,
   gpt2Logits,
   gpt2Loss,
@@ -73,6 +74,7 @@ export const gpt2Family: Family<Config> = {
     gpt2LossAndGradient(ops, config, theta, tokens, targets, dropout),
   loss: (ops, config, theta, { tokens, targets }) => gpt2Loss(ops, config, theta, tokens, targets),
   logits: gpt2Logits,
+  decoder: gpt2Decoder,
 };
 
 function gpt2Files(model: Config): Record<string, string> {

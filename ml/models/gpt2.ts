@@ -3,6 +3,7 @@ import type { ModelSpec } from "../../protocol/model-spec.ts";
 import { causalMask } from "./attention.ts";
 import { blockDropout, gpt2Block } from "./block.ts";
 import { forwardBlocks, throughBlocks } from "./blocks.ts";
+import type { DecoderBlock, DecoderShape } from "./decoder-shape.ts";
 import { type Dropout, type DropoutPlaces, drop } from "./dropout.ts";
 import {
   type Init,
@@ -70,6 +71,38 @@ export function gpt2Parameters({ layers, width, context, vocabulary }: Gpt2): Mo
     ...blocks,
     ...norm(FINAL_NORM),
   ];
+}
+
+/** GPT-2 as ml/inference runs it. */
+export function gpt2Decoder({ layers, heads, width, vocabulary }: Gpt2): DecoderShape {
+  const layer = (name: string) => ({ weight: `${name}.weight`, bias: `${name}.bias`, inputsFirst: true });
+  const norm = (name: string) => ({
+    gain: `${name}.weight`,
+    bias: `${name}.bias`,
+    epsilon: LAYER_NORM_EPSILON,
+  });
+  const block = (h: string): DecoderBlock => ({
+    attention: {
+      norm: norm(`${h}.ln_1`),
+      projections: [layer(`${h}.attn.c_attn`)],
+      output: layer(`${h}.attn.c_proj`),
+    },
+    mlp: {
+      type: "gelu",
+      norm: norm(`${h}.ln_2`),
+      input: layer(`${h}.mlp.c_fc`),
+      output: layer(`${h}.mlp.c_proj`),
+    },
+  });
+  return {
+    ...{ heads, width, vocabulary, keyHeads: heads, headWidth: width / heads, hidden: 4 * width },
+    tokens: TOKENS,
+    positions: POSITIONS,
+    frequencies: new Float32Array(),
+    blocks: Array.from({ length: layers }, (_, i) => block(blockName(i))),
+    norm: norm(FINAL_NORM),
+    head: { weight: TOKENS, bias: null, inputsFirst: false },
+  };
 }
 
 function blocksOf(ops: Ops, model: Gpt2, theta: Tensors, tokens: Tokens, dropout?: Dropout) {

@@ -12,7 +12,14 @@ import {
   wrongModel,
 } from "./config.ts";
 import type { Family } from "./family.ts";
-import { type Llama, llamaLogits, llamaLoss, llamaLossAndGradient, llamaParameters } from "./llama.ts";
+import {
+  type Llama,
+  llamaDecoder,
+  llamaLogits,
+  llamaLoss,
+  llamaLossAndGradient,
+  llamaParameters,
+} from "./llama.ts";
 import type { Llama3Scaling } from "./rotary.ts";
 
 const factor = z.number().positive().finite();
@@ -97,6 +104,7 @@ export const llamaFamily: Family<Llama> = {
   lossAndGradient: llamaLossAndGradient,
   loss: llamaLoss,
   logits: llamaLogits,
+  decoder: llamaDecoder,
 };
 
 const sizesOf = (config: Config) => ({

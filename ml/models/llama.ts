@@ -2,6 +2,7 @@ import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { causalMask } from "./attention.ts";
 import { forwardBlocks, throughBlocks } from "./blocks.ts";
 import type { TokenIds } from "./config.ts";
+import type { DecoderBlock, DecoderShape } from "./decoder-shape.ts";
 import { dense, denseBackward } from "./dense.ts";
 import { llamaBlock } from "./llama-block.ts";
 import {
@@ -14,7 +15,7 @@ import {
 } from "./model.ts";
 import { crossEntropy, type Ops } from "./ops.ts";
 import { rmsNorm, rmsNormBackward } from "./rms-norm.ts";
-import { type Llama3Scaling, rotationOf } from "./rotary.ts";
+import { type Llama3Scaling, rotaryFrequencies, rotationOf } from "./rotary.ts";
 import { wordsBackward } from "./words.ts";
 
 /**
@@ -78,6 +79,36 @@ export function llamaParameters(model: Llama): ModelParameter[] {
   };
   const head = model.tied ? [] : [matrix(HEAD, vocabulary, width)];
   return [words, ...blocks, norm(FINAL_NORM), ...head];
+}
+
+/** Llama as ml/inference runs it. */
+export function llamaDecoder(model: Llama): DecoderShape {
+  const { layers, width, heads, keyValueHeads, headWidth, hidden, vocabulary, epsilon } = model;
+  const layer = (name: string) => ({ weight: `${name}.weight`, bias: null, inputsFirst: false });
+  const norm = (name: string) => ({ gain: name, bias: null, epsilon });
+  const block = (h: string): DecoderBlock => ({
+    attention: {
+      norm: norm(`${h}.input_layernorm.weight`),
+      projections: ["q_proj", "k_proj", "v_proj"].map((name) => layer(`${h}.self_attn.${name}`)),
+      output: layer(`${h}.self_attn.o_proj`),
+    },
+    mlp: {
+      type: "swiglu",
+      norm: norm(`${h}.post_attention_layernorm.weight`),
+      gate: layer(`${h}.mlp.gate_proj`),
+      up: layer(`${h}.mlp.up_proj`),
+      output: layer(`${h}.mlp.down_proj`),
+    },
+  });
+  return {
+    ...{ width, heads, vocabulary, headWidth, hidden, keyHeads: keyValueHeads },
+    tokens: TOKENS,
+    positions: null,
+    frequencies: rotaryFrequencies({ headWidth, theta: model.ropeTheta, scaling: model.ropeScaling }),
+    blocks: Array.from({ length: layers }, (_, i) => block(blockName(i))),
+    norm: norm(FINAL_NORM),
+    head: { weight: headName(model), bias: null, inputsFirst: false },
+  };
 }
 
 function blocksOf(ops: Ops, model: Llama, theta: Tensors, { sequences, length }: Tokens) {

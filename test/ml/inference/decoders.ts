@@ -21,7 +21,7 @@ export async function decoderOf(
 ): Promise<Decoder> {
   const parameters = family.parameters(config);
   const values = new Map(parameters.map((each) => [each.name, sampleValues(each)]));
-  const shape = decoderShape(family.type, config);
+  const shape = decoderShape(family, config);
   const read = async (name: string, into: Float32Array) => {
     into.set(values.get(name) ?? []);
     return into;

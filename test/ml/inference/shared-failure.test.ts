@@ -25,7 +25,7 @@ const directory = mkdtempSync(join(tmpdir(), "ps-failure-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 async function sharedDecoder(): Promise<SharedDecoder> {
-  const shape = decoderShape("gpt2", CONFIG);
+  const shape = decoderShape(familyOf("gpt2"), CONFIG);
   const parameters = familyOf("gpt2").parameters(CONFIG);
   const weights = await loadSharedWeights({ parameters, read: async (_, into) => into.fill(0.1) }, shape);
   const texts = { count: 1, length: CONFIG.context };

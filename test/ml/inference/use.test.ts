@@ -119,7 +119,7 @@ test("a masked model predicts 15 % of the tokens, the same ones every time", asy
 test("what a model can't do is refused by name", async () => {
   await assert.rejects(loadGenerativeModel(join(directory, "bert")), {
     name: "InvalidInput",
-    message: /bert model does not say what comes next/,
+    message: /bert model does not predict what comes next/,
   });
   await withModel("bert", async (model) => {
     assert.throws(() => fillMask(model, "Paris is.", 3), { message: /must have \[MASK\]/ });
