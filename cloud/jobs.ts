@@ -66,6 +66,13 @@ export class Jobs {
     return (await this.findState(job)) ?? notThere(job);
   }
 
+  /** The version that a job is at. @throws InvalidInput when it has none yet */
+  async latestVersion(job: string): Promise<number> {
+    const { state } = await this.state(job);
+    if (state.version !== null) return state.version;
+    throw new InvalidInput(`${job} has no parameters yet; it is ${state.status}`);
+  }
+
   /**
    * Changes `state.json` by compare-and-swap.
    *

@@ -8,9 +8,9 @@ import { opsOf } from "../../ml/models/ops.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
-import { createTrainer, parameterTensors } from "../../worker/trainer.ts";
+import * as worker from "../../worker/evaluation.ts";
+import { cacheOf, dataDirectory } from "../targets/paths.ts";
 import type { Target } from "../targets/target.ts";
-import { type JobModel, openJobModel } from "./job-model.ts";
 
 /** The loss on the batches that a job holds out, as its own evaluations have it. */
 export type HeldOut = { readonly loss: number; readonly sequences: number; readonly version: number };
@@ -21,9 +21,9 @@ export type HeldOut = { readonly loss: number; readonly sequences: number; reado
  * @throws InvalidInput when there is no such job or version
  */
 export async function evaluateHeldOut(target: Target, job: string, version?: number): Promise<HeldOut> {
-  return withJobModel(target, job, version, async ({ record: { spec }, ...model }) => {
-    const trainer = createTrainer({ ...model, spec, backend: await backendOf(spec) });
-    return { ...(await trainer.evaluate(model.theta)), version: model.version };
+  return withJobModel(target, job, version, async (model) => {
+    const backend = await backendOf(model.record.spec);
+    return { ...(await worker.evaluateHeldOut(model, backend)), version: model.version };
   });
 }
 
@@ -39,30 +39,32 @@ export async function evaluateOwn(
   options: Omit<EvaluateFileOptions, "model">,
 ): Promise<FileEvaluation> {
   return withJobModel(target, job, version, async (model) => {
-    const { record, dataset, user, layout, frozen } = model;
+    const { dataset, user } = model;
+    const { spec } = model.record;
     if (user === null) throw new InvalidInput(`${job} has no model of its own`);
-    const { tf } = await backendOf(record.spec);
-    const theta = parameterTensors(tf, layout, model.theta, frozen);
+    const backend = await backendOf(spec);
+    const theta = worker.tensorsOf(model, backend);
     try {
-      const text = { ops: opsOf(tf), spec: record.spec, dataset, user, theta };
+      const text = { ops: opsOf(backend.tf), spec, dataset, user, theta };
       return await evaluateFile({ ...options, model: userPredictor(text) });
     } finally {
-      tf.dispose(theta);
+      backend.tf.dispose(theta);
     }
   });
 }
 
 async function withJobModel<T>(
-  target: Target,
+  { cloud, ...target }: Target,
   job: string,
   version: number | undefined,
-  use: (model: JobModel) => Promise<T>,
+  use: (model: worker.JobModel) => Promise<T>,
 ): Promise<T> {
-  const model = await openJobModel(target, await target.cloud.jobs.record(job), version);
+  const cache = target.kind === "stack" ? cacheOf(dataDirectory()) : target.cache;
+  const model = await worker.openJobModel(cloud, job, { cache, version });
   try {
     return await use(model);
   } finally {
-    model.dataset?.tokens.close();
+    model.close();
   }
 }
 

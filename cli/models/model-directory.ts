@@ -26,7 +26,7 @@ export async function writeModel(
   { version, signal }: WriteOptions = {},
 ): Promise<number> {
   for (let attempt = 1; ; attempt++) {
-    const wanted = version ?? (await latestVersion(cloud, job));
+    const wanted = version ?? (await cloud.jobs.latestVersion(job));
     try {
       await writeVersion(cloud, job, { directory, version: wanted, signal });
       return wanted;
@@ -36,13 +36,6 @@ export async function writeModel(
       if (attempt === TRIES) throw error;
     }
   }
-}
-
-/** The version that a job is at. @throws InvalidInput when it has none */
-export async function latestVersion(cloud: Cloud, job: string): Promise<number> {
-  const { state } = await cloud.jobs.state(job);
-  if (state.version !== null) return state.version;
-  throw new InvalidInput(`${job} has no parameters yet; it is ${state.status}`);
 }
 
 type Goal = { readonly directory: string; readonly version: number; readonly signal: WriteOptions["signal"] };

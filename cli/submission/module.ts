@@ -2,11 +2,11 @@ import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Store } from "../../cloud/store.ts";
 import type { UserModel } from "../../ml/models/user-model-types.d.ts";
+import { runModule } from "../../ml/models/user-module.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import { runModule } from "../../worker/user-module.ts";
 import type { Draft } from "./job-file.ts";
 
 /** A user's own model: the bytes that every worker will run, and what they export. */

@@ -1,0 +1,30 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, Unrecoverable } from "../../protocol/errors.ts";
+import { checkUserModel } from "./user-model.ts";
+import type { UserModel } from "./user-model-types.d.ts";
+
+/**
+ * Runs the source of a user's module and returns the model that it exports.
+ *
+ * @param source TypeScript with types that can be stripped, or JavaScript; one file that imports nothing but types
+ * @param name names it in errors
+ * @throws Unrecoverable when it does not run, or exports no model
+ */
+export async function runModule(source: Uint8Array, name: string): Promise<UserModel> {
+  const folder = await mkdtemp(join(tmpdir(), "ps-module-"));
+  try {
+    // .mts makes it an ES module whatever package.json is near. JavaScript is TypeScript without types.
+    const file = join(folder, "model.mts");
+    await writeFile(file, source);
+    const exported: unknown = await import(pathToFileURL(file).href).catch((cause: unknown) => {
+      const hint = /Cannot find/.test(String(cause)) ? "; it is one file that imports nothing but types" : "";
+      throw new Unrecoverable(`${name} does not run: ${describe(cause)}${hint}`, { cause });
+    });
+    return checkUserModel((exported as { default?: unknown }).default, name);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
