@@ -10,7 +10,7 @@ const rooms = {
   cloud: ["protocol", "@aws-sdk", "@smithy"],
   "ml/random": ["ml-protocol", "wasm"],
   "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow"],
-  "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers"],
+  "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers", "tinyqueue"],
   "ml/data": ["ml-protocol", "ml/huggingface", "ml/random", "ml/tokenizers", "hyparquet"],
   "ml/models": [
     "ml-protocol",

@@ -1,6 +1,7 @@
 import { forEachWord } from "../tokenizers/gpt2-words.ts";
-import { Ids } from "../tokenizers/id-list.ts";
-import { openTokenizer, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
+import { IdList } from "../tokenizers/id-list.ts";
+import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
+import type { TokenizerFiles } from "../tokenizers/tokenizer.ts";
 import type { Piece } from "./chunks.ts";
 import { partsOf } from "./documents.ts";
 
@@ -36,7 +37,7 @@ export function stepOf(pass: Pass): (piece: Piece) => Results[Pass["kind"]] {
   if (pass.kind === "words") return words;
   const tokenizer = openTokenizer(pass.files, "tokenizer.json");
   const TypedArray = pass.type === "uint16" ? Uint16Array : Uint32Array;
-  const ids = new Ids();
+  const ids = new IdList();
   return (piece) => {
     ids.clear();
     const found = eachPart(piece, (text, ends) => {

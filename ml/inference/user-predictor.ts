@@ -6,7 +6,7 @@ import type { Tensors } from "../models/model.ts";
 import type { Ops } from "../models/ops.ts";
 import { callUser, checkLoss, sizesOf } from "../models/user-model.ts";
 import type { UserModel } from "../models/user-model-types.d.ts";
-import { openTokenizer } from "../tokenizers/tokenizer.ts";
+import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
 import type { TextPredictor } from "./evaluate-file.ts";
 
 /** A user's model that trains on text, for use on other text. */

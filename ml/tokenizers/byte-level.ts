@@ -1,5 +1,7 @@
 import { encodeJson } from "../../protocol/json.ts";
-import { addedToken, configFor, END_OF_TEXT } from "./special-tokens.ts";
+import { required } from "../../protocol/required.ts";
+import { addedToken } from "./added-tokens.ts";
+import { configFor, END_OF_TEXT } from "./special-tokens.ts";
 
 /**
  * Byte-level tokens: every byte has a printable character that stands for it in `tokenizer.json`, so that any text
@@ -23,7 +25,7 @@ export const BYTE_OF: ReadonlyMap<string, number> = new Map(
 export type Bpe = {
   /** Tokens in the order of their ids, in byte characters. */
   readonly tokens: readonly string[];
-  /** Which two tokens become one, first things first. */
+  /** Pairs of tokens that become one, by rank. */
   readonly merges: readonly (readonly [string, string])[];
   /** The special tokens among the tokens. */
   readonly special: readonly string[];
@@ -31,14 +33,14 @@ export type Bpe = {
   readonly words: boolean;
 };
 
-/** `tokenizer.json` and `tokenizer_config.json` of a byte-level tokenizer. */
+/** Returns `tokenizer.json` and `tokenizer_config.json` of a byte-level tokenizer. */
 export function byteLevelFiles({ tokens, merges, special, words }: Bpe): Record<string, Uint8Array> {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const tokenizer = {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: special.map((token) => addedToken(token, ids.get(token) ?? 0)),
+    added_tokens: special.map((token) => addedToken(token, required(ids.get(token), `the id of ${token}`))),
     normalizer: null,
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: words },
     post_processor: null,
@@ -63,7 +65,7 @@ export function byteLevelFiles({ tokens, merges, special, words }: Bpe): Record<
 }
 
 /**
- * The files of the byte tokenizer: a byte's id is its value, then come `<|endoftext|>` (256) and more special tokens.
+ * Returns the files of the byte tokenizer: a byte's id is its value, then come `<|endoftext|>` (256) and more special tokens.
  */
 export function byteTokenizerFiles(special: readonly string[] = []): Record<string, Uint8Array> {
   const all = [END_OF_TEXT, ...special];

@@ -1,24 +1,16 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
-import { withEncode } from "./id-list.ts";
-import {
-  type AddedToken,
-  addedToken,
-  configFor,
-  type SpecialIds,
-  withAddedTokens,
-} from "./special-tokens.ts";
-import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
+import { required } from "../../protocol/required.ts";
+import { type AddedToken, addedToken, withAddedTokens } from "./added-tokens.ts";
+import { configFor, type SpecialIds } from "./special-tokens.ts";
+import { type Tokenizer, type TokenizerFiles, withEncode } from "./tokenizer.ts";
 
-/**
- * The char tokenizer, one token per Unicode code point, in the files that Hugging Face's `AutoTokenizer` loads:
- * a WordLevel model over a pre-tokenizer that makes every character, newlines too, a word of its own.
- */
 export const MAX_CHARACTERS = 65_536;
 
 /** In no vocabulary: the `tokenizers` library then refuses an unknown character instead of dropping it. */
 const UNKNOWN = "<|unknown|>";
 
+/** Makes every character, newlines too, a word of its own. */
 export const CHAR_PRE_TOKENIZER = {
   type: "Split",
   pattern: { Regex: "[\\s\\S]" },
@@ -27,7 +19,8 @@ export const CHAR_PRE_TOKENIZER = {
 } as const;
 
 /**
- * `tokenizer.json` and `tokenizer_config.json` of a char tokenizer.
+ * Returns `tokenizer.json` and `tokenizer_config.json` of a char tokenizer: one token per Unicode code point, as a
+ * WordLevel model that Hugging Face's `AutoTokenizer` loads.
  *
  * @param characters the vocabulary in the order of its ids
  * @param special tokens whose ids follow
@@ -57,7 +50,11 @@ export function charTokenizerFiles(
   };
 }
 
-/** @throws CorruptData when the ids of the vocabulary are not 0, 1, 2, ... */
+/**
+ * Opens a char tokenizer.
+ *
+ * @throws CorruptData when the ids of the vocabulary are not 0, 1, 2, ...
+ */
 export function charTokenizer(
   vocab: ReadonlyMap<string, number>,
   added: readonly AddedToken[],
@@ -86,14 +83,17 @@ export function charTokenizer(
 }
 
 function unknown(character: string): never {
-  const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+  const code = required(character.codePointAt(0), "the character")
+    .toString(16)
+    .toUpperCase()
+    .padStart(4, "0");
   throw new InvalidInput(
     `the model does not know the character ${JSON.stringify(character)} (U+${code}): ` +
       "its tokenizer has only the characters of the text it was trained on",
   );
 }
 
-/** @throws InvalidInput always: no token has this id */
+/** Refuses an id that no token has. @throws InvalidInput always */
 export function outside(id: number, vocabulary: number): never {
   throw new InvalidInput(`token ids must be below ${vocabulary}, got ${id}`);
 }

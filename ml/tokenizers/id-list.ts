@@ -1,7 +1,5 @@
-import type { Tokenizer } from "./tokenizer.ts";
-
 /** A list of token ids that grows, in a quarter of the memory of an array of numbers. */
-export class Ids {
+export class IdList {
   #values = new Uint32Array(1024);
   #length = 0;
 
@@ -28,16 +26,4 @@ export class Ids {
     larger.set(this.#values);
     this.#values = larger;
   }
-}
-
-/** Completes a tokenizer whose `encode` never adds special tokens of its own. */
-export function withEncode(tokenizer: Omit<Tokenizer, "encode">): Tokenizer {
-  return {
-    ...tokenizer,
-    encode(text) {
-      const ids = new Ids();
-      tokenizer.encodeTo(text, ids);
-      return [...ids.view()];
-    },
-  };
 }

@@ -1,16 +1,16 @@
 import { InvalidInput } from "../../protocol/errors.ts";
+import { escapePattern } from "./added-tokens.ts";
 import { BYTE_CHARACTERS } from "./byte-level.ts";
-import { escapePattern } from "./special-tokens.ts";
 
 /**
- * Rewrites parts of a `tokenizer.json` that the JavaScript library takes for something else than Hugging Face's own
- * tokenizers do, as parts that both take for the same.
+ * Rewrites the parts of a `tokenizer.json` that the JavaScript library and Hugging Face's own tokenizers read
+ * differently, as parts that both read alike.
  *
  * @param file a whole `tokenizer.json`
  * @param what names it in errors
  * @throws InvalidInput for a part whose ids would be wrong
  */
-export function exactParts(file: Part, what: string): Part {
+export function withLibraryFixes(file: Part, what: string): Part {
   const { model, added_tokens: added, normalizer, pre_tokenizer: preTokenizer, decoder } = file;
   const refuse: Refuse = (field, why) => {
     throw new InvalidInput(
@@ -47,10 +47,10 @@ function checkModel(model: Part, refuse: Refuse): void {
 /** Applies `change` to a part, or to each of a sequence of them. */
 function inSequence(part: unknown, field: string, change: (part: Part) => unknown): unknown {
   if (part === null || part === undefined) return null;
-  const given = asPart(part);
-  const parts = given[field];
-  if (given.type !== "Sequence" || !Array.isArray(parts)) return change(given);
-  return { ...given, [field]: parts.map((each) => inSequence(each, field, change)) };
+  const outer = asPart(part);
+  const parts = outer[field];
+  if (outer.type !== "Sequence" || !Array.isArray(parts)) return change(outer);
+  return { ...outer, [field]: parts.map((each) => inSequence(each, field, change)) };
 }
 
 function normalizerOf(part: Part): Part {
@@ -101,7 +101,7 @@ function punctuation({ behavior = "Isolated" }: Part, refuse: Refuse): Part {
 function checkedSplit(part: Part, refuse: Refuse): Part {
   const { behavior, invert } = part;
   if (behavior === "Removed") return part;
-  // What is between the matches is kept as well, so that it does not matter which is which.
+  // Matches and what is between them are both kept, so inverting changes nothing.
   if (behavior === "Isolated") return { ...part, invert: invert === true ? false : invert };
   return refuse("pre_tokenizer.behavior", `must be Isolated or Removed, got ${behavior}`);
 }
@@ -113,7 +113,7 @@ function metaspace(part: Part): Part {
   return { type: "Sequence", pretokenizers: [part, words] };
 }
 
-/** The library drops the first space always. */
+/** Replaces a decoder with which the library always drops the first space. */
 function decoderOf(part: Part): Part {
   if (part.type !== "Metaspace" || part.prepend_scheme !== "never") return part;
   const spaces = replace({ String: String(part.replacement ?? "▁") }, " ");

@@ -6,25 +6,25 @@ import {
 } from "@huggingface/tokenizers";
 import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
 import { outside } from "./char.ts";
-import { exactParts } from "./library-fixes.ts";
+import { withLibraryFixes } from "./library-fixes.ts";
 import { exactNormalizer } from "./normalizer-fixes.ts";
 import { exactPreTokenizer } from "./pre-tokenizer-fixes.ts";
 import { specialIds } from "./special-tokens.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
 /**
- * Any other `tokenizer.json`: WordPiece, Unigram, BPE of other families. Its ids are below MAX_VOCABULARY: the
- * library makes a list that is as long as the largest.
+ * Opens a `tokenizer.json` with Hugging Face's JavaScript library: WordPiece, Unigram, BPE of other families. The ids
+ * must be below MAX_VOCABULARY, as the library makes a list that is as long as the largest.
  *
  * @throws CorruptData when the library can't make a tokenizer of it
  */
-export function huggingFaceTokenizer(
+export function libraryTokenizer(
   tokenizer: Readonly<Record<string, unknown>>,
   config: Readonly<Record<string, unknown>>,
   files: TokenizerFiles,
   what: string,
 ): Tokenizer {
-  const library = open({ ...LEFT_OUT, ...tokenizer }, { ...config, ...NOT_FOLLOWED }, what);
+  const library = open({ ...DEFAULTS, ...tokenizer }, { ...config, ...IGNORED_SETTINGS }, what);
   const vocab = library.get_vocab(true);
   let vocabulary = 0;
   for (const id of vocab.values()) vocabulary = Math.max(vocabulary, id + 1);
@@ -46,18 +46,18 @@ export function huggingFaceTokenizer(
   };
 }
 
-/** What a file may leave out and the library asks for. */
-const LEFT_OUT = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+/** The fields that a file may leave out and the library asks for. */
+const DEFAULTS = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
 
-/** What Hugging Face's own tokenizers leave to `tokenizer.json`; the first eats spaces before punctuation. */
-const NOT_FOLLOWED = {
+/** Settings that only the library follows; the first removes spaces before punctuation. */
+const IGNORED_SETTINGS = {
   clean_up_tokenization_spaces: false,
   remove_space: false,
   do_lowercase_and_remove_accent: false,
 };
 
 function open(tokenizer: Readonly<Record<string, unknown>>, config: object, what: string): Library {
-  const parts = exactParts(tokenizer, what);
+  const parts = withLibraryFixes(tokenizer, what);
   try {
     const library = new Library(parts, config);
     library.normalizer = exactNormalizer(library.normalizer, what);
@@ -70,7 +70,7 @@ function open(tokenizer: Readonly<Record<string, unknown>>, config: object, what
   }
 }
 
-/** A byte order mark among bytes is a character of the text. */
+/** Keeps a byte order mark among the bytes, as a character of the text. */
 function keepByteOrderMarks(decoder: Decoder | null): void {
   if (decoder instanceof SequenceDecoder) decoder.decoders.forEach(keepByteOrderMarks);
   if (decoder instanceof ByteFallbackDecoder) {

@@ -2,13 +2,16 @@ import { CorruptData } from "../../protocol/errors.ts";
 
 /**
  * SentencePiece's `Precompiled` normalizer: replacements of characters, looked up in a double-array trie (J. Aoe 1989,
- * as laid out by darts-clone) whose values are places in a block of zero-ended UTF-8 texts.
+ * as laid out by darts-clone) whose values are offsets in a block of zero-ended UTF-8 texts.
  */
 export type Charsmap = (text: string) => string;
 
-const GRAPHEME_BYTES = 6;
+/** Graphemes of fewer bytes are looked up whole. */
+const MAX_GRAPHEME_BYTES = 6;
 
 /**
+ * Reads a table of replacements.
+ *
  * @param encoded `precompiled_charsmap` of a `tokenizer.json`: base64 of the trie's length in bytes, the trie, the texts
  * @param what names the file in errors
  * @throws CorruptData when it is none
@@ -22,8 +25,8 @@ export function charsmapOf(encoded: unknown, what: string): Charsmap {
   }
   const trie = Uint32Array.from({ length: length / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
   const texts = bytes.subarray(4 + length);
-  const lookUp = (piece: string): string | null => {
-    const at = firstMatch(trie, Buffer.from(piece));
+  const lookUp = (key: string): string | null => {
+    const at = firstMatch(trie, Buffer.from(key));
     return at === -1 ? null : texts.toString("utf8", at, Math.max(at, texts.indexOf(0, at)));
   };
   return (text) => normalized(text, lookUp);
@@ -31,18 +34,18 @@ export function charsmapOf(encoded: unknown, what: string): Charsmap {
 
 const graphemes = new Intl.Segmenter("und", { granularity: "grapheme" });
 
-/** A short grapheme is looked up as a whole, a longer or unknown one by its characters, as Hugging Face tokenizers do. */
-function normalized(text: string, lookUp: (piece: string) => string | null): string {
+/** Looks up a short grapheme whole, a longer or unknown one by its characters, as Hugging Face tokenizers do. */
+function normalized(text: string, lookUp: (key: string) => string | null): string {
   const out: string[] = [];
   for (const { segment } of graphemes.segment(text)) {
-    const whole = Buffer.byteLength(segment) < GRAPHEME_BYTES ? lookUp(segment) : null;
+    const whole = Buffer.byteLength(segment) < MAX_GRAPHEME_BYTES ? lookUp(segment) : null;
     if (whole !== null) out.push(whole);
     else for (const character of segment) out.push(lookUp(character) ?? character);
   }
   return out.join("");
 }
 
-/** The value of the shortest prefix of `key` that the trie has; -1: it has none. */
+/** Returns the value of the shortest prefix of `key` that the trie has; -1: it has none. */
 function firstMatch(trie: Uint32Array, key: Uint8Array): number {
   const unitAt = (position: number): number => trie[position] ?? 0;
   let position = offsetOf(unitAt(0));

@@ -1,18 +1,5 @@
-import { z } from "zod";
-import { CorruptData } from "../../protocol/errors.ts";
-import { parseAs } from "../../protocol/parse.ts";
-import { type BpeModel, bpeTokenizer } from "./bpe.ts";
-import { CHAR_PRE_TOKENIZER, charTokenizer } from "./char.ts";
-import type { Ids } from "./id-list.ts";
-import { huggingFaceTokenizer } from "./library-tokenizer.ts";
-import {
-  type AddedToken,
-  addedTokenSchema,
-  configFor,
-  MAX_VOCABULARY,
-  type SpecialIds,
-  specialIds,
-} from "./special-tokens.ts";
+import { IdList } from "./id-list.ts";
+import type { SpecialIds } from "./special-tokens.ts";
 
 /** The files of a tokenizer by name, as Hugging Face's `AutoTokenizer` loads them. */
 export type TokenizerFiles = Readonly<Record<string, Uint8Array>>;
@@ -25,16 +12,16 @@ export type Tokenizer = {
   readonly vocabulary: number;
   readonly special: SpecialIds;
   /**
-   * The ids of a text. Special tokens written out in it, such as `<|endoftext|>` or `[MASK]`, count as such.
+   * Returns the ids of a text. Special tokens written out in it, such as `<|endoftext|>` or `[MASK]`, count as such.
    *
    * @param options.special adds what a model of this kind expects around a text, `[CLS] ... [SEP]` for BERT; default: no
    * @throws InvalidInput naming the first character that the vocabulary lacks, for a char tokenizer
    */
   encode(text: string, options?: { readonly special?: boolean }): number[];
   /** Adds the ids of a text, as `encode` gives them, to a list: for texts of many megabytes. */
-  encodeTo(text: string, ids: Ids): void;
+  encodeTo(text: string, ids: IdList): void;
   /**
-   * The text of ids. A character cut in the middle reads as U+FFFD.
+   * Returns the text of ids. A character cut in the middle reads as U+FFFD.
    *
    * @param options.skipSpecial leaves special tokens out; default: they are written out
    * @throws InvalidInput for an id outside the vocabulary
@@ -42,118 +29,14 @@ export type Tokenizer = {
   decode(ids: readonly number[], options?: { readonly skipSpecial?: boolean }): string;
 };
 
-const fileSchema = z.looseObject({
-  added_tokens: z.array(addedTokenSchema).default([]),
-  // Files of the first versions do not say.
-  model: z.looseObject({ type: z.enum(["BPE", "WordPiece", "Unigram", "WordLevel"]).optional() }),
-});
-type File = z.infer<typeof fileSchema>;
-
-/**
- * Opens a tokenizer: a char, byte or trained one of ours, or any `tokenizer.json` of Hugging Face tokenizers.
- *
- * @param files `tokenizer.json`, and `tokenizer_config.json` where there is one
- * @param what names `tokenizer.json` in errors
- * @throws CorruptData when it can't be used
- */
-export function openTokenizer(files: TokenizerFiles, what: string): Tokenizer {
-  const bytes = files["tokenizer.json"];
-  if (!bytes) throw new CorruptData(`${what} is missing`);
-  const file = parseAs(fileSchema, bytes, what);
-  const config = configOf(files, file, what);
-  const own = ownModel(file, config, what);
-  if (own?.type === "char") return charTokenizer(own.vocab, file.added_tokens, own.special, files, what);
-  if (own?.type === "bpe") return bpeTokenizer(own, files, what);
-  const { type, vocab } = file.model;
-  // Unigram has a list of tokens; everything else gives each its id.
-  const isList = Array.isArray(vocab) && (type === "Unigram" || type === undefined);
-  if (!isList) vocabOf(vocab, what);
-  return huggingFaceTokenizer(file, config, files, what);
-}
-
-const configSchema = z.record(z.string(), z.unknown());
-
-function configOf(files: TokenizerFiles, file: File, what: string): Record<string, unknown> {
-  const bytes = files["tokenizer_config.json"];
-  if (bytes) return parseAs(configSchema, bytes, `the tokenizer_config.json beside ${what}`);
-  return configFor(file.added_tokens.map(({ content }) => content));
-}
-
-type Own = ({ type: "bpe" } & BpeModel) | { type: "char"; vocab: BpeModel["vocab"]; special: SpecialIds };
-
-/** What the fast tokenizers here can do themselves; null for everything else. */
-function ownModel(file: File, config: Record<string, unknown>, what: string): Own | null {
-  const { model, added_tokens: added } = file;
-  const plain = added.every((token) => !token.lstrip && !token.rstrip && !token.single_word);
-  if (file.normalizer != null || !plain) return null;
-  if (model.type === "WordLevel" && same(file.pre_tokenizer, CHAR_PRE_TOKENIZER)) {
-    const vocab = vocabOf(model.vocab, what);
-    return { type: "char", vocab, special: specialsOf(config, vocab, added) };
-  }
-  const byteLevel = byteLevelSchema.safeParse(file.pre_tokenizer).data;
-  const adds = file.post_processor != null && !postByteLevel.safeParse(file.post_processor).success;
-  if (!byteLevel || adds || !isPlainBpe(model)) return null;
-  const vocab = vocabOf(model.vocab, what);
-  const merges = parseMerges(model.merges, what);
-  const special = specialsOf(config, vocab, added);
-  return { type: "bpe", vocab, merges, added, special, words: byteLevel.use_regex };
-}
-
-const specialsOf = (
-  config: Record<string, unknown>,
-  vocab: ReadonlyMap<string, number>,
-  added: readonly AddedToken[],
-): SpecialIds =>
-  specialIds(config, (token) => added.find(({ content }) => content === token)?.id ?? vocab.get(token));
-
-const byteLevelSchema = z.object({
-  type: z.literal("ByteLevel"),
-  add_prefix_space: z.literal(false),
-  use_regex: z.boolean().default(true),
-});
-
-/** This post-processor adds no token. */
-const postByteLevel = z.object({ type: z.literal("ByteLevel") });
-
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** Merges over bytes and nothing else: no dropout, prefixes, suffixes, or whole words that skip the merges. */
-function isPlainBpe(model: Record<string, unknown>): boolean {
-  const unset = [
-    "dropout",
-    "continuing_subword_prefix",
-    "end_of_word_suffix",
-    "byte_fallback",
-    "ignore_merges",
-  ];
-  return model.type === "BPE" && unset.every((field) => !model[field]);
-}
-
-/** Not a zod record, which would leave out a token named `__proto__`. */
-function vocabOf(vocab: unknown, what: string): Map<string, number> {
-  if (typeof vocab !== "object" || vocab === null) throw new CorruptData(`${what} has no model.vocab`);
-  const ids = new Map<string, number>();
-  for (const [token, id] of Object.entries(vocab)) {
-    if (!Number.isSafeInteger(id) || id < 0 || id >= MAX_VOCABULARY) {
-      throw new CorruptData(
-        `${what}: ids must be whole numbers below ${MAX_VOCABULARY}, got ${String(id)} for ${JSON.stringify(token)}`,
-      );
-    }
-    ids.set(token, id);
-  }
-  if (ids.size === 0) throw new CorruptData(`${what} has no tokens`);
-  return ids;
-}
-
-const mergesSchema = z.array(z.union([z.tuple([z.string(), z.string()]), z.string()]));
-
-/** Merges are written as `["a", "b"]`, or `"a b"` by older versions. */
-function parseMerges(merges: unknown, what: string): [string, string][] {
-  const { data } = mergesSchema.safeParse(merges);
-  if (!data) throw new CorruptData(`${what}: model.merges must be a list of pairs of tokens`);
-  return data.map((merge) => {
-    if (typeof merge !== "string") return merge;
-    const [left = "", right = ""] = merge.split(" ");
-    return [left, right];
-  });
+/** Completes a tokenizer whose `encode` never adds special tokens of its own. */
+export function withEncode(tokenizer: Omit<Tokenizer, "encode">): Tokenizer {
+  return {
+    ...tokenizer,
+    encode(text) {
+      const ids = new IdList();
+      tokenizer.encodeTo(text, ids);
+      return [...ids.view()];
+    },
+  };
 }

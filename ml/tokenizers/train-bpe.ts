@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
+import TinyQueue from "tinyqueue";
 import { type Bpe, BYTE_CHARACTERS } from "./byte-level.ts";
-import { Heap } from "./heap.ts";
 
 /** How often each word occurs; from `forEachWord`. */
 export type WordCounts = ReadonlyMap<string, number>;
@@ -37,7 +37,7 @@ export async function trainBpe(words: WordCounts, options: TrainOptions): Promis
 }
 
 /** A pair that may be merged next: its count when it was queued, and the words it was seen in. */
-type Candidate = { readonly pair: number; readonly count: number; readonly places: readonly number[] };
+type Candidate = { readonly pair: number; readonly count: number; readonly words: readonly number[] };
 
 /** Ids are below it, so that a pair fits exactly into a number and pairs compare as (left, right). */
 const PAIR = 2 ** 24;
@@ -53,9 +53,8 @@ class Trainer {
   readonly #lengths: Int32Array;
   readonly #occurrences: Float64Array;
   readonly #counts = new Map<number, number>();
-  readonly #queue = new Heap<Candidate>(
-    (a, b) => a.count > b.count || (a.count === b.count && a.pair < b.pair),
-  );
+  /** The most frequent pair first. */
+  readonly #queue = new TinyQueue<Candidate>([], (a, b) => b.count - a.count || a.pair - b.pair);
   /** A pair's rank is when it was last merged: one may come again, through a token that two pairs make. */
   readonly #ranks = new Map<number, number>();
   #merged = 0;
@@ -123,20 +122,20 @@ class Trainer {
 
   #add(pair: number, occurrences: number, word: number): void {
     this.#counts.set(pair, (this.#counts.get(pair) ?? 0) + occurrences);
-    const places = this.#fresh.get(pair);
-    if (!places) this.#fresh.set(pair, [word]);
-    else if (places.at(-1) !== word) places.push(word);
+    const words = this.#fresh.get(pair);
+    if (!words) this.#fresh.set(pair, [word]);
+    else if (words.at(-1) !== word) words.push(word);
   }
 
   #enqueueFresh(): void {
-    for (const [pair, places] of this.#fresh) {
+    for (const [pair, words] of this.#fresh) {
       const count = this.#counts.get(pair) ?? 0;
-      if (count > 0) this.#queue.push({ pair, count, places });
+      if (count > 0) this.#queue.push({ pair, count, words });
     }
     this.#fresh = new Map();
   }
 
-  #merge({ pair, places }: Candidate): void {
+  #merge({ pair, words }: Candidate): void {
     const [left, right] = [leftOf(pair), pair % PAIR];
     const token = this.#token(left) + this.#token(right);
     let id = this.#ids.get(token);
@@ -145,7 +144,7 @@ class Trainer {
       this.#ids.set(token, id);
     }
     this.#ranks.set(pair, this.#merged++);
-    for (const word of places) this.#mergeWord(word, left, right, id);
+    for (const word of words) this.#mergeWord(word, left, right, id);
     this.#enqueueFresh();
   }
 

@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { cutOf } from "../../../ml/data/chunks.ts";
 import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
 import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
-import { openTokenizer } from "../../../ml/tokenizers/tokenizer.ts";
+import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { tokensOf } from "../../support/models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ps-sources-"));

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Dataset, openDataset } from "../../../ml/data/dataset.ts";
 import { prepareText } from "../../../ml/data/prepare-text.ts";
-import { openTokenizer } from "../../../ml/tokenizers/tokenizer.ts";
+import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { CorruptData } from "../../../protocol/errors.ts";
 import { datasetOf, TEXT, tokensOf } from "../../support/models.ts";
 

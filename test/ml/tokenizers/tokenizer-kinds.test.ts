@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
-import { openTokenizer } from "../../../ml/tokenizers/tokenizer.ts";
+import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { python, withoutModules } from "../../support/python.ts";
 
 /** What Hugging Face's `tokenizers` and `transformers` said; made by test/python/tokenizer_kinds.py. */

@@ -11,9 +11,10 @@ import { z } from "zod";
 import { readTokenizer, type TokenizerChoice } from "../../../ml/data/choose-tokenizer.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../../../ml/tokenizers/byte-level.ts";
 import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
-import { Ids } from "../../../ml/tokenizers/id-list.ts";
+import { IdList } from "../../../ml/tokenizers/id-list.ts";
+import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { END_OF_TEXT, MASK, PAD } from "../../../ml/tokenizers/special-tokens.ts";
-import { openTokenizer, type Tokenizer } from "../../../ml/tokenizers/tokenizer.ts";
+import type { Tokenizer } from "../../../ml/tokenizers/tokenizer.ts";
 import { trainBpe } from "../../../ml/tokenizers/train-bpe.ts";
 import { fromVocabularyFiles } from "../../../ml/tokenizers/vocabulary-files.ts";
 import { sha256 } from "../../../protocol/digest.ts";
@@ -149,7 +150,7 @@ test("words that are remembered do not keep the texts that they came from in mem
   };
   const bpe = await trainBpe(wordsOf("some words"), { vocabulary: 300, special: [] });
   const tokenizer = openTokenizer(byteLevelFiles(bpe), "tokenizer.json");
-  const ids = new Ids();
+  const ids = new IdList();
   const before = held();
   for (let i = 0; i < 64; i++) {
     ids.clear();
