@@ -1,13 +1,13 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
 import { uniformBelow } from "../random/streams.ts";
 import type { Tokens } from "./dataset.ts";
+import type { TrainingSpec } from "./training-spec.ts";
 
 /** Which data a batch is made of: a pure function of the job, the step, the rank and the micro-batch. */
 export type Place = { readonly step: number; readonly rank: number; readonly micro: number };
 
-type Plan = Pick<JobSpec, "seed" | "order" | "batch" | "accumulation" | "ranks">;
+type Plan = Pick<TrainingSpec, "seed" | "order" | "batch" | "accumulation" | "ranks">;
 
 /** For each row of a micro-batch, a number below `choices`: independent of each other, or one after the other. */
 export function rowsOf(plan: Plan, choices: number, { step, rank, micro }: Place): number[] {
@@ -36,7 +36,7 @@ export function splitText(tokens: number, heldOut: number): Split {
  * @throws InvalidInput naming the field and the numbers
  */
 export function checkText(
-  spec: JobSpec,
+  spec: TrainingSpec,
   tokens: number,
   context: number | undefined = contextOf(spec),
 ): void {
@@ -53,7 +53,7 @@ export function checkText(
   if (problems.length > 0) throw new InvalidInput(problems);
 }
 
-const contextOf = ({ model }: JobSpec): number | undefined =>
+const contextOf = ({ model }: TrainingSpec): number | undefined =>
   "context" in model ? model.context : undefined;
 
 /** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */

@@ -1,7 +1,7 @@
 import type { Scalar } from "@tensorflow/tfjs";
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import type { Dataset } from "../data/dataset.ts";
+import type { TrainingSpec } from "../data/training-spec.ts";
 import type { Tensors } from "../models/model.ts";
 import type { Ops } from "../models/ops.ts";
 import { callUser, checkLoss, sizesOf } from "../models/user-model.ts";
@@ -12,7 +12,7 @@ import type { TextPredictor } from "./evaluate-file.ts";
 /** A user's model that trains on text, for use on other text. */
 export type UserText = {
   readonly ops: Ops;
-  readonly spec: JobSpec;
+  readonly spec: TrainingSpec;
   /** What it was trained on: its tokenizer reads the text. */
   readonly dataset: Dataset | null;
   readonly user: UserModel;

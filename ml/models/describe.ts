@@ -1,7 +1,7 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
+import type { TrainingSpec } from "../data/training-spec.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
 import type { Family, ModelConfig } from "./family.ts";
 import { linearFiles, linearParameters } from "./linear.ts";
@@ -18,7 +18,7 @@ import type { UserModel } from "./user-model-types.d.ts";
  * @throws InvalidInput when the text is too short for the model's context
  */
 export function describeModel(
-  spec: JobSpec,
+  spec: TrainingSpec,
   dataset: Dataset | null,
   user: UserModel | null = null,
 ): ModelDescription {
@@ -60,7 +60,7 @@ export type LanguageModel = {
 };
 
 /** A language model's job: its model and its text, checked against each other. */
-export function languageModelOf(spec: JobSpec, dataset: Dataset | null): LanguageModel {
+export function languageModelOf(spec: TrainingSpec, dataset: Dataset | null): LanguageModel {
   if (dataset === null) throw new InvalidInput(`model.type ${spec.model.type} needs the dataset of a text`);
   const { vocabulary, tokens } = dataset.meta;
   const { family, config, context = config.context } = sizedModelOf(spec, dataset);
@@ -77,7 +77,7 @@ export function languageModelOf(spec: JobSpec, dataset: Dataset | null): Languag
   return { family, config, context, dataset };
 }
 
-function sizedModelOf({ model }: JobSpec, { meta, special }: Dataset) {
+function sizedModelOf({ model }: TrainingSpec, { meta, special }: Dataset) {
   if (model.type === "pretrained") {
     const { family, config } = modelOfConfig(model.config ?? {}, `config.json of ${model.from}`);
     const { context, dropout, recompute } = model;
@@ -91,7 +91,7 @@ function sizedModelOf({ model }: JobSpec, { meta, special }: Dataset) {
 }
 
 /** True for a job whose model learns to predict what is hidden from it. */
-export function isMasked({ model }: JobSpec): boolean {
+export function isMasked({ model }: TrainingSpec): boolean {
   const type = model.type === "pretrained" ? String(model.config?.model_type) : model.type;
   return isFamily(type) && familyOf(type).masked;
 }

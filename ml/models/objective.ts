@@ -1,8 +1,8 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import { rowsOf } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
+import type { TrainingSpec } from "../data/training-spec.ts";
 import { linearLoss, linearLossAndGradient } from "./linear.ts";
 import type { Objective } from "./model.ts";
 import type { Ops } from "./ops.ts";
@@ -13,7 +13,7 @@ import { userObjective } from "./user-objective.ts";
 /** The objective of a job: its model on its data. */
 export function objectiveOf(
   ops: Ops,
-  spec: JobSpec,
+  spec: TrainingSpec,
   dataset: Dataset | null,
   user: UserModel | null = null,
 ): Objective {
@@ -21,7 +21,7 @@ export function objectiveOf(
   return spec.model.type === "linear" ? linearObjective(ops, spec) : textObjective(ops, spec, dataset);
 }
 
-function linearObjective(ops: Ops, spec: JobSpec): Objective {
+function linearObjective(ops: Ops, spec: TrainingSpec): Objective {
   if (spec.model.type !== "linear" || spec.data.type !== "linear") {
     throw new InvalidInput(`data.type must be "linear" for a linear model, got "${spec.data.type}"`);
   }

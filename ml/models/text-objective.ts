@@ -1,9 +1,9 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import { gatherWindows, heldOutStarts, type Place, splitText, trainingStarts } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type MaskRule, maskTokens } from "../data/masking.ts";
+import type { TrainingSpec } from "../data/training-spec.ts";
 import type { Stream } from "../random/streams.ts";
 import { type LanguageModel, languageModelOf } from "./describe.ts";
 import { type Dropout, drawDropout } from "./dropout.ts";
@@ -15,7 +15,7 @@ import { recorded, recordedLoss } from "./recorded.ts";
 type StreamOf = (row: number) => Stream;
 
 /** A language model on its text: predicts what comes next, or what is hidden. */
-export function textObjective(ops: Ops, spec: JobSpec, data: Dataset | null): Objective {
+export function textObjective(ops: Ops, spec: TrainingSpec, data: Dataset | null): Objective {
   const model = languageModelOf(spec, data);
   const { family, config, context, dataset } = model;
   const split = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
@@ -65,15 +65,15 @@ function using<T>({ tf }: Ops, batch: Batch, compute: (batch: Batch) => T): T {
 }
 
 const trainingStream =
-  ({ seed, batch }: JobSpec, { step, rank, micro }: Place): StreamOf =>
+  ({ seed, batch }: TrainingSpec, { step, rank, micro }: Place): StreamOf =>
   (row) => ({ seed, purpose: "mask", indices: [step, rank, micro * batch + row] });
 
 const heldOutStream =
-  ({ seed, batch }: JobSpec, index: number): StreamOf =>
+  ({ seed, batch }: TrainingSpec, index: number): StreamOf =>
   (row) => ({ seed, purpose: "heldOutMask", indices: [index * batch + row] });
 
 /** Makes the windows at `starts` a batch of tensors. */
-function batchMaker(ops: Ops, spec: JobSpec, model: LanguageModel) {
+function batchMaker(ops: Ops, spec: TrainingSpec, model: LanguageModel) {
   const { context, dataset } = model;
   const rule = model.family.masked ? maskRuleOf(spec, model) : null;
   const int32 = (values: Int32Array) => ops.tf.tensor1d(values, "int32");
@@ -87,7 +87,7 @@ function batchMaker(ops: Ops, spec: JobSpec, model: LanguageModel) {
 }
 
 /** @throws InvalidInput when the tokenizer has no token that stands for a hidden one */
-function maskRuleOf({ model }: JobSpec, { dataset, family }: LanguageModel): MaskRule {
+function maskRuleOf({ model }: TrainingSpec, { dataset, family }: LanguageModel): MaskRule {
   const { mask, ...others } = dataset.special;
   if (mask === null) {
     throw new InvalidInput(`tokenizer must have a mask token to train a ${family.type} model, it has none`);
@@ -102,7 +102,7 @@ const MASK_PROBABILITY = 0.15;
 
 function dropoutOf(
   ops: Ops,
-  { seed, batch }: JobSpec,
+  { seed, batch }: TrainingSpec,
   { family, config, context }: LanguageModel,
   place: Place,
 ): Dropout | undefined {

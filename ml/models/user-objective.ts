@@ -1,7 +1,6 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
-import type { JobSpec } from "../../protocol/job.ts";
 import {
   checkText,
   gatherWindows,
@@ -11,6 +10,7 @@ import {
   trainingStarts,
 } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
+import type { TrainingSpec } from "../data/training-spec.ts";
 import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
 import { type Objective, type Tensors, tensorOf } from "./model.ts";
 import type { Ops } from "./ops.ts";
@@ -27,7 +27,12 @@ type Source = {
 };
 
 /** A user's model on its data. The gradient is that of tfjs's tape; only of parameters that train. */
-export function userObjective(ops: Ops, spec: JobSpec, dataset: Dataset | null, user: UserModel): Objective {
+export function userObjective(
+  ops: Ops,
+  spec: TrainingSpec,
+  dataset: Dataset | null,
+  user: UserModel,
+): Objective {
   const { model } = spec;
   if (model.type !== "module") throw new InvalidInput(`model.type must be "module", got "${model.type}"`);
   const { tf } = ops;
@@ -77,7 +82,7 @@ const tensorsOf = ({ tf }: Ops, arrays: Arrays): Tensors =>
   );
 
 /** Windows of a text: `inputs` and the tokens that follow them, `targets`, both [rows, context]. */
-function textSource(spec: JobSpec, { meta, tokens }: Dataset, { context }: UserSizes): Source {
+function textSource(spec: TrainingSpec, { meta, tokens }: Dataset, { context }: UserSizes): Source {
   if (context === null) throw new InvalidInput("model.context must be set for a module that trains on text");
   checkText(spec, meta.tokens, context);
   const split = splitText(tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
@@ -94,7 +99,12 @@ function textSource(spec: JobSpec, { meta, tokens }: Dataset, { context }: UserS
   };
 }
 
-function ownSource({ seed, batch: rows }: JobSpec, name: string, user: UserModel, sizes: UserSizes): Source {
+function ownSource(
+  { seed, batch: rows }: TrainingSpec,
+  name: string,
+  user: UserModel,
+  sizes: UserSizes,
+): Source {
   const make = (place: Pick<BatchRequest, "part" | "step" | "rank" | "micro">): Arrays => {
     const given = callUser(name, "batch", () => user.batch?.({ ...sizes, ...place, ...draws(seed), rows }));
     return checkBatch(name, given);
