@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 const TAIL_BYTES = 64 * 1024;
 
 /**
- * The end of a log, which may be larger than what fits into memory.
+ * Returns the end of a log, which may be larger than memory.
  *
  * @param start in bytes; nothing before it is read
  */

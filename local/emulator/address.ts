@@ -6,18 +6,18 @@ import { z } from "zod";
 const address = z.object({ port: z.number().int().min(1).max(65_535), pid: z.number().int() });
 const health = z.object({ pid: z.number().int(), dataDir: z.string() });
 
-/** Where the emulator of a data folder listens, or last listened. */
+/** The port on which the emulator of a data folder listens or last listened, and its process. */
 export type EmulatorAddress = z.infer<typeof address>;
 
 const FILE = "emulator.json";
 const PROBE_TIMEOUT_MS = 2000;
 
-/** The remembered address; undefined when there is none that can be read. */
-export function readAddress(dataDir: string): EmulatorAddress | undefined {
+/** Finds the remembered address. A file that is absent or cannot be read is none: the emulator writes another. */
+export function findAddress(dataDir: string): EmulatorAddress | null {
   try {
     return address.parse(JSON.parse(readFileSync(join(dataDir, FILE), "utf8")));
   } catch {
-    return undefined;
+    return null;
   }
 }
 
@@ -28,7 +28,7 @@ export function writeAddress(dataDir: string, value: EmulatorAddress): void {
   renameSync(aside, join(dataDir, FILE));
 }
 
-/** A port of its own for every data folder, below the range that systems give to outgoing connections. */
+/** Returns a port that depends on the data folder, below the range that systems give to outgoing connections. */
 export function preferredPort(dataDir: string): number {
   return 20_000 + (createHash("sha256").update(realpathSync(dataDir)).digest().readUInt32BE() % 10_000);
 }
@@ -37,19 +37,20 @@ export function endpointOf(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
-/** The endpoint of the emulator that runs on a data folder; undefined when none answers. */
-export async function findEmulator(dataDir: string): Promise<string | undefined> {
-  const known = readAddress(dataDir);
-  if (!known) return undefined;
-  const endpoint = endpointOf(known.port);
+/** Finds the endpoint of the emulator that runs on a data folder; null when none answers. */
+export async function findEmulator(dataDir: string): Promise<string | null> {
+  const remembered = findAddress(dataDir);
+  if (!remembered) return null;
+  const endpoint = endpointOf(remembered.port);
   try {
     const response = await fetch(`${endpoint}/_local/health`, {
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     });
     // Another program, or another folder's emulator, may have the port by now.
     const running = health.parse(await response.json());
-    return running.dataDir === realpathSync(dataDir) ? endpoint : undefined;
+    return running.dataDir === realpathSync(dataDir) ? endpoint : null;
   } catch {
-    return undefined;
+    // Nothing listens there, or what listens is no emulator.
+    return null;
   }
 }

@@ -1,8 +1,8 @@
 import { ApiError } from "./errors.ts";
 
 /**
- * Decodes a body in S3's `aws-chunked` coding without signatures: chunks, each after its length in
- * hexadecimal, then trailing headers, which are put into `trailers`.
+ * Decodes a body in S3's `aws-chunked` coding without signatures: chunks, each after its length in hexadecimal, then
+ * trailing headers, which it adds to `trailers`.
  */
 export async function* decodeChunks(
   source: AsyncIterable<Buffer>,
@@ -34,7 +34,7 @@ class ByteReader {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** The text up to the next CRLF, without it. */
+  /** Reads the text up to the next CRLF, without it. */
   async line(): Promise<string> {
     let end = this.#buffer.indexOf("\r\n");
     while (end < 0) {
@@ -52,10 +52,10 @@ class ByteReader {
     let left = count;
     while (left > 0) {
       if (this.#buffer.length === 0) this.#buffer = await this.#next();
-      const piece = this.#buffer.subarray(0, left);
-      this.#buffer = this.#buffer.subarray(piece.length);
-      left -= piece.length;
-      yield piece;
+      const bytes = this.#buffer.subarray(0, left);
+      this.#buffer = this.#buffer.subarray(bytes.length);
+      left -= bytes.length;
+      yield bytes;
     }
   }
 

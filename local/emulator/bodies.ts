@@ -4,26 +4,28 @@ import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
-import { type DiskRoom, SMALL_BODY_BYTES } from "./disk-room.ts";
+import { required } from "../../protocol/required.ts";
+import { type DiskSpace, SMALL_BODY_BYTES } from "./disk-space.ts";
 import { ApiError, asApiError } from "./errors.ts";
 
 const READ_BYTES = 1024 * 1024;
-/** What a socket gives is gathered to about this much before it is written. */
+/** What arrives on a socket is gathered to about this size before it is written. */
 const WRITE_BYTES = 1024 * 1024;
-/** A stored piece of an object's bytes. */
+
+/** A file with some of an object's bytes. */
 export type Segment = { readonly file: string; readonly size: number };
 
-/** A body as received: its digests, and where it is (`inline`, or a file in the bodies folder). */
+/** A body as received: its digests, and its bytes (`inline`, or in files of the bodies folder). */
 export type Body = {
   readonly size: number;
-  /** The MD5 of a small body; of a large one, which S3 does not promise either, something new each time. */
+  /** The MD5 of a small body. That of a large one is random: S3 does not promise an MD5 there either. */
   readonly etag: string;
   readonly crc32: string;
   readonly inline: Buffer | null;
   readonly files: readonly Segment[];
 };
 
-/** A source of bytes and what its sender said about it; the checksum may come after the bytes. */
+/** A body on its way and what its sender announced; the checksum may come after the bytes. */
 export type Incoming = {
   readonly size: number;
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -32,23 +34,23 @@ export type Incoming = {
 };
 
 /**
- * Bodies of objects, as files. A file's name is random and used once, so writing one never harms another:
- * the database row that names it is its commit, and files no row names are swept away at the next start.
+ * Bodies of objects, as files. A file's name is random and used once, so writing one never harms another. A database row
+ * that names the file commits it; the next start removes the files that no row names.
  */
 export class Bodies {
   readonly #folder: string;
-  readonly #room: DiskRoom;
+  readonly #space: DiskSpace;
   readonly #readers = new Map<string, number>();
   /** Files to remove once nobody reads them. */
-  readonly #doomed = new Set<string>();
+  readonly #unneeded = new Set<string>();
 
-  constructor(folder: string, room: DiskRoom) {
+  constructor(folder: string, space: DiskSpace) {
     this.#folder = folder;
-    this.#room = room;
+    this.#space = space;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 
-  /** Receives a body whole and verified: small ones into memory, others onto the disk. A failure leaves nothing. */
+  /** Receives and verifies a body: a small one into memory, another into a file. A failure leaves nothing. */
   async receive(incoming: Incoming, smallBytes = SMALL_BODY_BYTES): Promise<Body> {
     const small = incoming.size <= smallBytes;
     const digest = new Digest(small || incoming.md5 !== undefined);
@@ -66,7 +68,7 @@ export class Bodies {
     }
   }
 
-  /** Streams the bytes from `start` up to but not including `end`, even if they are removed meanwhile. */
+  /** Streams the bytes from `start` up to but not including `end`, even when they are removed meanwhile. */
   read(segments: readonly Segment[], start: number, end: number): Readable {
     const slices = slicesOf(segments, start, end);
     for (const { file } of slices) this.#readers.set(file, (this.#readers.get(file) ?? 0) + 1);
@@ -77,15 +79,15 @@ export class Bodies {
     return stream;
   }
 
-  /** Removes files that no row names any more, once they are read. A kill leaves them to the next sweep. */
+  /** Removes files that no row names any more, once nobody reads them. What fails or is cut short, the next sweep does. */
   remove(segments: readonly Segment[]): void {
     for (const { file } of segments) {
-      if (this.#readers.has(file)) this.#doomed.add(file);
+      if (this.#readers.has(file)) this.#unneeded.add(file);
       else unlink(join(this.#folder, file), () => {});
     }
   }
 
-  /** Removes what a killed process left half-written or unlinked in the database only. */
+  /** Removes all files but the named ones: a process that was killed left them. */
   sweep(named: ReadonlySet<string>): void {
     for (const file of readdirSync(this.#folder)) if (!named.has(file)) unlinkSync(join(this.#folder, file));
   }
@@ -101,28 +103,28 @@ export class Bodies {
   }
 
   #release(file: string): void {
-    const readers = (this.#readers.get(file) ?? 1) - 1;
+    const readers = required(this.#readers.get(file), `the number of readers of ${file}`) - 1;
     if (readers > 0) this.#readers.set(file, readers);
     else this.#readers.delete(file);
-    if (readers === 0 && this.#doomed.delete(file)) this.remove([{ file, size: 0 }]);
+    if (readers === 0 && this.#unneeded.delete(file)) this.remove([{ file, size: 0 }]);
   }
 
   async #write(file: string, incoming: Incoming, digest: Digest): Promise<void> {
     let outstanding = incoming.size;
-    await this.#room.promise(outstanding);
+    await this.#space.reserve(outstanding);
     try {
       const handle = await open(join(this.#folder, file), "wx", 0o600);
       try {
         await writeAll(handle, incoming, digest, (bytes) => {
           outstanding -= bytes;
-          this.#room.settle(bytes);
+          this.#space.release(bytes);
         });
         await handle.sync();
       } finally {
         await handle.close();
       }
     } finally {
-      this.#room.settle(outstanding);
+      this.#space.release(outstanding);
     }
     await syncFolder(this.#folder);
   }
@@ -143,7 +145,7 @@ class Digest {
     this.#crc32 = crc32(chunk, this.#crc32);
   }
 
-  /** The digests, once they agree with what the sender announced. */
+  /** Returns the digests. Throws 400 when they differ from what the sender announced. */
   verified(incoming: Incoming): { size: number; etag: string; crc32: string } {
     if (this.size !== incoming.size) throw incomplete(incoming.size, this.size);
     const md5 = this.#md5?.digest();
@@ -178,8 +180,8 @@ async function collect(source: AsyncIterable<Uint8Array>, digest: Digest, size: 
   return Buffer.concat(chunks);
 }
 
-/** Chunks in groups of at least `bytes` together, the last group excepted. */
-async function* gathered(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array[]> {
+/** Groups chunks until a group has at least `bytes`; the last one may have fewer. */
+async function* groups(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array[]> {
   let group: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {
@@ -192,7 +194,7 @@ async function* gathered(chunks: AsyncIterable<Uint8Array>, bytes: number): Asyn
   if (group.length > 0) yield group;
 }
 
-/** @param onBytes gets the size of what will be written next */
+/** @param onBytes is called with the size of each group before it is written */
 async function writeAll(
   handle: FileHandle,
   { size, chunks: incoming }: Incoming,
@@ -201,7 +203,7 @@ async function writeAll(
 ): Promise<void> {
   let writing: Promise<void> = Promise.resolve();
   let outstanding = size;
-  for await (const chunks of gathered(incoming, WRITE_BYTES)) {
+  for await (const chunks of groups(incoming, WRITE_BYTES)) {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     for (const chunk of chunks) digest.update(chunk);
     await writing;
@@ -209,7 +211,7 @@ async function writeAll(
     onBytes(bytes);
     if (outstanding < 0) throw incomplete(size, digest.size);
     writing = handle.writeFile(Buffer.concat(chunks));
-    // Awaited above or below; this keeps a failure from counting as unhandled in between.
+    // It is awaited above or below; without this, a failure in between would count as unhandled.
     writing.catch(() => {});
   }
   await writing;

@@ -1,7 +1,8 @@
+import { at } from "../../protocol/required.ts";
 import { ApiError } from "./errors.ts";
 import { bytesOf, numberOf, type Row, type Store, textOf } from "./store.ts";
 
-/** What to list: keys are UTF-8 bytes, and so is their order. */
+/** The keys to list. They are UTF-8 bytes, and listed in the order of these. */
 export type Listing = {
   readonly bucket: string;
   readonly prefix: Buffer;
@@ -25,43 +26,43 @@ export type ListedPage = {
   readonly next: Buffer | undefined;
 };
 
-/** The least key above every key that starts with `prefix`; undefined when there is none. */
+/** Returns the lowest key above every key that starts with `prefix`; undefined when there is none. */
 function afterPrefix(prefix: Buffer): Buffer | undefined {
   let end = prefix.length;
   while (end > 0 && prefix[end - 1] === 0xff) end--;
   if (end === 0) return undefined;
   const after = Buffer.from(prefix.subarray(0, end));
-  after.writeUInt8((after[end - 1] ?? 0) + 1, end - 1);
+  after.writeUInt8(at(after, end - 1, "the last byte of a prefix") + 1, end - 1);
   return after;
 }
 
-/** The least key above a key. */
+/** Returns the lowest key above a key. */
 export function afterKey(key: Buffer): Buffer {
   return Buffer.concat([key, Buffer.of(0)]);
 }
 
 const END = Buffer.alloc(1025, 0xff);
-// Keys fetched at once; small when prefixes are folded, since each fold jumps over the rest of the prefix.
+// Keys read at a time where prefixes are folded: each fold skips the rest of its prefix.
 const FOLDED_BATCH = 16;
 
-/** One page of a bucket, in byte order, with the keys that hold the delimiter after the prefix folded together. */
+/** Lists one page of a bucket in byte order. Keys with the delimiter after the prefix are folded together. */
 export function listPage(store: Store, listing: Listing): ListedPage {
   const { prefix, delimiter, maxKeys } = listing;
   const end = afterPrefix(prefix) ?? END;
   const objects: ListedObject[] = [];
   const commonPrefixes: Buffer[] = [];
-  let at = Buffer.compare(listing.from, prefix) < 0 ? prefix : listing.from;
+  let from = Buffer.compare(listing.from, prefix) < 0 ? prefix : listing.from;
   for (;;) {
     const wanted = maxKeys + 1 - objects.length - commonPrefixes.length;
     const limit = delimiter.length > 0 ? Math.min(wanted, FOLDED_BATCH) : wanted;
-    const batch = fetchKeys(store, listing.bucket, at, end, limit);
+    const batch = fetchKeys(store, listing.bucket, from, end, limit);
     for (const object of batch) {
       if (objects.length + commonPrefixes.length === maxKeys)
         return { objects, commonPrefixes, next: object.key };
       const folded = commonPrefixOf(object.key, prefix, delimiter);
       if (folded) commonPrefixes.push(folded);
       else objects.push(object);
-      at = (folded ? afterPrefix(folded) : afterKey(object.key)) ?? END;
+      from = (folded ? afterPrefix(folded) : afterKey(object.key)) ?? END;
       if (folded) break;
     }
     if (batch.length === 0) return { objects, commonPrefixes, next: undefined };
@@ -85,11 +86,11 @@ function listedObject(row: Row): ListedObject {
 
 function commonPrefixOf(key: Buffer, prefix: Buffer, delimiter: Buffer): Buffer | undefined {
   if (delimiter.length === 0) return undefined;
-  const found = key.indexOf(delimiter, prefix.length);
-  return found < 0 ? undefined : key.subarray(0, found + delimiter.length);
+  const offset = key.indexOf(delimiter, prefix.length);
+  return offset < 0 ? undefined : key.subarray(0, offset + delimiter.length);
 }
 
-/** The key at which a page starts, as the opaque token that clients send back. */
+/** Writes the key at which a page starts as the opaque token that clients send back. */
 export function tokenOf(next: Buffer): string {
   return next.toString("base64url");
 }

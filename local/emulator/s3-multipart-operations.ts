@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { required } from "../../protocol/required.ts";
 import { ApiError } from "./errors.ts";
 import {
   completeUpload,
@@ -23,7 +24,7 @@ import {
 } from "./s3-operation.ts";
 import { incomingOf, type S3Request } from "./s3-request.ts";
 
-/** Starts an upload. */
+/** CreateMultipartUpload. */
 export async function createMultipartUpload(
   s3: S3,
   request: S3Request,
@@ -37,10 +38,10 @@ export async function createMultipartUpload(
 }
 
 function uploadIdOf({ query }: S3Request): string {
-  return query.get("uploadId") ?? "";
+  return required(query.get("uploadId"), "uploadId");
 }
 
-/** Stores a part, as a file whatever its size. */
+/** UploadPart: a part is a file whatever its size. */
 export async function uploadPart(s3: S3, request: S3Request, response: ServerResponse): Promise<void> {
   const { store, bodies } = s3;
   const upload = uploadIdOf(request);
@@ -52,7 +53,7 @@ export async function uploadPart(s3: S3, request: S3Request, response: ServerRes
   answer(response, 200, { etag: `"${body.etag}"`, "x-amz-checksum-crc32": body.crc32 }, "");
 }
 
-/** Makes the object of its parts, if the conditions hold; their files become the object's. */
+/** CompleteMultipartUpload: makes an object of the parts, if the conditions hold. Their files become the object's. */
 export async function completeMultipartUpload(
   s3: S3,
   request: S3Request,
@@ -73,7 +74,7 @@ export async function completeMultipartUpload(
   });
 }
 
-/** Removes an upload and its parts. */
+/** AbortMultipartUpload: removes an upload and its parts. */
 export async function abortMultipartUpload(
   { store, bodies }: S3,
   request: S3Request,
@@ -83,20 +84,23 @@ export async function abortMultipartUpload(
   answer(response, 204, {});
 }
 
-/** The parts that an unfinished upload has so far, a thousand a page. */
+/** ListParts: the parts that an unfinished upload has so far, at most a thousand a page. */
 export function listParts({ store }: S3, request: S3Request, response: ServerResponse): void {
   const { bucket, key, query } = request;
   const upload = uploadIdOf(request);
-  const [marker, most] = [countIn(query, "part-number-marker", 0), countIn(query, "max-parts", MOST_PARTS)];
+  const [marker, limit] = [
+    countIn(query, "part-number-marker", 0),
+    countIn(query, "max-parts", MAX_LISTED_PARTS),
+  ];
   const parts = listStoredParts(store, request, upload, marker);
-  const page = parts.slice(0, Math.min(most, MOST_PARTS));
+  const page = parts.slice(0, Math.min(limit, MAX_LISTED_PARTS));
   answerXml(response, "ListPartsResult", {
     Bucket: bucket,
     Key: key.toString(),
     UploadId: upload,
     PartNumberMarker: marker,
     NextPartNumberMarker: page.at(-1)?.number ?? 0,
-    MaxParts: most,
+    MaxParts: limit,
     IsTruncated: page.length < parts.length,
     ChecksumAlgorithm: "CRC32",
     Part: page.map(({ number, etag, crc32, size, modified }) => ({
@@ -109,7 +113,7 @@ export function listParts({ store }: S3, request: S3Request, response: ServerRes
   });
 }
 
-const MOST_PARTS = 1000;
+const MAX_LISTED_PARTS = 1000;
 
 function countIn(query: URLSearchParams, name: string, fallback: number): number {
   const text = query.get(name) ?? String(fallback);
@@ -117,7 +121,7 @@ function countIn(query: URLSearchParams, name: string, fallback: number): number
   throw new ApiError(400, "InvalidArgument", `${name} must be a whole number, got ${text}`);
 }
 
-/** The uploads that were neither completed nor aborted, on one page. */
+/** ListMultipartUploads: the uploads that were neither completed nor aborted, on one page. */
 export function listMultipartUploads(
   { store }: S3,
   { bucket, query }: S3Request,

@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
+import { Bug } from "../../protocol/errors.ts";
 import type { Body, Segment } from "./bodies.ts";
 import { ApiError } from "./errors.ts";
-import { type Address, type Condition, putObject, requireBucket } from "./s3-objects.ts";
+import { type Condition, metadata, type ObjectAddress, putObject, requireBucket } from "./s3-objects.ts";
 import { elementsOf, textIn } from "./s3-xml.ts";
-import { bytesOf, numberOf, type Row, type Store, textOf } from "./store.ts";
+import { bytesOf, jsonOf, numberOf, type Row, type Store, textOf } from "./store.ts";
 
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PARTS = 10_000;
@@ -18,7 +19,7 @@ export type NamedPart = {
   readonly crc32: string | undefined;
 };
 
-type NewUpload = Address & {
+type NewUpload = ObjectAddress & {
   readonly now: number;
   readonly type: string;
   readonly meta: Readonly<Record<string, string>>;
@@ -33,8 +34,8 @@ export function createUpload(store: Store, { bucket, key, now, type, meta }: New
   return id;
 }
 
-/** The row of an unfinished upload of this object. */
-export function requireUpload(store: Store, { bucket, key }: Address, id: string): Row {
+/** Returns the row of an unfinished upload of this object. Throws 404 when there is none. */
+export function requireUpload(store: Store, { bucket, key }: ObjectAddress, id: string): Row {
   const row = store.get("SELECT * FROM uploads WHERE id = ? AND bucket = ? AND key = ?", id, bucket, key);
   if (row) return row;
   throw new ApiError(
@@ -57,12 +58,16 @@ export type UploadedPart = {
   readonly now: number;
 };
 
-/** Records a part whose body is stored, inside a transaction; returns the files it no longer needs. */
-export function putPart(store: Store, at: Address, { upload, number, body, now }: UploadedPart): Segment[] {
+/** Records a part whose body is stored, inside a transaction; returns the files of the part that it replaces. */
+export function putPart(
+  store: Store,
+  at: ObjectAddress,
+  { upload, number, body, now }: UploadedPart,
+): Segment[] {
   requireUpload(store, at, upload);
   const replaced = store.get("SELECT file, size FROM parts WHERE upload = ? AND number = ?", upload, number);
   const [segment] = body.files;
-  if (!segment) throw new Error("a part's body must be in a file");
+  if (!segment) throw new Bug("a part's body must be in a file");
   const sql =
     "INSERT OR REPLACE INTO parts (upload, number, etag, crc32, size, modified, file) VALUES (?, ?, ?, ?, ?, ?, ?)";
   store.change(sql, upload, number, body.etag, body.crc32, body.size, now, segment.file);
@@ -70,7 +75,7 @@ export function putPart(store: Store, at: Address, { upload, number, body, now }
 }
 
 /** Ends an upload, inside a transaction; returns the files of its parts. */
-export function dropUpload(store: Store, at: Address, id: string): Segment[] {
+export function dropUpload(store: Store, at: ObjectAddress, id: string): Segment[] {
   requireUpload(store, at, id);
   const files = store.all("SELECT file, size FROM parts WHERE upload = ?", id).map(segmentOf);
   store.change("DELETE FROM parts WHERE upload = ?", id);
@@ -78,16 +83,22 @@ export function dropUpload(store: Store, at: Address, id: string): Segment[] {
   return files;
 }
 
-/** The parts that a CompleteMultipartUpload document names. */
+/** Returns the parts that a CompleteMultipartUpload document names. */
 export function parseParts(xml: string): NamedPart[] {
   const parts = elementsOf(xml, "Part").map((part) => ({
     number: partNumberOf(textIn(part, "PartNumber") ?? null),
-    etag: (textIn(part, "ETag") ?? "").replaceAll('"', ""),
+    etag: etagIn(part),
     crc32: textIn(part, "ChecksumCRC32"),
   }));
   if (parts.length === 0)
     throw new ApiError(400, "MalformedXML", "CompleteMultipartUpload must name at least one part");
   return parts;
+}
+
+function etagIn(part: string): string {
+  const etag = textIn(part, "ETag");
+  if (etag === undefined) throw new ApiError(400, "MalformedXML", "A part must have an ETag");
+  return etag.replaceAll('"', "");
 }
 
 export type Completion = {
@@ -97,8 +108,12 @@ export type Completion = {
   readonly now: number;
 };
 
-/** Makes the object of an upload's parts, inside a transaction; returns its ETag and the files no longer needed. */
-export function completeUpload(store: Store, at: Address, { upload, parts, condition, now }: Completion) {
+/** Makes an object of an upload's parts, inside a transaction; returns its ETag and the files no longer needed. */
+export function completeUpload(
+  store: Store,
+  at: ObjectAddress,
+  { upload, parts, condition, now }: Completion,
+) {
   const row = requireUpload(store, at, upload);
   const stored = parts.map((part, i) => storedPart(store, upload, part, i === parts.length - 1));
   requireAscending(parts);
@@ -106,7 +121,7 @@ export function completeUpload(store: Store, at: Address, { upload, parts, condi
   const digests = stored.map((part) => Buffer.from(textOf(part, "etag"), "hex"));
   const etag = `${createHash("md5").update(Buffer.concat(digests)).digest("hex")}-${parts.length}`;
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  const meta = JSON.parse(textOf(row, "meta"));
+  const meta = jsonOf(row, "meta", metadata);
   const object = {
     etag,
     size,
@@ -142,15 +157,19 @@ function storedPart(store: Store, upload: string, part: NamedPart, last: boolean
 }
 
 function requireAscending(parts: readonly NamedPart[]): void {
-  const ascending = parts.every(({ number }, i) => i === 0 || number > (parts[i - 1]?.number ?? 0));
-  if (!ascending) throw new ApiError(400, "InvalidPartOrder", "The parts must be listed in ascending order");
+  let last = 0;
+  for (const { number } of parts) {
+    if (number <= last)
+      throw new ApiError(400, "InvalidPartOrder", "The parts must be listed in ascending order");
+    last = number;
+  }
 }
 
 function segmentOf(row: Row): Segment {
   return { file: textOf(row, "file"), size: numberOf(row, "size") };
 }
 
-/** The unfinished uploads of keys with a prefix, oldest first for each key. */
+/** Returns the unfinished uploads of keys with a prefix, the oldest of each key first. */
 export function listUploads(store: Store, bucket: string, prefix: string): Upload[] {
   requireBucket(store, bucket);
   const rows = store.all(
@@ -171,8 +190,8 @@ export type StoredPart = {
   readonly modified: number;
 };
 
-/** The parts of an unfinished upload with a number above `after`, in order. */
-export function listStoredParts(store: Store, at: Address, id: string, after: number): StoredPart[] {
+/** Returns the parts of an unfinished upload with a number above `after`, in order. */
+export function listStoredParts(store: Store, at: ObjectAddress, id: string, after: number): StoredPart[] {
   requireUpload(store, at, id);
   const rows = store.all("SELECT * FROM parts WHERE upload = ? AND number > ? ORDER BY number", id, after);
   return rows.map((row) => ({

@@ -26,7 +26,7 @@ import { conditionOf, headerOf, incomingOf, type S3Request } from "./s3-request.
 import { elementsOf, textIn } from "./s3-xml.ts";
 import type { Store } from "./store.ts";
 
-/** Creates a bucket; one that is there already is the caller's own. */
+/** CreateBucket: a bucket that is there already belongs to the caller. */
 export async function createBucket(
   { store }: S3,
   { bucket }: S3Request,
@@ -38,13 +38,13 @@ export async function createBucket(
   answer(response, 200, { location: `/${bucket}` }, "");
 }
 
-/** Answers 200 if the bucket is there. */
+/** HeadBucket: answers 200 when the bucket is there. */
 export function headBucket({ store }: S3, { bucket }: S3Request, response: ServerResponse): void {
   requireBucket(store, bucket);
   answer(response, 200, { "x-amz-bucket-region": "us-east-1" });
 }
 
-/** PutObject: the body first, then the row that names it, if the conditions hold. */
+/** PutObject: stores the body, then the row that names it, if the conditions hold. */
 export async function putOne(s3: S3, request: S3Request, response: ServerResponse): Promise<void> {
   const { store, bodies } = s3;
   requireBucket(store, request.bucket);
@@ -85,7 +85,7 @@ function checksumOf(object: StoredObject, request: S3Request): Headers {
   return { "x-amz-checksum-crc32": object.crc32, "x-amz-checksum-type": "FULL_OBJECT" };
 }
 
-/** HeadObject: what GetObject would say, without the body. */
+/** HeadObject: the headers that GetObject would answer with. */
 export function headObject({ store }: S3, request: S3Request, response: ServerResponse): void {
   const object = readable(store, request);
   if (headerOf(request, "range")) throw notImplemented("HeadObject with Range");
@@ -114,7 +114,7 @@ export async function getObject(
   await pipeline(bodies.read(object.files, start, end), response);
 }
 
-/** The first byte and the one after the last of a Range header; undefined for the whole, as for headers S3 ignores. */
+/** Returns the first byte of a Range header and the one after its last; undefined for all bytes, also where S3 ignores the header. */
 function rangeOf(header: string | undefined, size: number): readonly [number, number] | undefined {
   const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
   if (first === "" && last === "") return undefined;
@@ -125,7 +125,7 @@ function rangeOf(header: string | undefined, size: number): readonly [number, nu
   throw new ApiError(416, "InvalidRange", `The range ${header} is not within the object's ${size} bytes`);
 }
 
-/** DeleteObject: one that is not there is no error. */
+/** DeleteObject: an object that is not there is no error. */
 export async function deleteOne(
   { store, bodies }: S3,
   request: S3Request,
@@ -135,11 +135,18 @@ export async function deleteOne(
   answer(response, 204, {});
 }
 
+function keyIn(object: string): string {
+  const key = textIn(object, "Key");
+  if (key === undefined)
+    throw new ApiError(400, "MalformedXML", "An object of DeleteObjects must have a Key");
+  return key;
+}
+
 /** DeleteObjects: all of them or none. */
 export async function deleteMany(s3: S3, request: S3Request, response: ServerResponse): Promise<void> {
   const { store, bodies } = s3;
   const xml = await documentOf(s3, request);
-  const keys = elementsOf(xml, "Object").map((object) => textIn(object, "Key") ?? "");
+  const keys = elementsOf(xml, "Object").map(keyIn);
   if (keys.length === 0 || keys.length > 1000)
     throw new ApiError(400, "MalformedXML", `DeleteObjects takes 1 to 1000 keys, got ${keys.length}`);
   const remove = (key: string) =>

@@ -1,11 +1,12 @@
+import { z } from "zod";
 import type { Segment } from "./bodies.ts";
 import { ApiError, notImplemented } from "./errors.ts";
-import { bytesOf, numberOf, type Row, type Store, textOf } from "./store.ts";
+import { bytesOf, jsonOf, numberOf, type Row, type Store, textOf } from "./store.ts";
 
-/** Where an object is. */
-export type Address = { readonly bucket: string; readonly key: Buffer };
+/** A bucket and a key in it. */
+export type ObjectAddress = { readonly bucket: string; readonly key: Buffer };
 
-/** What is stored of an object. `crc32` is null when it was put together from parts. */
+/** An object as stored. `crc32` is null when it was made of parts. */
 export type StoredObject = {
   readonly etag: string;
   readonly size: number;
@@ -17,7 +18,7 @@ export type StoredObject = {
   readonly inline: Buffer | null;
 };
 
-/** What must hold of the object that is there for a write to happen: `*` for any, or an ETag without quotes. */
+/** Conditions of a write on the object that is there: `*` for any, or an ETag without quotes. */
 export type Condition = { readonly ifMatch: string | undefined; readonly ifNoneMatch: string | undefined };
 
 export const UNCONDITIONAL: Condition = { ifMatch: undefined, ifNoneMatch: undefined };
@@ -39,11 +40,14 @@ export function preconditionFailed(): ApiError {
   );
 }
 
-/** The object at an address, if there is one. */
-export function findObject(store: Store, { bucket, key }: Address): StoredObject | undefined {
+/** Finds the object at an address; null when there is none. */
+export function findObject(store: Store, { bucket, key }: ObjectAddress): StoredObject | null {
   const row = store.get("SELECT * FROM objects WHERE bucket = ? AND key = ?", bucket, key);
-  return row && storedObject(row);
+  return row ? storedObject(row) : null;
 }
+
+export const metadata = z.record(z.string(), z.string());
+const segments = z.array(z.object({ file: z.string(), size: z.number() }));
 
 function storedObject(row: Row): StoredObject {
   return {
@@ -51,7 +55,7 @@ function storedObject(row: Row): StoredObject {
     size: numberOf(row, "size"),
     modified: numberOf(row, "modified"),
     type: textOf(row, "type"),
-    meta: JSON.parse(textOf(row, "meta")),
+    meta: jsonOf(row, "meta", metadata),
     crc32: row.crc32 === null ? null : textOf(row, "crc32"),
     files: filesOf(row),
     inline: row.inline === null ? null : bytesOf(row, "inline"),
@@ -59,21 +63,21 @@ function storedObject(row: Row): StoredObject {
 }
 
 function filesOf(row: Row): Segment[] {
-  return JSON.parse(textOf(row, "files"));
+  return jsonOf(row, "files", segments);
 }
 
 /**
- * Creates or replaces an object, inside a transaction; returns the files it no longer needs.
- * Throws 412 when the condition does not hold, 404 when `ifMatch` meets no object.
+ * Creates or replaces an object, inside a transaction; returns the files that it no longer needs. Throws 412 when the
+ * condition does not hold, 404 when `ifMatch` finds no object.
  */
 export function putObject(
   store: Store,
-  at: Address,
+  at: ObjectAddress,
   object: StoredObject,
   condition: Condition,
 ): readonly Segment[] {
   requireBucket(store, at.bucket);
-  const replaced = findForWrite(store, at, condition);
+  const replaced = requireCondition(store, at, condition);
   store.change(
     `INSERT INTO objects (bucket, key, etag, size, modified, type, meta, crc32, files, inline)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, key) DO UPDATE SET etag = excluded.etag,
@@ -93,15 +97,19 @@ export function putObject(
   return replaced;
 }
 
-/** Removes an object if it is there, inside a transaction; returns the files it no longer needs. */
-export function deleteObject(store: Store, at: Address, condition: Condition): readonly Segment[] {
+/** Removes an object if it is there, inside a transaction; returns its files. */
+export function deleteObject(store: Store, at: ObjectAddress, condition: Condition): readonly Segment[] {
   requireBucket(store, at.bucket);
-  const files = findForWrite(store, at, condition);
+  const files = requireCondition(store, at, condition);
   store.change("DELETE FROM objects WHERE bucket = ? AND key = ?", at.bucket, at.key);
   return files;
 }
 
-function findForWrite(store: Store, at: Address, { ifMatch, ifNoneMatch }: Condition): readonly Segment[] {
+function requireCondition(
+  store: Store,
+  at: ObjectAddress,
+  { ifMatch, ifNoneMatch }: Condition,
+): readonly Segment[] {
   const row = store.get("SELECT etag, files FROM objects WHERE bucket = ? AND key = ?", at.bucket, at.key);
   if (ifNoneMatch !== undefined && ifNoneMatch !== "*")
     throw notImplemented("If-None-Match with an ETag on a write");
@@ -112,7 +120,7 @@ function findForWrite(store: Store, at: Address, { ifMatch, ifNoneMatch }: Condi
   return row ? filesOf(row) : [];
 }
 
-/** The names of all files that objects and unfinished uploads need. */
+/** Returns the names of all files that objects and unfinished uploads need. */
 export function namedFiles(store: Store): Set<string> {
   const objects = store.all("SELECT files FROM objects WHERE files <> '[]'").flatMap(filesOf);
   const parts = store.all("SELECT file FROM parts").map((row) => textOf(row, "file"));

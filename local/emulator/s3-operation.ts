@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { required } from "../../protocol/required.ts";
 import type { Bodies, Body } from "./bodies.ts";
 import { ApiError } from "./errors.ts";
 import type { Condition } from "./s3-objects.ts";
@@ -6,14 +7,14 @@ import { conditionOf, headerOf, incomingOf, type S3Request } from "./s3-request.
 import { type Xml, xmlDocument } from "./s3-xml.ts";
 import type { Store } from "./store.ts";
 
-/** What S3 works on. */
+/** The state that operations of S3 work on. */
 export type S3 = { readonly store: Store; readonly bodies: Bodies; readonly now: () => number };
 
 export type Operation = (s3: S3, request: S3Request, response: ServerResponse) => Promise<void> | void;
 
 export type Headers = Record<string, string | number>;
 
-/** Answers and ends. */
+/** Sends a whole answer. */
 export function answer(
   response: ServerResponse,
   status: number,
@@ -30,23 +31,23 @@ export function answerXml(response: ServerResponse, name: string, value: Xml): v
   answer(response, 200, { "content-type": "application/xml" }, xmlDocument(name, value));
 }
 
-/** The content type to store. */
+/** Returns the content type to store. */
 export function typeOf(request: S3Request): string {
   return headerOf(request, "content-type") ?? "application/octet-stream";
 }
 
-/** The user's metadata, under its headers' names. */
+/** Returns the user's metadata, by the names of its headers. */
 export function metaOf(request: S3Request): Record<string, string> {
   const names = Object.keys(request.headers).filter((name) => name.startsWith("x-amz-meta-"));
-  return Object.fromEntries(names.map((name) => [name, headerOf(request, name) ?? ""]));
+  return Object.fromEntries(names.map((name) => [name, required(headerOf(request, name), name)]));
 }
 
-/** What the request asks of the object it would replace or remove. */
+/** Returns the conditions on the object that the request would replace or remove. */
 export function writeConditionOf(request: S3Request): Condition {
   return { ifMatch: conditionOf(request, "if-match"), ifNoneMatch: conditionOf(request, "if-none-match") };
 }
 
-/** Commits the row that names a body; without it the body is removed again. */
+/** Commits the row that names a body. When that fails, the body is removed. */
 export async function commit<T>({ store, bodies }: S3, body: Body, operation: () => T): Promise<T> {
   try {
     return await store.write(operation);
@@ -58,7 +59,7 @@ export async function commit<T>({ store, bodies }: S3, body: Body, operation: ()
 
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
-/** The XML document in a request's body. */
+/** Reads the XML document in a request's body. */
 export async function documentOf({ bodies }: S3, request: S3Request): Promise<string> {
   const incoming = incomingOf(request);
   if (incoming.size > MAX_DOCUMENT_BYTES)
@@ -68,5 +69,5 @@ export async function documentOf({ bodies }: S3, request: S3Request): Promise<st
       `A request document has at most ${MAX_DOCUMENT_BYTES} bytes`,
     );
   const { inline } = await bodies.receive(incoming, MAX_DOCUMENT_BYTES);
-  return inline?.toString() ?? "";
+  return required(inline, "the body of a request document").toString();
 }

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
+import { required } from "../../protocol/required.ts";
 import { decodeChunks } from "./aws-chunked.ts";
 import type { Incoming } from "./bodies.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 
-/** An S3 request, taken apart; `operation` is its name in S3's reference. */
+/** The parts of an S3 request; `operation` is its name in S3's reference. */
 export type S3Request = {
   readonly operation: string;
   readonly bucket: string;
@@ -16,22 +17,28 @@ export type S3Request = {
 
 const MAX_KEY_BYTES = 1024;
 
-/** Takes a path-style request apart. The path is not normalised: a key `a/../b` is just that key. */
+/** Parses a path-style request. The path is not normalised: the key `a/../b` is just that. */
 export function parseS3Request(message: IncomingMessage): S3Request {
-  const [path = "", queryText = ""] = splitOnce(message.url ?? "/", "?");
-  const [bucket = "", keyText = ""] = splitOnce(path.slice(1), "/");
+  const [path, queryText] = splitOnce(required(message.url, "the path of a request"), "?");
+  const [bucket, keyText] = splitOnce(path.slice(1), "/");
   const query = new URLSearchParams(queryText);
   const key = Buffer.from(decodePath(keyText));
   if (key.length > MAX_KEY_BYTES)
     throw new ApiError(400, "KeyTooLongError", `A key has at most 1024 bytes, got ${key.length}`);
-  const operation = operationOf(message.method ?? "", bucket, key.length > 0, query);
+  const operation = operationOf(
+    required(message.method, "the method of a request"),
+    bucket,
+    key.length > 0,
+    query,
+  );
   requireKnownHeaders(operation, message.headers);
   return { operation, bucket, key, query, headers: message.headers, message };
 }
 
-function splitOnce(text: string, separator: string): string[] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
+/** Returns the text before a separator and that after it, which is empty when there is no separator. */
+function splitOnce(text: string, separator: string): [string, string] {
+  const offset = text.indexOf(separator);
+  return offset < 0 ? [text, ""] : [text.slice(0, offset), text.slice(offset + 1)];
 }
 
 function decodePath(path: string): string {
@@ -73,15 +80,15 @@ function operationOf(method: string, bucket: string, hasKey: boolean, query: URL
     .find((name) => name !== undefined);
   if (marked) return marked;
   const plain = PLAIN_OPERATIONS[method]?.[hasKey ? 1 : 0] ?? method;
-  const foreign = names.find((name) => !PARAMETERS.has(name) && !name.startsWith("X-Amz-"));
-  if (foreign === undefined) return plain;
-  if (query.get(foreign) !== "") return `${plain} with ${foreign}`;
+  const unknown = names.find((name) => !PARAMETERS.has(name) && !name.startsWith("X-Amz-"));
+  if (unknown === undefined) return plain;
+  if (query.get(unknown) !== "") return `${plain} with ${unknown}`;
   // A sub-resource: GET key?acl is GetObjectAcl.
-  const words = [method.toLowerCase(), hasKey ? "object" : "bucket", foreign];
+  const words = [method.toLowerCase(), hasKey ? "object" : "bucket", unknown];
   return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
-// Headers that change nothing here; any other x-amz- header asks for something the emulator does not have.
+// Headers that need no work here. Any other x-amz- header asks for something that the emulator does not have.
 const KNOWN_HEADERS = new Set(
   (
     "x-amz-content-sha256 x-amz-date x-amz-user-agent x-amz-security-token x-amz-sdk-checksum-algorithm " +
@@ -93,20 +100,20 @@ const UNKNOWN_CONDITIONS = ["if-modified-since", "if-unmodified-since"];
 
 function requireKnownHeaders(operation: string, headers: IncomingMessage["headers"]): void {
   for (const name of Object.keys(headers)) {
-    const foreign = name.startsWith("x-amz-") && !name.startsWith("x-amz-meta-") && !KNOWN_HEADERS.has(name);
-    if (foreign || UNKNOWN_CONDITIONS.includes(name)) throw notImplemented(`${operation} with ${name}`);
+    const unknown = name.startsWith("x-amz-") && !name.startsWith("x-amz-meta-") && !KNOWN_HEADERS.has(name);
+    if (unknown || UNKNOWN_CONDITIONS.includes(name)) throw notImplemented(`${operation} with ${name}`);
   }
 }
 
-/** A request header that comes once. */
+/** Returns the value of a request header that comes once. */
 export function headerOf(request: S3Request, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
 
-/** The request's body and what its sender said about it. */
+/** Returns the request's body and what its sender announced. */
 export function incomingOf(request: S3Request): Incoming {
-  // Left open on failure, so that the answer can still be sent.
+  // The stream stays open on failure, so that the answer can still be sent.
   const raw: AsyncIterable<Buffer> = request.message.iterator({ destroyOnReturn: false });
   const md5 = headerOf(request, "content-md5");
   const coding = headerOf(request, "x-amz-content-sha256") ?? "";
@@ -136,7 +143,7 @@ function lengthOf(request: S3Request, header: string): number {
   return Number(text);
 }
 
-/** The ETag a condition header asks for, without quotes; `*` stands for any. */
+/** Returns the ETag that a condition header names, without quotes; `*` stands for any. */
 export function conditionOf(request: S3Request, name: "if-match" | "if-none-match"): string | undefined {
   return headerOf(request, name)
     ?.trim()

@@ -1,13 +1,15 @@
+import { at } from "../../protocol/required.ts";
+
 const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
 
-/** Text made safe inside an XML element; characters XML forbids are written as references, as S3 does. */
+/** Escapes text for an XML element. Characters that XML forbids become references, as on S3. */
 function escapeXml(value: string): string {
   return value
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")
     .replaceAll('"', "&quot;")
-    .replace(/\p{Cc}/gu, (c) => `&#x${(c.codePointAt(0) ?? 0).toString(16)};`);
+    .replace(/\p{Cc}/gu, (c) => `&#x${c.charCodeAt(0).toString(16)};`);
 }
 
 function unescapeXml(value: string): string {
@@ -36,20 +38,19 @@ function children(fields: { readonly [name: string]: Xml | readonly Xml[] }): st
   return Object.entries(fields).map(write).join("");
 }
 
-/** An S3 answer as an XML document. */
+/** Writes an S3 answer as an XML document. */
 export function xmlDocument(name: string, value: Xml): string {
   const namespace = name === "Error" ? "" : ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element(name, value, namespace)}`;
 }
 
-/** The inner text of every element of a name. Enough for S3's two request documents, whose elements do not nest. */
+/** Returns the inner text of every element of a name: enough for S3's two request documents, whose elements do not nest. */
 export function elementsOf(xml: string, name: string): string[] {
-  return [...xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, "g"))].map(
-    ([, inner]) => inner ?? "",
-  );
+  const elements = xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, "g"));
+  return [...elements].map((match) => at(match, 1, `the text of ${name}`));
 }
 
-/** The unescaped text of the first element of a name. */
+/** Returns the unescaped text of the first element of a name; undefined when there is none. */
 export function textIn(xml: string, name: string): string | undefined {
   const [inner] = elementsOf(xml, name);
   return inner === undefined ? undefined : unescapeXml(inner);

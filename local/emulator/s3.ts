@@ -48,7 +48,7 @@ export async function handleS3(s3: S3, message: IncomingMessage, response: Serve
   await operation(s3, request, response);
 }
 
-/** Answers with an error as S3 words it. */
+/** Answers with an error in S3's form. */
 export function answerS3Error(response: ServerResponse, error: ApiError, head: boolean): void {
   const fields = { Code: error.code, Message: error.message, RequestId: randomUUID() };
   const body = head || error.status === 304 ? undefined : xmlDocument("Error", fields);

@@ -1,28 +1,30 @@
 import { mkdirSync, realpathSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
-import { endpointOf, preferredPort, readAddress, writeAddress } from "./address.ts";
+import { Unrecoverable } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
+import { endpointOf, findAddress, preferredPort, writeAddress } from "./address.ts";
 import { Bodies } from "./bodies.ts";
-import { DiskRoom, freeBytesOf } from "./disk-room.ts";
+import { DiskSpace, freeBytesOf } from "./disk-space.ts";
 import { ApiError, asApiError } from "./errors.ts";
 import { answerS3Error, handleS3 } from "./s3.ts";
 import { namedFiles } from "./s3-objects.ts";
 import type { S3 } from "./s3-operation.ts";
 import { Sessions } from "./sessions.ts";
-import { answerSqsError, handleSqs, tidyQueues } from "./sqs.ts";
+import { answerSqsError, handleSqs, removeExpired } from "./sqs.ts";
 import type { Sqs } from "./sqs-action.ts";
 import { Receivers } from "./sqs-receivers.ts";
 import { Store } from "./store.ts";
 
 export type EmulatorOptions = {
   readonly dataDir: string;
-  /** @default the port it had the last time, or one derived from the folder's name */
+  /** @default the port it had the last time, or else one that depends on the folder's name */
   readonly port?: number | undefined;
   /** How long it outlives its last session. @default 5 */
   readonly idleSeconds?: number | undefined;
-  /** Called when it has closed, by itself or by `close`. */
+  /** Called when it has closed, because it was idle or by `close`. */
   readonly onClose?: (() => void) | undefined;
-  /** Bytes free on the disk of the data folder; tests fill a disk with it. */
+  /** Returns the bytes free on the disk of the data folder; tests fill a disk with it. */
   readonly freeBytes?: (() => Promise<number>) | undefined;
   readonly now?: (() => number) | undefined;
 };
@@ -32,26 +34,26 @@ export type Emulator = { readonly endpoint: string; readonly close: () => void }
 type Context = { readonly s3: S3; readonly sqs: Sqs; readonly sessions: Sessions; readonly dataDir: string };
 
 const DEFAULT_IDLE_SECONDS = 5;
-const TIDY_MS = 60_000;
+const EXPIRY_MS = 60_000;
 
-/** Starts the emulator on a data folder. Throws "database is locked" if one runs there already. */
+/** Starts the emulator on a data folder. Throws SQLite's "database is locked" when one runs there already. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  // A folder may have several names; by this one, clients know that it is theirs.
+  // A folder may have several names; clients compare this one.
   const dataDir = realpathSync(options.dataDir);
   const store = new Store(dataDir);
-  const room = new DiskRoom(dataDir, options.freeBytes ?? (() => freeBytesOf(dataDir)));
-  const bodies = new Bodies(join(dataDir, "bodies"), room);
+  const space = new DiskSpace(dataDir, options.freeBytes ?? (() => freeBytesOf(dataDir)));
+  const bodies = new Bodies(join(dataDir, "bodies"), space);
   bodies.sweep(namedFiles(store));
   const now = options.now ?? Date.now;
   const receivers = new Receivers(store, now);
-  const sqs = { store, room, receivers, now };
+  const sqs = { store, space, receivers, now };
   const sessions = new Sessions((options.idleSeconds ?? DEFAULT_IDLE_SECONDS) * 1000, () => close());
   const context = { s3: { store, bodies, now }, sqs, sessions, dataDir };
   const server = createHttpServer(context);
-  const tidying = setInterval(() => tidyQueues(sqs).catch(logFailure), TIDY_MS);
+  const expiry = setInterval(() => removeExpired(sqs).catch(logFailure), EXPIRY_MS);
   const close = () => {
-    clearInterval(tidying);
+    clearInterval(expiry);
     sessions.stop();
     receivers.stop();
     server.close(() => options.onClose?.());
@@ -59,7 +61,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     store.close();
   };
   try {
-    await tidyQueues(sqs);
+    await removeExpired(sqs);
     const port = await listen(server, dataDir, options.port);
     writeAddress(dataDir, { port, pid: process.pid });
     return { endpoint: endpointOf(port), close };
@@ -70,7 +72,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 }
 
 function createHttpServer(context: Context): Server {
-  // Bodies may be large and slow, and an idle connection must not be closed while a client begins to use it.
+  // Bodies may be large and slow, and an idle connection must not be closed just when a client begins to use it.
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 3_600_000, noDelay: true });
   server.on("request", (request, response) => {
     handle(context, request, response).catch((error: unknown) =>
@@ -82,12 +84,14 @@ function createHttpServer(context: Context): Server {
 
 async function handle(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
   requireLocal(request);
-  if (request.url?.startsWith("/_local/")) return handleLocal(context, request, response);
+  if (urlOf(request).startsWith("/_local/")) return handleLocal(context, request, response);
   if (request.headers["x-amz-target"] !== undefined) return handleSqs(context.sqs, request, response);
   return handleS3(context.s3, request, response);
 }
 
-/** Refuses what a web page could send: to a name that resolves to this machine, or across origins. */
+const urlOf = ({ url }: IncomingMessage): string => required(url, "the path of a request");
+
+/** Refuses what a web page could send: a request to a name that resolves to this machine, or one across origins. */
 function requireLocal({ headers }: IncomingMessage): void {
   const host = headers.host?.replace(/:\d+$/, "");
   if (host !== "127.0.0.1" && host !== "localhost")
@@ -105,7 +109,7 @@ function handleLocal(
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
+  const { pathname, searchParams } = new URL(urlOf(request), "http://localhost");
   const path = `${request.method} ${pathname}`;
   sessions.restartGrace();
   if (path === "GET /_local/health") answerJson(response, 200, { pid: process.pid, dataDir });
@@ -133,11 +137,11 @@ function answerError(
   response: ServerResponse,
   thrown: unknown,
 ): void {
-  const known = asApiError(thrown, context.dataDir);
+  const cause = asApiError(thrown, context.dataDir);
   // Too late for an answer: cut the connection, so that the client does not take half a body for a whole one.
   if (response.headersSent || response.destroyed) return void response.destroy();
-  if (!(known instanceof ApiError)) logFailure(known);
-  const error = known instanceof ApiError ? known : new ApiError(500, "InternalError", String(known));
+  if (!(cause instanceof ApiError)) logFailure(cause);
+  const error = cause instanceof ApiError ? cause : new ApiError(500, "InternalError", String(cause));
   if (request.headers["x-amz-target"] !== undefined) answerSqsError(response, error);
   else answerS3Error(response, error, request.method === "HEAD");
 }
@@ -147,12 +151,12 @@ function logFailure(error: unknown): void {
 }
 
 async function listen(server: Server, dataDir: string, port: number | undefined): Promise<number> {
-  const wanted = port === undefined ? [readAddress(dataDir)?.port, preferredPort(dataDir), 0] : [port];
+  const wanted = port === undefined ? [findAddress(dataDir)?.port, preferredPort(dataDir), 0] : [port];
   for (const candidate of wanted) {
     const got = candidate === undefined ? undefined : await tryListen(server, candidate);
     if (got !== undefined) return got;
   }
-  throw new Error(`Port ${port} of 127.0.0.1 is in use by another program`);
+  throw new Unrecoverable(`port ${port} of 127.0.0.1 is in use by another program`);
 }
 
 /** Listens on a port; undefined when another program has it. */

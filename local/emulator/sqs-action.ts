@@ -1,27 +1,27 @@
 import { z } from "zod";
-import type { DiskRoom } from "./disk-room.ts";
+import type { DiskSpace } from "./disk-space.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 import { invalidParameter } from "./sqs-messages.ts";
 import { type Queue, requireQueue } from "./sqs-queues.ts";
 import type { Receivers } from "./sqs-receivers.ts";
 import type { Store } from "./store.ts";
 
-/** What SQS works on. */
+/** The state that actions of SQS work on. */
 export type Sqs = {
   readonly store: Store;
-  readonly room: DiskRoom;
+  readonly space: DiskSpace;
   readonly receivers: Receivers;
   readonly now: () => number;
 };
 
-/** Who calls: the address it used, and whether it has gone away without its answer. */
+/** The client of a request: the address it used, and a signal that it disconnected without its answer. */
 export type Caller = { readonly host: string; readonly gone: AbortSignal };
 
 export type Action = (sqs: Sqs, parameters: unknown, caller: Caller) => Promise<object>;
 
 const MAX_BATCH = 10;
 
-/** An action: its parameters are checked first; one the emulator does not know is not ignored. */
+/** Makes an action that checks its parameters first. One that the emulator does not know is refused. */
 export function action<T extends z.ZodRawShape>(
   name: string,
   shape: T,
@@ -39,7 +39,7 @@ function parse<T>(name: string, schema: z.ZodType<T>, parameters: unknown): T {
   throw invalidParameter(`${name}: ${z.prettifyError(parsed.error)}`);
 }
 
-/** Runs an operation on a queue in a transaction; then whoever waits for its messages may have a turn. */
+/** Runs an operation on a queue in a transaction, then serves those who wait for its messages. */
 export async function change<T>(
   { store, receivers }: Sqs,
   url: string,
@@ -54,7 +54,7 @@ export async function change<T>(
   return value;
 }
 
-/** Runs an operation for each entry of a batch; one that SQS refuses does not stop the others. */
+/** Runs an operation for each entry of a batch. One that is refused does not stop the others. */
 export function each<E extends { readonly Id: string }>(
   batch: readonly E[],
   operation: (entry: E) => object,
@@ -85,7 +85,7 @@ function requireBatch(batch: readonly { readonly Id: string }[]): void {
     throw new ApiError(400, "BatchEntryIdsNotDistinct", "Two or more entries have the same Id");
 }
 
-/** The name of a queue, from its URL. */
+/** Returns the name of a queue, from its URL. */
 export function nameOf(url: string): string {
   return url.slice(url.lastIndexOf("/") + 1);
 }

@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
+import { required } from "../../protocol/required.ts";
 import { ApiError } from "./errors.ts";
 import { type Action, action, type Caller, change, each, nameOf, type Sqs } from "./sqs-action.ts";
-import { changeVisibility, giveBack, type Message, remove, send, sequenceNumber } from "./sqs-messages.ts";
+import { changeVisibility, type Message, remove, send, sequenceNumber, undoReceive } from "./sqs-messages.ts";
 import {
   allAttributes,
   createQueue,
@@ -32,7 +33,7 @@ function entries<T extends z.ZodRawShape>(shape: T) {
   return z.array(z.strictObject({ Id: z.string().regex(/^[\w-]{1,80}$/), ...shape }));
 }
 
-/** Every action the emulator has, by its name in SQS's reference. */
+/** The actions that the emulator has, by their names in SQS's reference. */
 export const ACTIONS: ReadonlyMap<string, Action> = new Map([
   action(
     "CreateQueue",
@@ -65,11 +66,13 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
       const after = NextToken === undefined ? "" : Buffer.from(NextToken, "base64").toString();
       const names = queueNames(store, QueueNamePrefix).filter((name) => name > after);
       const page = names.slice(0, MaxResults ?? MAX_LISTED);
-      // As on AWS, there is another page only for those who said how long one is.
-      const isCut = MaxResults !== undefined && page.length < names.length;
+      // As on AWS, there is another page only where MaxResults was given.
+      const hasNext = MaxResults !== undefined && page.length < names.length;
       return {
         QueueUrls: page.map((name) => urlOf(name, caller)),
-        ...(isCut && { NextToken: Buffer.from(page.at(-1) ?? "").toString("base64") }),
+        ...(hasNext && {
+          NextToken: Buffer.from(required(page.at(-1), "the last queue of a page")).toString("base64"),
+        }),
       };
     },
   ),
@@ -101,7 +104,7 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ),
 
   action("SendMessage", { QueueUrl: queueUrl, ...message }, async (sqs, { QueueUrl, ...sent }) => {
-    await sqs.room.require(Buffer.byteLength(sent.MessageBody));
+    await sqs.space.require(Buffer.byteLength(sent.MessageBody));
     return change(sqs, QueueUrl, (queue) => send(sqs.store, queue, sent, sqs.now()));
   }),
 
@@ -112,7 +115,7 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
       const size = Entries.reduce((sum, entry) => sum + Buffer.byteLength(entry.MessageBody), 0);
       const rule = `A batch has at most ${MAX_BATCH_BYTES} bytes, got ${size}`;
       if (size > MAX_BATCH_BYTES) throw new ApiError(400, "BatchRequestTooLong", rule);
-      await sqs.room.require(size);
+      await sqs.space.require(size);
       return change(sqs, QueueUrl, (queue) =>
         each(Entries, (entry) => send(sqs.store, queue, entry, sqs.now())),
       );
@@ -137,7 +140,7 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
       const max = parameters.MaxNumberOfMessages;
       const receive = { max, visibilityMs: visibilitySeconds * 1000, waitMs: waitSeconds * 1000, gone };
       const messages = await sqs.receivers.receive(queue, receive);
-      gone.addEventListener("abort", () => takeBack(sqs, queue, messages));
+      gone.addEventListener("abort", () => undo(sqs, queue, messages));
       const wanted = [...parameters.AttributeNames, ...parameters.MessageSystemAttributeNames];
       return messages.length > 0 ? { Messages: messages.map((received) => describe(received, wanted)) } : {};
     },
@@ -197,12 +200,12 @@ export const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ),
 ]);
 
-function takeBack({ store, receivers, now }: Sqs, queue: Queue, messages: readonly Message[]): void {
+function undo({ store, receivers, now }: Sqs, queue: Queue, messages: readonly Message[]): void {
   store
-    .write(() => giveBack(store, queue, messages, now()), { durable: false })
+    .write(() => undoReceive(store, queue, messages, now()), { durable: false })
     .then(
       () => receivers.wake(queue.id),
-      // Then they come back when their visibility timeout is over.
+      // Then they become visible when their visibility timeout is over.
       () => {},
     );
 }

@@ -1,6 +1,7 @@
 import { hash, randomBytes, randomUUID } from "node:crypto";
+import { required } from "../../protocol/required.ts";
 import { ApiError } from "./errors.ts";
-import { findQueue, isFifo, numberAttribute, type Queue, redriveOf } from "./sqs-queues.ts";
+import { findQueue, findRedrivePolicy, isFifo, numberAttribute, type Queue } from "./sqs-queues.ts";
 import { numberOf, type Row, type Store, textOf } from "./store.ts";
 
 const DEDUPLICATION_MS = 5 * 60 * 1000;
@@ -30,7 +31,7 @@ export function invalidParameter(message: string): ApiError {
   return new ApiError(400, "InvalidParameterValue", message);
 }
 
-/** How SQS writes a message's place in its queue. */
+/** Writes the sequence number of a message of a FIFO queue as SQS does. */
 export function sequenceNumber(seq: number): string {
   return String(seq).padStart(20, "0");
 }
@@ -41,12 +42,12 @@ type Sent = {
   readonly SequenceNumber?: string;
 };
 
-/** Puts a message into a queue, inside a transaction; one sent before with the same deduplication id only once. */
+/** Puts a message into a queue, inside a transaction, unless one with the same deduplication id was sent before. */
 export function send(store: Store, queue: Queue, message: NewMessage, now: number): Sent {
   requireSendable(queue, message);
   const dedup = dedupOf(queue, message);
-  const twin = dedup && findDedup(store, queue, dedup, now);
-  const seqAndId = twin || insert(store, queue, message, dedup, now);
+  const earlier = dedup && findDedup(store, queue, dedup, now);
+  const seqAndId = earlier ?? insert(store, queue, message, dedup, now);
   const MD5OfMessageBody = hash("md5", message.MessageBody);
   const sent = { MessageId: seqAndId.id, MD5OfMessageBody };
   return isFifo(queue) ? { ...sent, SequenceNumber: sequenceNumber(seqAndId.seq) } : sent;
@@ -83,15 +84,15 @@ function dedupOf(queue: Queue, message: NewMessage): Dedup | undefined {
       "MessageDeduplicationId must be given: the queue has no ContentBasedDeduplication",
     );
   // A scope of the whole queue is written as the empty group, which no message can have.
-  return { id, scope: scope === "messageGroup" ? (message.MessageGroupId ?? "") : "" };
+  return { id, scope: scope === "messageGroup" ? required(message.MessageGroupId, "MessageGroupId") : "" };
 }
 
 type SeqAndId = { readonly seq: number; readonly id: string };
 
-function findDedup(store: Store, queue: Queue, { scope, id }: Dedup, now: number): SeqAndId | undefined {
+function findDedup(store: Store, queue: Queue, { scope, id }: Dedup, now: number): SeqAndId | null {
   const sql = "SELECT seq, id FROM dedups WHERE queue = ? AND scope = ? AND dedup = ? AND sent > ?";
   const row = store.get(sql, queue.id, scope, id, now - DEDUPLICATION_MS);
-  return row && { seq: numberOf(row, "seq"), id: textOf(row, "id") };
+  return row ? { seq: numberOf(row, "seq"), id: textOf(row, "id") } : null;
 }
 
 function insert(
@@ -122,11 +123,11 @@ function insert(
   return { seq, id };
 }
 
-// A group is locked while a message of it is in flight, and a delayed message holds back those after it.
+// A message in flight locks its group, and a delayed message locks those after it.
 const NEXT_OF_FIFO = `SELECT * FROM messages WHERE seq IN (
     SELECT seq FROM messages m INDEXED BY messages_in_order WHERE queue = ?1 AND visible <= ?2 AND NOT EXISTS (
-      SELECT 1 FROM messages held WHERE held.queue = ?1 AND held.grp = m.grp AND held.visible > ?2
-        AND (held.receipt IS NOT NULL OR held.seq < m.seq))
+      SELECT 1 FROM messages lock WHERE lock.queue = ?1 AND lock.grp = m.grp AND lock.visible > ?2
+        AND (lock.receipt IS NOT NULL OR lock.seq < m.seq))
     ORDER BY seq LIMIT ?3)
   ORDER BY seq`;
 const NEXT = "SELECT * FROM messages WHERE queue = ?1 AND visible <= ?2 ORDER BY visible, seq LIMIT ?3";
@@ -134,21 +135,21 @@ const NEXT = "SELECT * FROM messages WHERE queue = ?1 AND visible <= ?2 ORDER BY
 export type Take = { readonly max: number; readonly visibilityMs: number; readonly now: number };
 
 /**
- * Takes up to `max` messages into flight, inside a transaction. Those received too often go to the
- * dead-letter queue instead; `dead` says which queue got some.
+ * Takes up to `max` messages into flight, inside a transaction. Those received too often go to the dead-letter queue
+ * instead; `dead` is the id of a queue that got some.
  */
 export function take(store: Store, queue: Queue, { max, visibilityMs, now }: Take) {
-  const redrive = redriveOf(queue);
-  // Without its dead-letter queue a message stays where it is, and goes on being received.
-  const graveyard = redrive && findQueue(store, redrive.queue);
+  const policy = findRedrivePolicy(queue);
+  // While its dead-letter queue does not exist, a message stays in its queue and is received again.
+  const deadLetters = policy && findQueue(store, policy.queue);
   const messages: Message[] = [];
   let dead: number | undefined;
   for (;;) {
     const wanted = max - messages.length;
     const rows = wanted > 0 ? store.all(isFifo(queue) ? NEXT_OF_FIFO : NEXT, queue.id, now, wanted) : [];
-    const spent = rows.filter((row) => graveyard && numberOf(row, "received") >= redrive.maxReceiveCount);
-    if (graveyard && spent.length > 0) {
-      dead = bury(store, graveyard, spent);
+    const spent = rows.filter((row) => deadLetters && numberOf(row, "received") >= policy.maxReceiveCount);
+    if (deadLetters && spent.length > 0) {
+      dead = move(store, spent, deadLetters);
       continue;
     }
     for (const row of rows) messages.push(receive(store, queue, row, now + visibilityMs, now));
@@ -156,7 +157,7 @@ export function take(store: Store, queue: Queue, { max, visibilityMs, now }: Tak
   }
 }
 
-function bury(store: Store, target: Queue, rows: readonly Row[]): number {
+function move(store: Store, rows: readonly Row[], target: Queue): number {
   const sql = "UPDATE messages SET queue = ?, receipt = NULL WHERE seq = ?";
   for (const row of rows) store.change(sql, target.id, numberOf(row, "seq"));
   return target.id;
@@ -175,9 +176,9 @@ function receive(store: Store, queue: Queue, row: Row, visible: number, now: num
   return { seq, id, body, handle, group, dedup, sent: numberOf(row, "sent"), firstReceived, received };
 }
 
-type Held = { readonly seq: number; readonly receipt: string };
+type Receipt = { readonly seq: number; readonly receipt: string };
 
-function parseHandle(queue: Queue, handle: string): Held {
+function parseHandle(queue: Queue, handle: string): Receipt {
   const [, queueId, seq, receipt] =
     /^\[(\d+),(\d+),"([\w-]+)"\]$/.exec(Buffer.from(handle, "base64url").toString()) ?? [];
   if (Number(queueId) !== queue.id || receipt === undefined)
@@ -185,26 +186,26 @@ function parseHandle(queue: Queue, handle: string): Held {
   return { seq: Number(seq), receipt };
 }
 
-/** The message of a handle if it is still there; `current` unless it was received again since. */
-function findHeld(store: Store, queue: Queue, { seq, receipt }: Held) {
+/** Finds the message of a receipt; `current` unless it was received again since. */
+function findReceived(store: Store, queue: Queue, { seq, receipt }: Receipt) {
   const row = store.get("SELECT visible, receipt FROM messages WHERE seq = ? AND queue = ?", seq, queue.id);
-  return row && { visible: numberOf(row, "visible"), current: row.receipt === receipt };
+  return row ? { visible: numberOf(row, "visible"), current: row.receipt === receipt } : null;
 }
 
 /**
- * Deletes a message, inside a transaction. A handle whose message was received again deletes nothing,
- * and one of a FIFO queue works only until its visibility timeout.
+ * Deletes a message, inside a transaction. A handle whose message was received again deletes nothing, and one of a FIFO
+ * queue works only until its visibility timeout.
  */
 export function remove(store: Store, queue: Queue, handle: string, now: number): void {
-  const held = parseHandle(queue, handle);
-  const found = findHeld(store, queue, held);
-  if (!found) return;
-  if (isFifo(queue) && (!found.current || found.visible <= now))
+  const receipt = parseHandle(queue, handle);
+  const message = findReceived(store, queue, receipt);
+  if (!message) return;
+  if (isFifo(queue) && (!message.current || message.visible <= now))
     throw invalidParameter("The receipt handle has expired: its visibility timeout is over");
-  if (found.current) store.change("DELETE FROM messages WHERE seq = ?", held.seq);
+  if (message.current) store.change("DELETE FROM messages WHERE seq = ?", receipt.seq);
 }
 
-/** Moves the end of a message's visibility timeout, inside a transaction; 0 gives it back at once. */
+/** Moves the end of a message's visibility timeout, inside a transaction; 0 makes it visible at once. */
 export function changeVisibility(
   store: Store,
   queue: Queue,
@@ -212,16 +213,16 @@ export function changeVisibility(
   seconds: number,
   now: number,
 ): void {
-  const held = parseHandle(queue, handle);
-  const found = findHeld(store, queue, held);
-  if (!found) throw invalidParameter("ReceiptHandle: the message does not exist, it was deleted");
-  if (!found.current || found.visible <= now)
+  const receipt = parseHandle(queue, handle);
+  const message = findReceived(store, queue, receipt);
+  if (!message) throw invalidParameter("ReceiptHandle: the message does not exist, it was deleted");
+  if (!message.current || message.visible <= now)
     throw new ApiError(400, "MessageNotInflight", "The message is not in flight with this receipt handle");
-  store.change("UPDATE messages SET visible = ? WHERE seq = ?", now + seconds * 1000, held.seq);
+  store.change("UPDATE messages SET visible = ? WHERE seq = ?", now + seconds * 1000, receipt.seq);
 }
 
-/** Takes back messages whose receiver went away before it got them, inside a transaction. */
-export function giveBack(store: Store, queue: Queue, messages: readonly Message[], now: number): void {
+/** Makes messages visible again whose receiver disconnected before it got them, inside a transaction. */
+export function undoReceive(store: Store, queue: Queue, messages: readonly Message[], now: number): void {
   for (const { handle } of messages) {
     const { seq, receipt } = parseHandle(queue, handle);
     const sql =
@@ -230,18 +231,20 @@ export function giveBack(store: Store, queue: Queue, messages: readonly Message[
   }
 }
 
-/** When the next message in flight or delayed becomes visible. */
-export function nextVisible(store: Store, queueId: number, now: number): number | undefined {
+/** Finds the time at which the next message in flight or delayed becomes visible; null when there is none. */
+export function findNextVisible(store: Store, queueId: number, now: number): number | null {
   const sql = "SELECT visible FROM messages WHERE queue = ? AND visible > ? ORDER BY visible LIMIT 1";
   const row = store.get(sql, queueId, now);
-  return row && numberOf(row, "visible");
+  return row ? numberOf(row, "visible") : null;
 }
 
-/** Forgets deduplication ids and messages that are past their time, inside a transaction. */
-export function tidy(store: Store, queues: readonly Queue[], now: number): void {
+/** Removes deduplication ids that have expired, inside a transaction. */
+export function removeExpiredDedups(store: Store, now: number): void {
   store.change("DELETE FROM dedups WHERE sent <= ?", now - DEDUPLICATION_MS);
-  for (const queue of queues) {
-    const kept = now - 1000 * numberAttribute(queue, "MessageRetentionPeriod");
-    store.change("DELETE FROM messages WHERE queue = ? AND sent <= ?", queue.id, kept);
-  }
+}
+
+/** Removes a queue's messages that are past its retention period, inside a transaction. */
+export function removeExpiredMessages(store: Store, queue: Queue, now: number): void {
+  const expired = now - 1000 * numberAttribute(queue, "MessageRetentionPeriod");
+  store.change("DELETE FROM messages WHERE queue = ? AND sent <= ?", queue.id, expired);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { required } from "../../protocol/required.ts";
 import { ApiError, notImplemented } from "./errors.ts";
-import { numberOf, type Row, type Store, textOf } from "./store.ts";
+import { jsonOf, numberOf, type Row, type Store, textOf } from "./store.ts";
 
 export type Queue = {
   readonly id: number;
@@ -16,19 +17,23 @@ export type RedrivePolicy = { readonly queue: string; readonly maxReceiveCount: 
 export type Attributes = Readonly<Record<string, string>>;
 
 const ARN_PREFIX = "arn:aws:sqs:us-east-1:000000000000:";
-const NUMBERS: Readonly<Record<string, readonly [fallback: number, min: number, max: number]>> = {
-  DelaySeconds: [0, 0, 900],
-  MaximumMessageSize: [1_048_576, 1024, 1_048_576],
-  MessageRetentionPeriod: [345_600, 60, 1_209_600],
-  ReceiveMessageWaitTimeSeconds: [0, 0, 20],
-  VisibilityTimeout: [30, 0, 43_200],
-};
-const FIFO_WORDS: Readonly<Record<string, readonly string[]>> = {
-  FifoQueue: ["true"],
-  ContentBasedDeduplication: ["false", "true"],
-  DeduplicationScope: ["queue", "messageGroup"],
-  FifoThroughputLimit: ["perQueue", "perMessageGroupId"],
-};
+type NumberRule = { readonly byDefault: number; readonly min: number; readonly max: number };
+
+const NUMBERS = {
+  DelaySeconds: { byDefault: 0, min: 0, max: 900 },
+  MaximumMessageSize: { byDefault: 1_048_576, min: 1024, max: 1_048_576 },
+  MessageRetentionPeriod: { byDefault: 345_600, min: 60, max: 1_209_600 },
+  ReceiveMessageWaitTimeSeconds: { byDefault: 0, min: 0, max: 20 },
+  VisibilityTimeout: { byDefault: 30, min: 0, max: 43_200 },
+} as const satisfies Readonly<Record<string, NumberRule>>;
+const NUMBER_RULES: ReadonlyMap<string, NumberRule> = new Map(Object.entries(NUMBERS));
+/** The values that each attribute of FIFO queues may have, the default first. */
+const FIFO_WORDS: ReadonlyMap<string, readonly [string, ...string[]]> = new Map([
+  ["FifoQueue", ["true"]],
+  ["ContentBasedDeduplication", ["false", "true"]],
+  ["DeduplicationScope", ["queue", "messageGroup"]],
+  ["FifoThroughputLimit", ["perQueue", "perMessageGroupId"]],
+]);
 
 export function isFifo({ name }: { readonly name: string }): boolean {
   return name.endsWith(".fifo");
@@ -38,9 +43,9 @@ function arnOf({ name }: { readonly name: string }): string {
   return ARN_PREFIX + name;
 }
 
-/** A numeric attribute of a queue, or its default. */
+/** Returns a numeric attribute of a queue, or its default. */
 export function numberAttribute({ attributes }: Queue, name: keyof typeof NUMBERS): number {
-  return Number(attributes[name] ?? NUMBERS[name]?.[0]);
+  return Number(attributes[name] ?? NUMBERS[name].byDefault);
 }
 
 const redrivePolicy = z.strictObject({
@@ -48,9 +53,9 @@ const redrivePolicy = z.strictObject({
   maxReceiveCount: z.coerce.number().int().min(1).max(1000),
 });
 
-/** Where messages go that were received too often. */
-export function redriveOf({ attributes }: Queue): RedrivePolicy | undefined {
-  if (!attributes.RedrivePolicy) return undefined;
+/** Finds the policy that says where messages go that were received too often; null when there is none. */
+export function findRedrivePolicy({ attributes }: Queue): RedrivePolicy | null {
+  if (!attributes.RedrivePolicy) return null;
   const { deadLetterTargetArn, maxReceiveCount } = redrivePolicy.parse(JSON.parse(attributes.RedrivePolicy));
   return { queue: deadLetterTargetArn.slice(ARN_PREFIX.length), maxReceiveCount };
 }
@@ -67,15 +72,15 @@ function queueOf(row: Row): Queue {
   return {
     id: numberOf(row, "id"),
     name: textOf(row, "name"),
-    attributes: JSON.parse(textOf(row, "attributes")),
+    attributes: jsonOf(row, "attributes", z.record(z.string(), z.string())),
     created: numberOf(row, "created"),
     modified: numberOf(row, "modified"),
   };
 }
 
-export function findQueue(store: Store, name: string): Queue | undefined {
+export function findQueue(store: Store, name: string): Queue | null {
   const row = store.get("SELECT * FROM queues WHERE name = ?", name);
-  return row && queueOf(row);
+  return row ? queueOf(row) : null;
 }
 
 export function requireQueue(store: Store, name: string): Queue {
@@ -84,7 +89,7 @@ export function requireQueue(store: Store, name: string): Queue {
   return queue;
 }
 
-/** Creates a queue, inside a transaction; one that is there already must have the attributes given. */
+/** Creates a queue, inside a transaction. One that is there already must have the same attributes. */
 export function createQueue(store: Store, name: string, attributes: Attributes, now: number): void {
   if (!/^[A-Za-z0-9_-]{1,80}$/.test(name.replace(/\.fifo$/, "")) || name.length > 80)
     throw new ApiError(400, "InvalidParameterValue", `Not a queue name: ${name}`);
@@ -105,8 +110,8 @@ export function createQueue(store: Store, name: string, attributes: Attributes, 
 }
 
 function requireSame(queue: Queue, attributes: Attributes): void {
-  const known = settingsOf(queue);
-  const different = Object.keys(attributes).find((name) => !sameValue(known[name], attributes[name]));
+  const settings = settingsOf(queue);
+  const different = Object.keys(attributes).find((name) => !sameValue(settings[name], attributes[name]));
   if (different === undefined) return;
   throw new ApiError(400, "QueueNameExists", `A queue ${queue.name} exists with another ${different}`);
 }
@@ -117,7 +122,7 @@ function sameValue(a: string | undefined, b: string | undefined): boolean {
   return canonical(a) === canonical(b);
 }
 
-/** Changes some of a queue's attributes, inside a transaction. An empty policy removes it. */
+/** Changes some of a queue's attributes, inside a transaction. An empty value removes one. */
 export function setAttributes(store: Store, name: string, changes: Attributes, now: number): Queue {
   const queue = requireQueue(store, name);
   requireAttributes(store, name, changes);
@@ -134,19 +139,23 @@ export function setAttributes(store: Store, name: string, changes: Attributes, n
 
 function requireAttributes(store: Store, name: string, attributes: Attributes): void {
   for (const [attribute, value] of Object.entries(attributes)) {
-    const [, min = 0, max = 0] = NUMBERS[attribute] ?? [];
-    const words = isFifo({ name }) ? FIFO_WORDS[attribute] : undefined;
+    const rule = NUMBER_RULES.get(attribute);
+    const words = isFifo({ name }) ? FIFO_WORDS.get(attribute) : undefined;
     if (attribute === "RedrivePolicy") requireRedrivePolicy(store, name, value);
-    else if (NUMBERS[attribute] && !(/^\d+$/.test(value) && Number(value) >= min && Number(value) <= max))
-      throw invalidAttribute(`${attribute} must be between ${min} and ${max}, got ${value}`);
-    else if (words && !words.includes(value))
+    else if (rule) requireNumber(attribute, value, rule);
+    else if (!words) throw unknownAttribute(attribute);
+    else if (!words.includes(value))
       throw invalidAttribute(`${attribute} must be ${words.join(" or ")}, got ${value}`);
-    else if (!NUMBERS[attribute] && !words) throw unknownAttribute(attribute);
   }
 }
 
+function requireNumber(attribute: string, value: string, { min, max }: NumberRule): void {
+  if (/^\d+$/.test(value) && Number(value) >= min && Number(value) <= max) return;
+  throw invalidAttribute(`${attribute} must be between ${min} and ${max}, got ${value}`);
+}
+
 function unknownAttribute(name: string): ApiError {
-  if (!FIFO_WORDS[name]) return notImplemented(`the queue attribute ${name}`);
+  if (!FIFO_WORDS.has(name)) return notImplemented(`the queue attribute ${name}`);
   return new ApiError(400, "InvalidAttributeName", `Unknown Attribute ${name}: only FIFO queues have it`);
 }
 
@@ -165,6 +174,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
+    // The schema refuses it with the text that was sent.
     return undefined;
   }
 }
@@ -177,15 +187,15 @@ export function deleteQueue(store: Store, name: string): Queue {
   return queue;
 }
 
-/** The names of the queues with a prefix, sorted. */
+/** Returns the names of the queues with a prefix, sorted. */
 export function queueNames(store: Store, prefix: string): string[] {
   const names = store.all("SELECT name FROM queues ORDER BY name").map((row) => textOf(row, "name"));
   return names.filter((name) => name.startsWith(prefix));
 }
 
 function settingsOf(queue: Queue): Record<string, string> {
-  const numbers = Object.keys(NUMBERS).map((name) => [name, String(numberAttribute(queue, name))]);
-  const words = Object.entries(FIFO_WORDS).map(([name, [first = ""]]) => [name, first]);
+  const numbers = Object.entries(NUMBERS).map(([name, { byDefault }]) => [name, String(byDefault)]);
+  const words = [...FIFO_WORDS].map(([name, [byDefault]]) => [name, byDefault]);
   return {
     ...Object.fromEntries(numbers),
     ...(isFifo(queue) ? Object.fromEntries(words) : {}),
@@ -193,9 +203,9 @@ function settingsOf(queue: Queue): Record<string, string> {
   };
 }
 
-/** Everything that can be asked about a queue. */
+/** Returns all attributes of a queue. */
 export function allAttributes(store: Store, queue: Queue, now: number): Record<string, string> {
-  const counts = store.get(
+  const row = store.get(
     `SELECT count(*) FILTER (WHERE visible <= ?2) AS ready,
        count(*) FILTER (WHERE visible > ?2 AND receipt IS NOT NULL) AS taken,
        count(*) FILTER (WHERE visible > ?2 AND receipt IS NULL) AS delayed
@@ -203,12 +213,13 @@ export function allAttributes(store: Store, queue: Queue, now: number): Record<s
     queue.id,
     now,
   );
+  const counts = required(row, "the number of messages");
   return {
     ...settingsOf(queue),
     QueueArn: arnOf(queue),
-    ApproximateNumberOfMessages: String(counts?.ready),
-    ApproximateNumberOfMessagesNotVisible: String(counts?.taken),
-    ApproximateNumberOfMessagesDelayed: String(counts?.delayed),
+    ApproximateNumberOfMessages: String(numberOf(counts, "ready")),
+    ApproximateNumberOfMessagesNotVisible: String(numberOf(counts, "taken")),
+    ApproximateNumberOfMessagesDelayed: String(numberOf(counts, "delayed")),
     CreatedTimestamp: String(Math.floor(queue.created / 1000)),
     LastModifiedTimestamp: String(Math.floor(queue.modified / 1000)),
   };

@@ -1,8 +1,8 @@
-import { type Message, nextVisible, take } from "./sqs-messages.ts";
+import { findNextVisible, type Message, take } from "./sqs-messages.ts";
 import { noSuchQueue, type Queue, requireQueue } from "./sqs-queues.ts";
 import type { Store } from "./store.ts";
 
-/** A ReceiveMessage call; `gone` fires when its client went away without the answer. */
+/** A ReceiveMessage call; `gone` fires when its client disconnects without the answer. */
 export type Receive = {
   readonly max: number;
   readonly visibilityMs: number;
@@ -18,6 +18,7 @@ type Waiter = {
   readonly reject: (error: unknown) => void;
 };
 
+/** The receivers that wait at a queue, in the order in which they came. */
 type Line = {
   readonly queue: Queue;
   waiters: Waiter[];
@@ -28,7 +29,7 @@ type Line = {
 
 type Served = { readonly waiter: Waiter; readonly messages: readonly Message[] };
 
-/** The receivers of every queue, first come first served: one that finds nothing waits in line. */
+/** The receivers of every queue. One that finds no message waits in line; the first to come is the first to be served. */
 export class Receivers {
   readonly #store: Store;
   readonly #now: () => number;
@@ -39,7 +40,7 @@ export class Receivers {
     this.#now = now;
   }
 
-  /** Resolves with messages as soon as there are some, with none once the wait is over. */
+  /** Resolves with messages as soon as there are some, or with none once the wait is over. */
   receive(queue: Queue, { max, visibilityMs, waitMs, gone }: Receive): Promise<readonly Message[]> {
     if (gone.aborted) return Promise.resolve([]);
     const line = this.#lineOf(queue);
@@ -54,7 +55,7 @@ export class Receivers {
     return promise;
   }
 
-  /** Looks again whether the first in line can be served; to be called after every change to a queue. */
+  /** Serves those in line, if there are messages for them. Must be called after every change to a queue. */
   wake(queueId: number): void {
     const line = this.#lines.get(queueId);
     if (!line || line.waiters.length === 0) return;
@@ -69,14 +70,14 @@ export class Receivers {
       );
   }
 
-  /** Tells everyone in a deleted queue's line that it is gone. */
+  /** Fails those in the line of a queue that was deleted. */
   close(queueId: number): void {
     const line = this.#lines.get(queueId);
     this.#lines.delete(queueId);
-    if (line) this.#dismiss(line, noSuchQueue());
+    if (line) this.#reject(line, noSuchQueue());
   }
 
-  /** Sends everyone away; for the end of the process. */
+  /** Stops all timers, at the end of the process. */
   stop(): void {
     for (const { timer } of this.#lines.values()) clearTimeout(timer);
     this.#lines.clear();
@@ -118,21 +119,24 @@ export class Receivers {
 
   #failed(line: Line, error: unknown): void {
     line.serving = false;
-    this.#dismiss(line, error);
+    this.#reject(line, error);
   }
 
-  #dismiss(line: Line, error: unknown): void {
+  #reject(line: Line, error: unknown): void {
     clearTimeout(line.timer);
     for (const { reject } of line.waiters.splice(0)) reject(error);
   }
 
-  /** Comes back when a wait is over or a message becomes visible, whichever is first. */
+  /** Wakes the line when a wait is over or a message becomes visible, whichever is first. */
   #setTimer(line: Line): void {
     clearTimeout(line.timer);
     if (line.waiters.length === 0) return;
     const now = this.#now();
     const times = line.waiters.map(({ deadline }) => deadline);
-    const at = Math.min(...times, nextVisible(this.#store, line.queue.id, now) ?? Number.POSITIVE_INFINITY);
+    const at = Math.min(
+      ...times,
+      findNextVisible(this.#store, line.queue.id, now) ?? Number.POSITIVE_INFINITY,
+    );
     line.timer = setTimeout(() => this.wake(line.queue.id), Math.max(at - now, 1));
   }
 }

@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { required } from "../../protocol/required.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 import type { Sqs } from "./sqs-action.ts";
 import { ACTIONS } from "./sqs-actions.ts";
-import { invalidParameter, tidy } from "./sqs-messages.ts";
-import { findQueue, queueNames } from "./sqs-queues.ts";
+import { invalidParameter, removeExpiredDedups, removeExpiredMessages } from "./sqs-messages.ts";
+import { queueNames, requireQueue } from "./sqs-queues.ts";
 
 const TARGET_PREFIX = "AmazonSQS.";
-// Six bytes of JSON for a byte of body, at worst, and room for the rest of the request.
+// At worst a byte of a body takes six bytes of JSON; the rest of the request is small.
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
 
 /** Answers an SQS request. */
@@ -19,7 +20,10 @@ export async function handleSqs(sqs: Sqs, request: IncomingMessage, response: Se
     if (!response.writableFinished) gone.abort();
   });
   const parameters = parseJson(await readText(request));
-  const answer = await run(sqs, parameters, { host: request.headers.host ?? "", gone: gone.signal });
+  const answer = await run(sqs, parameters, {
+    host: required(request.headers.host, "the Host header"),
+    gone: gone.signal,
+  });
   answerJson(response, 200, answer);
 }
 
@@ -49,7 +53,7 @@ function answerJson(response: ServerResponse, status: number, value: object, hea
   response.end(body);
 }
 
-// SQS's older protocol had other names for these; clients are told both.
+// SQS's older protocol had other names for these errors; an answer has both.
 const QUERY_CODES: Readonly<Record<string, string>> = {
   QueueDoesNotExist: "AWS.SimpleQueueService.NonExistentQueue",
   QueueNameExists: "QueueAlreadyExists",
@@ -60,7 +64,7 @@ const QUERY_CODES: Readonly<Record<string, string>> = {
   TooManyEntriesInBatchRequest: "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
 };
 
-/** Answers with an error as SQS words it. */
+/** Answers with an error in SQS's form. */
 export function answerSqsError(response: ServerResponse, error: ApiError): void {
   const fault = error.status < 500 ? "Sender" : "Receiver";
   const headers = { "x-amzn-query-error": `${QUERY_CODES[error.code] ?? error.code};${fault}` };
@@ -72,14 +76,10 @@ export function answerSqsError(response: ServerResponse, error: ApiError): void 
   );
 }
 
-/** Forgets what is past its time. */
-export async function tidyQueues({ store, now }: Sqs): Promise<void> {
+/** Removes messages and deduplication ids that have expired. */
+export async function removeExpired({ store, now }: Sqs): Promise<void> {
   await store.write(() => {
-    const queues = queueNames(store, "").map((name) => findQueue(store, name));
-    tidy(
-      store,
-      queues.filter((queue) => queue !== undefined),
-      now(),
-    );
+    removeExpiredDedups(store, now());
+    for (const name of queueNames(store, "")) removeExpiredMessages(store, requireQueue(store, name), now());
   });
 }

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import type { z } from "zod";
+import { CorruptData } from "../../protocol/errors.ts";
 import { asApiError } from "./errors.ts";
 
 const SCHEMA = `
@@ -38,13 +40,13 @@ type Pending = {
   readonly durable: boolean;
   /** Runs the operation inside the open transaction. */
   readonly apply: () => void;
-  /** Answers the caller: with the operation's outcome, or with why the whole transaction failed. */
+  /** Answers the caller with the operation's outcome, or with the error that the whole transaction failed with. */
   readonly settle: (failure?: { readonly error: unknown }) => void;
 };
 
 /**
- * The emulator's database: one SQLite file, locked by the process that has it open.
- * Writes that arrive together are committed together, with one fsync.
+ * The emulator's database: one SQLite file, locked by the process that has it open. Writes that arrive together are
+ * committed together, with one fsync.
  */
 export class Store {
   readonly folder: string;
@@ -77,8 +79,8 @@ export class Store {
   }
 
   /**
-   * Runs a synchronous operation, all or nothing, and resolves once it is committed.
-   * A durable one is then on disk; one that is not survives a kill, but perhaps not a power cut.
+   * Runs a synchronous operation, all or nothing, and resolves once it is committed. A durable one is then on disk; one
+   * that is not survives a kill, but perhaps not a power cut.
    */
   write<T>(operation: () => T, { durable = true } = {}): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -114,7 +116,7 @@ export class Store {
       for (const { apply } of batch) apply();
       this.#db.exec("COMMIT");
     } catch (error) {
-      // SQLite has rolled back by itself after some of its errors.
+      // After some errors SQLite has rolled back by itself.
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       for (const { settle } of batch) settle({ error: asApiError(error, this.folder) });
       return;
@@ -130,16 +132,16 @@ export class Store {
   }
 
   #prepare(sql: string): StatementSync {
-    const known = this.#statements.get(sql);
-    if (known) return known;
+    const prepared = this.#statements.get(sql);
+    if (prepared) return prepared;
     const statement = this.#db.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
   }
 }
 
-function damaged(column: string): Error {
-  return new Error(`emulator.sqlite: column ${column} has an unexpected type`);
+function damaged(column: string): CorruptData {
+  return new CorruptData(`emulator.sqlite: column ${column} has an unexpected value`);
 }
 
 export function textOf(row: Row, column: string): string {
@@ -158,4 +160,11 @@ export function bytesOf(row: Row, column: string): Buffer {
   const value = row[column];
   if (!(value instanceof Uint8Array)) throw damaged(column);
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Parses a column that has JSON. */
+export function jsonOf<T>(row: Row, column: string, schema: z.ZodType<T>): T {
+  const parsed = schema.safeParse(JSON.parse(textOf(row, column)));
+  if (!parsed.success) throw damaged(column);
+  return parsed.data;
 }

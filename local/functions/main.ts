@@ -2,13 +2,13 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { clientConfig } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
 import { createHandlers } from "../../functions/handler.ts";
+import { numberVariable, variable } from "../../protocol/environment.ts";
 import { describe } from "../../protocol/errors.ts";
 import { poll, type Source } from "./poller.ts";
 
 /**
- * The functions on a laptop: the Lambda handlers, called by pollers on the `updates` queue and its dead letters,
- * and the watchdog on a timer. Ends on SIGTERM, or when the process that started it is gone, once the work in hand
- * is done.
+ * Runs the functions on a laptop: the Lambda handlers, called by pollers of the `updates` queue and its dead letters, and
+ * the watchdog, called by a timer. Ends on SIGTERM, or when the process that started it ends, after the work in hand.
  */
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const stop = stopSignal();
@@ -23,17 +23,17 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const updatesSource = await source(cloud.updates, updates);
   const timer = setInterval(
     () => watchdog().catch((error: unknown) => log("watchdog failed", { error: describe(error) })),
-    Number(env.PS_WATCHDOG_SECONDS ?? 5) * 1000,
+    numberVariable(env, "PS_WATCHDOG_SECONDS", 5) * 1000,
   );
   log("functions started", { updates: cloud.updates });
   await Promise.all([
     ...Array.from({ length: POLLERS }, () => poll(updatesSource, stop)),
-    poll(await source(env.PS_DEAD_LETTERS_URL ?? "", deadLetters), stop),
+    poll(await source(variable(env, "PS_DEAD_LETTERS_URL"), deadLetters), stop),
   ]);
   clearInterval(timer);
 }
 
-/** Enough that one job's long checkpoint holds up no other actor. */
+/** Enough that one job's long checkpoint does not delay other actors. */
 const POLLERS = 4;
 
 function stopSignal(): AbortSignal {

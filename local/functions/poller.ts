@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
@@ -9,21 +9,22 @@ import {
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { log } from "../../cloud/log.ts";
 import { describe } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
 
 /** A queue and the Lambda behind it. */
 export type Source = {
   readonly client: SQSClient;
   readonly url: string;
   readonly handler: (event: SQSEvent) => Promise<SQSBatchResponse>;
-  /** The queue's visibility timeout; renewed at a third of it while the handler is at work. */
+  /** The queue's visibility timeout. It is renewed at a third of it while the handler works. */
   readonly visibilitySeconds: number;
 };
 
 const RETRY_MS = 200;
 
 /**
- * Stands in for Lambda's SQS event source: takes up to 10 messages, calls the handler, deletes what it did and
- * leaves what it reports as failed. Returns when `signal` says stop and the batch in hand is done.
+ * Stands in for Lambda's SQS event source: takes up to 10 messages, calls the handler, and deletes them, except those
+ * that the handler reports as failed. Returns when `signal` is aborted and the batch in hand is done.
  */
 export async function poll(source: Source, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -33,7 +34,7 @@ export async function poll(source: Source, signal: AbortSignal): Promise<void> {
     } catch (error) {
       if (signal.aborted) return;
       log("poll failed", { error: describe(error) });
-      await delay(RETRY_MS);
+      await sleep(RETRY_MS);
     }
   }
 }
@@ -60,7 +61,7 @@ async function deliver(source: Source, messages: readonly Message[]): Promise<vo
       Records: messages.map((message) => toRecord(message, url)),
     });
     const failedIds = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
-    const done = messages.filter(({ MessageId }) => !failedIds.has(MessageId ?? ""));
+    const done = messages.filter(({ MessageId }) => !failedIds.has(required(MessageId, "MessageId")));
     if (done.length > 0) {
       await client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries: done.map(entry) }));
     }
@@ -80,22 +81,26 @@ async function changeVisibility(
   await client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }));
 }
 
-/** A message as Lambda shows it. */
+/** Turns a message into a record of the event that Lambda calls a handler with. */
 function toRecord(message: Message, url: string): SQSRecord {
-  const attributes = message.Attributes ?? {};
+  const attributes = required(message.Attributes, "Attributes");
   return {
-    messageId: message.MessageId ?? "",
-    receiptHandle: message.ReceiptHandle ?? "",
-    body: message.Body ?? "",
+    messageId: required(message.MessageId, "MessageId"),
+    receiptHandle: required(message.ReceiptHandle, "ReceiptHandle"),
+    body: required(message.Body, "Body"),
     attributes: {
       ...attributes,
-      ApproximateReceiveCount: attributes.ApproximateReceiveCount ?? "1",
-      SentTimestamp: attributes.SentTimestamp ?? "0",
+      ApproximateReceiveCount: required(attributes.ApproximateReceiveCount, "ApproximateReceiveCount"),
+      SentTimestamp: required(attributes.SentTimestamp, "SentTimestamp"),
+      // The embedded emulator knows no senders.
       SenderId: attributes.SenderId ?? "local",
-      ApproximateFirstReceiveTimestamp: attributes.ApproximateFirstReceiveTimestamp ?? "0",
+      ApproximateFirstReceiveTimestamp: required(
+        attributes.ApproximateFirstReceiveTimestamp,
+        "ApproximateFirstReceiveTimestamp",
+      ),
     },
     messageAttributes: {},
-    md5OfBody: message.MD5OfBody ?? "",
+    md5OfBody: required(message.MD5OfBody, "MD5OfBody"),
     eventSource: "aws:sqs",
     eventSourceARN: `arn:aws:sqs:us-east-1:000000000000:${url.split("/").at(-1)}`,
     awsRegion: "us-east-1",

@@ -22,7 +22,7 @@ const MIB = 1024 * 1024;
 const Bucket = "full";
 const FULL = { name: "InsufficientStorage", status: 507 };
 
-test("a body that would use the reserve is refused with the folder's name, a small one is not", async (t) => {
+test("a body that would leave too little free is refused with the folder's name, a small one is not", async (t) => {
   using folder = temporaryFolder();
   let free = 100 * MIB;
   const emulator = await startEmulator({
@@ -56,7 +56,7 @@ test("a body that would use the reserve is refused with the folder's name, a sma
   await put("big", MIB);
 });
 
-test("room promised to a body on its way is not promised to another", async (t) => {
+test("space reserved for a body on its way is not given to another", async (t) => {
   using folder = temporaryFolder();
   const emulator = await startEmulator({
     dataDir: folder.path,

@@ -141,7 +141,7 @@ test("it ends by itself when no session is open any more", async () => {
   const { session, pid } = await startWithSession(folder.path);
   session.close();
   await until("the emulator ends", () => hasEnded(pid));
-  assert.equal(await findEmulator(folder.path), undefined);
+  assert.equal(await findEmulator(folder.path), null);
   const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
   const unused = await pidOf(endpoint);
   await until("one that never had a session ends too", () => hasEnded(unused));
@@ -184,7 +184,7 @@ test("another program on its port is not taken for it, and it takes another port
   await first.end("SIGTERM");
   const stranger = createServer((_, response) => response.end('{"pid":1,"dataDir":"/elsewhere"}'));
   await once(stranger.listen(Number(new URL(first.endpoint).port), "127.0.0.1"), "listening");
-  assert.equal(await findEmulator(folder.path), undefined);
+  assert.equal(await findEmulator(folder.path), null);
   const second = await startWithSession(folder.path);
   assert.notEqual(second.endpoint, first.endpoint);
   await second.end("SIGTERM");

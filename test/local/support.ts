@@ -25,13 +25,13 @@ export function clientsOf(endpoint: string): { readonly s3: S3Client; readonly s
 /** Waits until a condition holds; fails when it does not within the deadline. */
 export async function until<T>(
   what: string,
-  condition: () => T | undefined | false | Promise<T | undefined | false>,
+  condition: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   deadlineMs = 10_000,
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const value = await condition();
-    if (value !== undefined && value !== false) return value;
+    if (value !== undefined && value !== null && value !== false) return value;
     if (Date.now() > deadline) throw new Error(`Not within ${deadlineMs} ms: ${what}`);
     await sleep(10);
   }
@@ -64,8 +64,8 @@ export async function refusal(
   } catch (error) {
     if (!(error instanceof Error) || !("$metadata" in error)) throw error;
     const metadata: unknown = error.$metadata;
-    const known = typeof metadata === "object" && metadata !== null && "httpStatusCode" in metadata;
-    return { name: error.name, status: known ? Number(metadata.httpStatusCode) : 0 };
+    const answered = typeof metadata === "object" && metadata !== null && "httpStatusCode" in metadata;
+    return { name: error.name, status: answered ? Number(metadata.httpStatusCode) : 0 };
   }
   throw new Error("The call was not refused");
 }
