@@ -35,7 +35,7 @@ const rooms = {
     "@tensorflow",
   ],
   functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "aws-lambda"],
-  worker: ["protocol", "cloud", "ml", "@tensorflow"],
+  worker: ["protocol", "cloud", "ml", "scripts/cache-directory.mjs", "@tensorflow"],
   local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs"],
   cli: [
     "protocol",
@@ -44,6 +44,7 @@ const rooms = {
     "local/emulator/client.ts",
     "local/log-tail.ts",
     "worker/evaluation.ts",
+    "scripts/cache-directory.mjs",
     "scripts/native.mjs",
     "commander",
     "@aws-sdk",

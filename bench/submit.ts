@@ -35,8 +35,13 @@ console.log(
 /** Milliseconds until the process prints `mark`, or ends when there is none; it then runs to its end. */
 async function timeUntil(args: readonly string[], mark: RegExp | null): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "ps-bench-"));
+  const env = { ...process.env, PS_CACHE_DIR: join(folder, "cache") };
   const start = performance.now();
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
   let printed = "";
   let marked: number | null = null;
   child.stdout?.on("data", (text: Buffer) => {

@@ -2,12 +2,13 @@
  * Prepares native TensorFlow for the workers (this package's postinstall, and `npm run setup`). It never fails the
  * install: without the native library jobs run on the wasm backend, and one line says why and what to do.
  *
- * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR moves the cache. PS_TENSORFLOW_DEVICE=gpu takes the library with CUDA.
+ * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR names another cache folder. PS_TENSORFLOW_DEVICE=gpu takes the library with CUDA.
  * PS_TENSORFLOW_DIR names a TensorFlow that Python has installed (site-packages/tensorflow) to build against.
  */
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { cacheDirectory } from "./cache-directory.mjs";
 import { buildBinding, findCompiler, linkBinding } from "./install-build.mjs";
 import { ensureLibrary } from "./install-fetch.mjs";
 import { killChildren, Unavailable } from "./install-run.mjs";
@@ -24,11 +25,11 @@ async function install() {
   const given = process.env.PS_TENSORFLOW_DIR;
   if (given) return installGiven(binding, resolve(given), library.libraries);
   const directory = native.libraryDirectory();
-  for (const place of [native.cacheRoot(), directory]) await sweep(place);
+  for (const place of [cacheDirectory(), directory]) await sweep(place);
   const target = join(directory, `tfjs-${binding.version}-napi8.node`);
   if (!(native.isComplete(directory) && existsSync(target))) {
     const compiler = await findCompiler();
-    await ensureLibrary(native.cacheRoot(), library);
+    await ensureLibrary(cacheDirectory(), library);
     const tensorflow = join(directory, "tensorflow");
     const runpath = process.platform === "darwin" ? "@loader_path/tensorflow" : "$ORIGIN/tensorflow";
     await buildBinding({ compiler, binding, tensorflow, libraries: library.libraries, runpath, target });

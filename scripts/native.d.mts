@@ -13,9 +13,6 @@ export interface NativeStatus {
 /** What is installed of native TensorFlow, without loading it: takes a millisecond and never throws. */
 export function nativeStatus(): NativeStatus;
 
-/** The folder shared by every clone of this user: $PS_CACHE_DIR, or one under the user's cache folder. */
-export function cacheRoot(env?: NodeJS.ProcessEnv): string;
-
 /** The folder of one unpacked TensorFlow: complete whenever it exists. */
 export function libraryDirectory(root?: string, platform?: string): string;
 

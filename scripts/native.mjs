@@ -4,8 +4,8 @@
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheDirectory } from "./cache-directory.mjs";
 import { TENSORFLOW_VERSION } from "./wheels.mjs";
 
 export { TENSORFLOW_VERSION };
@@ -13,14 +13,8 @@ export { TENSORFLOW_VERSION };
 /** The command that installs native TensorFlow, or tries again. */
 export const SETUP_COMMAND = "npm run setup";
 
-/** The folder shared by every clone of this user: $PS_CACHE_DIR, or one under the user's cache folder. */
-export function cacheRoot(env = process.env) {
-  if (env.PS_CACHE_DIR) return resolve(env.PS_CACHE_DIR);
-  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "serverless-ps");
-}
-
 /** The folder of one unpacked TensorFlow: complete whenever it exists, as it is renamed into place. */
-export function libraryDirectory(root = cacheRoot(), library = libraryName()) {
+export function libraryDirectory(root = cacheDirectory(), library = libraryName()) {
   return join(root, `tensorflow-${TENSORFLOW_VERSION}-${library}`);
 }
 

@@ -5,10 +5,11 @@
 import { readFileSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { cacheDirectory } from "./cache-directory.mjs";
 import { sizeOf } from "./install-fetch.mjs";
 import { installHint, run, Unavailable, withProgress } from "./install-run.mjs";
 import { sweep, workDirectory } from "./install-work.mjs";
-import { cacheRoot, platformName } from "./native.mjs";
+import { platformName } from "./native.mjs";
 
 /**
  * @typedef {import("./python-packages.d.mts").PythonProgram} PythonProgram
@@ -53,7 +54,7 @@ const PYTHONS = ["python3", "python3.11", "python3.12", "python3.13", "python"];
  * @param {PythonProgram} program
  * @returns {Installed | undefined}
  */
-export function findInstalled(program, root = cacheRoot()) {
+export function findInstalled(program, root = cacheDirectory()) {
   const directory = directoryOf(program, root);
   try {
     const { python, packages } = JSON.parse(readFileSync(join(directory, "complete.json"), "utf8"));
@@ -70,7 +71,7 @@ export function findInstalled(program, root = cacheRoot()) {
  * @param {string} [root]
  * @returns {Promise<Installed>}
  */
-export async function ensureInstalled(program, root = cacheRoot()) {
+export async function ensureInstalled(program, root = cacheDirectory()) {
   const found = findInstalled(program, root);
   if (found) return found;
   await sweep(root);

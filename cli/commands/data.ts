@@ -6,9 +6,9 @@ import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { sourceBuckets } from "../submission/buckets.ts";
 import { tokenizing } from "../submission/tokenizing.ts";
-import { cacheOf, dataDirectory } from "../targets/paths.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
@@ -37,7 +37,7 @@ export async function data(files: readonly string[], options: DataOptions): Prom
       path: files,
       name: files.join(", "),
       tokenizer,
-      cache: cacheOf(dataDirectory()),
+      cache: cacheDirectory(),
       ...(field === undefined ? {} : { field }),
       ...(trains ? {} : { vocabulary: vocab }),
     }),

@@ -6,13 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cacheSize } from "../../ml/data/cache-trim.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { nativeStatus } from "../../scripts/native.mjs";
 import { examine, type Finding } from "../doctor/finding.ts";
 import { probeBackend } from "../submission/backend.ts";
 import { packageVersion } from "../submission/provenance.ts";
 import { type Place, placeOf } from "../targets/address.ts";
 import { openEmbedded } from "../targets/embedded.ts";
-import { cacheOf, dataDirectory, packageDirectory, program } from "../targets/paths.ts";
+import { dataDirectory, packageDirectory, program } from "../targets/paths.ts";
 import { openTarget } from "../targets/target.ts";
 import { several, short } from "../terminal/format.ts";
 
@@ -92,7 +93,7 @@ async function checkFolder(): Promise<Finding> {
     return {
       grade,
       what,
-      found: `${dataDir}${existsSync(dataDir) ? "" : " (not there yet)"}, ${short(free)}B free, ${short(await cacheSize(cacheOf(dataDir)))}B of tokens kept`,
+      found: `${dataDir}${existsSync(dataDir) ? "" : " (not there yet)"}, ${short(free)}B free, ${short(await cacheSize(cacheDirectory()))}B of tokens kept`,
     };
   } catch (error) {
     const fix = "export PS_DATA_DIR=/a/writable/folder";

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Provenance } from "../../protocol/records.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { inBackground } from "../runner/background.ts";
 import { isDetached } from "../runner/detach.ts";
 import { takeUp, watchAlong } from "../runner/run-to-end.ts";
@@ -13,7 +14,6 @@ import { makeProvenance } from "../submission/provenance.ts";
 import { findOrCreate, givenOf } from "../submission/record.ts";
 import { tokenizing } from "../submission/tokenizing.ts";
 import { homeOf, placeOf } from "../targets/address.ts";
-import { cacheOf, dataDirectory } from "../targets/paths.ts";
 import { type Claim, type LocalTarget, openTarget } from "../targets/target.ts";
 import { codeOfSignal } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
@@ -32,7 +32,7 @@ export type SubmitOptions = {
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
-  const cache = cacheOf(dataDirectory());
+  const cache = cacheDirectory();
   if (options.print) return printJob(draft, cache);
   const place = placeOf();
   const prepared = await tokenizing((watching) => prepareJob(draft, { ...watching, cache }));

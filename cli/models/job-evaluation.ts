@@ -8,8 +8,8 @@ import { opsOf } from "../../ml/models/ops.ts";
 import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import * as worker from "../../worker/evaluation.ts";
-import { cacheOf, dataDirectory } from "../targets/paths.ts";
 import type { Target } from "../targets/target.ts";
 
 /** The loss on the batches that a job holds out, as its own evaluations have it. */
@@ -54,13 +54,12 @@ export async function evaluateOwn(
 }
 
 async function withJobModel<T>(
-  { cloud, ...target }: Target,
+  { cloud }: Target,
   job: string,
   version: number | undefined,
   use: (model: worker.JobModel) => Promise<T>,
 ): Promise<T> {
-  const cache = target.kind === "stack" ? cacheOf(dataDirectory()) : target.cache;
-  const model = await worker.openJobModel(cloud, job, { cache, version });
+  const model = await worker.openJobModel(cloud, job, { cache: cacheDirectory(), version });
   try {
     return await use(model);
   } finally {

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../cloud/connect.ts";
 import { claim, claims, ensureEmulator, openSession, type Session } from "../../local/emulator/client.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { cacheOf, program } from "./paths.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
+import { program } from "./paths.ts";
 import { createResources } from "./resources.ts";
 import type { LocalTarget } from "./target.ts";
 
@@ -26,7 +27,7 @@ export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
     kind: "embedded",
     where: `in ${dataDir}`,
     home: dataDir,
-    cache: cacheOf(dataDir),
+    cache: cacheDirectory(),
     cloud,
     environment,
     claim: (job) => claim(endpoint, job),

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { connect } from "../../cloud/connect.ts";
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { homeOf, type Place } from "./address.ts";
 import { Claims } from "./claims.ts";
-import { cacheOf } from "./paths.ts";
 import { type Access, createResources } from "./resources.ts";
 import type { LocalTarget } from "./target.ts";
 
@@ -14,7 +14,7 @@ export async function openEndpoint(
   place: Extract<Place, { kind: "endpoint" }>,
   env: Env = process.env,
 ): Promise<LocalTarget> {
-  const { dataDir, endpoint } = place;
+  const { endpoint } = place;
   const environment = await createResources(accessTo(endpoint, env)).catch((error: unknown) =>
     unreachable(endpoint, error),
   );
@@ -25,7 +25,7 @@ export async function openEndpoint(
     kind: "endpoint",
     where: `on ${endpoint}`,
     home,
-    cache: cacheOf(dataDir),
+    cache: cacheDirectory(env),
     cloud,
     environment,
     claim: async (job) => claims.claim(job),

@@ -9,12 +9,6 @@ export function dataDirectory(env: Readonly<Record<string, string | undefined>> 
 
 export const logDirectory = (home: string, job: string): string => join(home, "logs", job);
 
-/** Where tokenized texts are kept; `PS_CACHE_DIR` names another folder. */
-export const cacheOf = (
-  dataDir: string,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): string => resolve(env.PS_CACHE_DIR || join(dataDir, "cache"));
-
 /** The bundle of a process that ps-submit starts. */
 export function program(name: "emulator" | "functions" | "worker" | "backend-probe" | "ps-submit"): string {
   return join(packageDirectory(), "dist", `${name}.js`);

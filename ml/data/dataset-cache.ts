@@ -1,20 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { CorruptData } from "../../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { isAlive, markUsed, trimCache } from "./cache-trim.ts";
 import { type Dataset, openDataset } from "./dataset.ts";
 
-/**
- * Datasets on this machine: `datasets/<digest>/` holds whole ones, whose content was checked when they are opened;
- * `drafts/` what is being made; `known/` what unchanged files gave (source-fingerprint.ts); `users/` which processes use what
- * (cache-trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while nothing runs.
+/*
+ * Datasets in the cache folder (scripts/cache-directory.mjs): `datasets/<digest>/` holds whole ones, whose content is checked
+ * when they are opened; `drafts/` those being made; `known/` the datasets of unchanged files (source-fingerprint.ts); `users/` the
+ * processes that use each (cache-trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while
+ * nothing runs.
  */
-export function cacheDirectory(env: Readonly<Record<string, string | undefined>>): string {
-  return env.PS_CACHE_DIR || join(tmpdir(), `serverless-ps-${userInfo().username}`);
-}
 
 const datasetDirectory = (cache: string, digest: string): string => join(cache, "datasets", digest);
 
@@ -48,7 +45,13 @@ export async function makeCached(
 ): Promise<Dataset> {
   const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
   await sweepDrafts(cache);
-  const created = await mkdir(draft, { recursive: true, mode: 0o700 });
+  const created = await mkdir(draft, { recursive: true, mode: 0o700 }).catch(
+    (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== "EACCES" && cause.code !== "EROFS" && cause.code !== "EPERM") throw cause;
+      const fix = "export PS_CACHE_DIR=/a/writable/folder";
+      throw new InvalidInput(`the cache folder ${cache} cannot be written; ${fix}`, { cause });
+    },
+  );
   try {
     await write(draft);
     const made = await openDataset(draft);

@@ -33,7 +33,7 @@ export class Playground {
   start(...args: readonly string[]): Running {
     const child = spawn(process.execPath, [program("ps-submit"), ...args], {
       cwd: this.directory,
-      env: { ...process.env, PS_DATA_DIR: this.dataDir, NO_COLOR: "1", ...this.#environment },
+      env: { ...process.env, ...this.#folders, NO_COLOR: "1", ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#children.push(child);
@@ -47,6 +47,10 @@ export class Playground {
   async status(job: string): Promise<Record<string, unknown>> {
     const { stdout } = await this.run("status", job, "--json");
     return JSON.parse(stdout) as Record<string, unknown>;
+  }
+
+  get #folders() {
+    return { PS_DATA_DIR: this.dataDir, PS_CACHE_DIR: join(this.dataDir, "cache") };
   }
 
   get dataDir(): string {

@@ -40,6 +40,7 @@ const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDISPATCH_SECONDS: "2", TF_NUM_I
 /** @param endpoint of an S3 and SQS that someone else runs; without, the lab has its own */
 export async function openLab(endpoint?: string): Promise<Lab> {
   const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
+  process.env.PS_CACHE_DIR = join(folder, "cache");
   const target = await (endpoint === undefined
     ? openEmbedded(folder)
     : openEndpoint({ kind: "endpoint", dataDir: folder, endpoint }));
@@ -56,7 +57,6 @@ export async function openLab(endpoint?: string): Promise<Lab> {
         ...QUICK,
         PS_WORKER: name,
         PS_JOB: job ?? "",
-        PS_CACHE_DIR: join(folder, "cache"),
         ...env,
       },
       stdio: ["ignore", log, log, "ipc"],
