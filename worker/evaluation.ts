@@ -2,7 +2,7 @@ import type { Cloud } from "../cloud/connect.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
 import type { Tensors } from "../ml/models/model.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
-import type { Backend } from "../ml/tensorflow/load.ts";
+import type { Backend } from "../ml/tensorflow/backend.ts";
 import { InvalidInput, TryAgain } from "../protocol/errors.ts";
 import type { Layout } from "../protocol/layout.ts";
 import type { JobRecord } from "../protocol/records.ts";

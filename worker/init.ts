@@ -5,6 +5,7 @@ import { modelOfConfig } from "../ml/huggingface/config.ts";
 import { matchWeights } from "../ml/huggingface/match.ts";
 import { carriedFiles } from "../ml/huggingface/model-files.ts";
 import { openWeights } from "../ml/huggingface/weights.ts";
+import { modelDescription } from "../ml/models/describe.ts";
 import type { ModelDescription } from "../ml/models/model.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
@@ -19,7 +20,6 @@ import { blankShard, sealShard } from "../protocol/shard.ts";
 import { storeFrozen } from "./frozen.ts";
 import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
 import { storedFolder } from "./stored-folder.ts";
-import { describeModel } from "./trainer.ts";
 
 /**
  * Writes what a job starts from: the model's files, its frozen parameters, `layout.json`, and the shards of version 0,
@@ -32,7 +32,7 @@ export async function initialize(
   dataset: Dataset | null,
   user: UserModel | null = null,
 ): Promise<void> {
-  const description = describeModel(spec, dataset, user);
+  const description = modelDescription(spec, dataset, user);
   const start = await startOf(store, spec, description);
   for (const [file, bytes] of Object.entries(start.files)) {
     await store.create(`${keys.modelFiles(spec.name)}${file}`, bytes);

@@ -2,7 +2,7 @@ import type { Cloud } from "../cloud/connect.ts";
 import { wakeCoordinator } from "../cloud/wake.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
-import type { Backend } from "../ml/tensorflow/load.ts";
+import type { Backend } from "../ml/tensorflow/backend.ts";
 import { TryAgain } from "../protocol/errors.ts";
 import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";

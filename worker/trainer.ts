@@ -5,14 +5,11 @@ import { type Tensors, tensorOf } from "../ml/models/model.ts";
 import { objectiveOf } from "../ml/models/objective.ts";
 import { opsOf } from "../ml/models/ops.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
-import type { Backend } from "../ml/tensorflow/load.ts";
+import type { Backend } from "../ml/tensorflow/backend.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout.ts";
 import { elements } from "../protocol/safetensors.ts";
-
-export { describeModel } from "../ml/models/describe.ts";
-export { initialParameters } from "./initial.ts";
 
 export type Gradient = {
   /** Mean over the rank's micro-batches. */

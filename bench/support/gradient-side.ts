@@ -5,7 +5,8 @@ import { opsOf } from "../../ml/models/ops.ts";
 import { recorded } from "../../ml/models/recorded.ts";
 import { familyOf } from "../../ml/models/registry.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
-import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
+import type { Backend } from "../../ml/tensorflow/backend.ts";
+import { loadBackend } from "../../ml/tensorflow/load.ts";
 
 /**
  * Our side of bench/model.ts, a process that is driven as bench/python/gradient.py is. A step starts and ends with

@@ -5,7 +5,8 @@ import {
 } from "../../ml/inference/evaluate-file.ts";
 import { userPredictor } from "../../ml/inference/user-predictor.ts";
 import { opsOf } from "../../ml/models/ops.ts";
-import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
+import type { Backend } from "../../ml/tensorflow/backend.ts";
+import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { cacheDirectory } from "../../scripts/cache-directory.mjs";

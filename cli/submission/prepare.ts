@@ -2,7 +2,7 @@ import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
 import type { PrepareOptions } from "../../ml/data/prepare-text.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
-import { describeModel } from "../../ml/models/describe.ts";
+import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
@@ -52,7 +52,7 @@ export async function prepareJob(
 
 function parametersOf(spec: JobSpec, dataset: Dataset | null, module: OwnModule | null) {
   try {
-    return divide(describeModel(spec, dataset, module?.model).parameters, spec.freeze);
+    return divide(modelDescription(spec, dataset, module?.model).parameters, spec.freeze);
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
     const problems = error.message.split("\n").map((problem) => `${spec.name}: ${problem}`);

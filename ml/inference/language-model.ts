@@ -3,7 +3,7 @@ import { elements } from "../../protocol/safetensors.ts";
 import { type Checkpoint, openCheckpoint } from "../huggingface/checkpoint.ts";
 import type { Tensors } from "../models/model.ts";
 import { type Ops, opsOf } from "../models/ops.ts";
-import type { Backend } from "../tensorflow/load.ts";
+import type { Backend } from "../tensorflow/backend.ts";
 
 /** A checkpoint with its parameters on a backend, ready to be used. */
 export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {

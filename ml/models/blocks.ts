@@ -14,7 +14,7 @@ export type Block<Saved extends TensorContainer> = {
   backward(dy: Tensor, saved: Saved): Backward;
 };
 
-export type Course = {
+export type BlockOptions = {
   /** Keep only each block's input for the backward pass, and run the block once more there. */
   readonly recompute: boolean;
   /** Whether the blocks' `saved` has their input, which else needs not be kept. */
@@ -42,7 +42,7 @@ export function forwardBlocks<Saved extends TensorContainer>(
   { tf }: Ops,
   blocks: readonly Block<Saved>[],
   x: Tensor,
-  { recompute, savesInput }: Course,
+  { recompute, savesInput }: BlockOptions,
 ): { y: Tensor; backward(dy: Tensor): Backward } {
   const backwards: ((dy: Tensor) => Backward)[] = [];
   let output = x;

@@ -17,7 +17,7 @@ import type { UserModel } from "./user-model-types.d.ts";
  * @param user the model of the job's own module; null when it has none
  * @throws InvalidInput when the text is too short for the model's context
  */
-export function describeModel(
+export function modelDescription(
   spec: TrainingSpec,
   dataset: Dataset | null,
   user: UserModel | null = null,

@@ -1,6 +1,6 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import type { Tf } from "../tensorflow/load.ts";
-import { type NativeOps, nativeOps } from "../tensorflow/ops.ts";
+import type { Tf } from "../tensorflow/backend.ts";
+import { type NativeOps, nativeOps } from "../tensorflow/native-ops.ts";
 
 /**
  * The operations of a transformer, each as a forward function and the backward function that turns the gradient of

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
+import type { Tf } from "./backend.ts";
 import { GRAPH_TAG, type Node, savedModel } from "./graph-def.ts";
-import type { Tf } from "./load.ts";
 import { recordGraph } from "./recording.ts";
 import { nativeKernels } from "./tensorflow.ts";
 

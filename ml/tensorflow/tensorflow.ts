@@ -3,7 +3,7 @@ import util from "node:util";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import { nativeStatus, SETUP_COMMAND } from "../../scripts/native.mjs";
-import type { Backend, BackendOptions, Tf } from "./load.ts";
+import type { Backend, BackendOptions, Tf } from "./backend.ts";
 
 /** Settings of TensorFlow that change how, and so to which bits, it computes. */
 const FLAGS_THAT_CHANGE_BITS = [

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { Unrecoverable } from "../../protocol/errors.ts";
-import type { Backend, Tf } from "./load.ts";
+import type { Backend, Tf } from "./backend.ts";
 
 /**
  * Loads tfjs on WebAssembly: needs nothing beyond the package. It computes on one thread, as the package starts its

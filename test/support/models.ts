@@ -5,14 +5,15 @@ import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Dataset } from "../../ml/data/dataset.ts";
 import { type PrepareOptions, prepareText } from "../../ml/data/prepare-text.ts";
+import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter, Tensors } from "../../ml/models/model.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
-import { type Backend, loadBackend } from "../../ml/tensorflow/load.ts";
+import type { Backend } from "../../ml/tensorflow/backend.ts";
+import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { planLayout } from "../../protocol/layout.ts";
 import { encodeHeader } from "../../protocol/safetensors.ts";
-import { describeModel } from "../../worker/trainer.ts";
 
 /** The named backend on one thread; undefined where it is not installed. */
 export async function backendOrSkip(name: Backend["name"]): Promise<Backend | undefined> {
@@ -97,7 +98,7 @@ export function tokensOf({ tokens }: Dataset): number[] {
 
 /** Writes a checkpoint directory with random parameters, the way a checkpointer does. */
 export async function writeCheckpoint(directory: string, text: string): Promise<void> {
-  const description = describeModel(tinyJob(), await datasetOf(text));
+  const description = modelDescription(tinyJob(), await datasetOf(text));
   const layout = planLayout(description.parameters, 1, 1);
   const theta = normals("theta", layout.parameters, 0.3);
   for (const [name, content] of Object.entries(description.files))

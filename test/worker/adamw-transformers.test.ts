@@ -9,13 +9,15 @@ import { z } from "zod";
 import { stepShard, type Vectors } from "../../functions/aggregator/optimizer.ts";
 import { gatherWindows, splitText, trainingStarts } from "../../ml/data/batches.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
+import { modelDescription } from "../../ml/models/describe.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { decayRanges, type Layout, planLayout } from "../../protocol/layout.ts";
 import { slotsOf } from "../../protocol/optimizer-spec.ts";
 import { encodeHeader } from "../../protocol/safetensors.ts";
-import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
+import { initialParameters } from "../../worker/initial.ts";
+import { createTrainer } from "../../worker/trainer.ts";
 import { datasetOf, tinyJob } from "../support/models.ts";
 import { python, withoutModules } from "../support/python.ts";
 
@@ -42,7 +44,7 @@ for (const model of models) {
     );
     const dataset = await datasetOf(text);
     const spec = tinyJob({ model, optimizer: OPTIMIZER, ranks: 2, batch: 4, steps: STEPS });
-    const description = describeModel(spec, dataset);
+    const description = modelDescription(spec, dataset);
     const layout = planLayout(description.parameters, 1, spec.ranks);
     const theta = initialParameters(description, layout, spec.seed);
     for (const [name, content] of Object.entries(description.files))

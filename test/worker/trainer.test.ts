@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rowsOf } from "../../ml/data/batches.ts";
 import { examplesOf, solutionOf } from "../../ml/data/linear.ts";
+import { modelDescription } from "../../ml/models/describe.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { type Layout, planLayout } from "../../protocol/layout.ts";
-import { createTrainer, describeModel, initialParameters } from "../../worker/trainer.ts";
+import { initialParameters } from "../../worker/initial.ts";
+import { createTrainer } from "../../worker/trainer.ts";
 import { assertClose, datasetOf, normals, TEXT, tinyJob } from "../support/models.ts";
 
 const backend = await loadBackend("auto", { threads: 1 });
@@ -14,7 +16,7 @@ const dataset = await datasetOf(TEXT.repeat(3));
 function setUp(changes: Record<string, unknown> = {}, shards = 1) {
   const spec = tinyJob(changes);
   const data = spec.model.type === "gpt2" ? dataset : null;
-  const description = describeModel(spec, data);
+  const description = modelDescription(spec, data);
   const layout = planLayout(description.parameters, shards, spec.ranks);
   const theta = initialParameters(description, layout, spec.seed);
   return { spec, layout, theta, trainer: createTrainer({ backend, spec, layout, dataset: data }) };

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { type Dropout, drawDropout } from "../../../ml/models/dropout.ts";
 import type { Batch, Tensors } from "../../../ml/models/model.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
-import type { Backend } from "../../../ml/tensorflow/load.ts";
+import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { assertClose, backendOrSkip, normals } from "../../support/models.ts";
 import { type Sample, sampleBatch, sampleTheta } from "./families.ts";
 import { samples } from "./family-samples.ts";

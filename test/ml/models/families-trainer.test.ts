@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { modelDescription } from "../../../ml/models/describe.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { planLayout } from "../../../protocol/layout.ts";
-import { createTrainer, describeModel, initialParameters } from "../../../worker/trainer.ts";
+import { initialParameters } from "../../../worker/initial.ts";
+import { createTrainer } from "../../../worker/trainer.ts";
 import { datasetOf, TEXT, tinyJob } from "../../support/models.ts";
 
 /** Jobs of every family, as a worker trains them. */
@@ -23,7 +25,7 @@ const models = {
 function setUp(model: { type: string }, changes: Record<string, unknown> = {}) {
   const spec = tinyJob({ model, batch: 4, evaluateBatches: 3, ...changes });
   const dataset = model.type === "bert" ? texts.withMask : texts.plain;
-  const description = describeModel(spec, dataset);
+  const description = modelDescription(spec, dataset);
   const layout = planLayout(description.parameters, 1, spec.ranks);
   const theta = initialParameters(description, layout, spec.seed);
   return { spec, layout, theta, trainer: createTrainer({ backend, spec, layout, dataset }) };
@@ -75,7 +77,7 @@ for (const type of ["gpt2", "bert"] as const) {
 
 test("a bert job without a mask token in its tokenizer is refused with the reason", () => {
   const spec = tinyJob({ model: models.bert });
-  const layout = planLayout(describeModel(spec, texts.plain).parameters, 1, 1);
+  const layout = planLayout(modelDescription(spec, texts.plain).parameters, 1, 1);
   assert.throws(() => createTrainer({ backend, spec, layout, dataset: texts.plain }), {
     message: "tokenizer must have a mask token to train a bert model, it has none",
   });

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Family, ModelConfig } from "../../../ml/models/family.ts";
 import type { Batch, ModelParameter, Tensors } from "../../../ml/models/model.ts";
-import type { Tf } from "../../../ml/tensorflow/load.ts";
+import type { Tf } from "../../../ml/tensorflow/backend.ts";
 import { bytesOf } from "../../../protocol/digest.ts";
 import { planLayout } from "../../../protocol/layout.ts";
 import { elements, encodeHeader } from "../../../protocol/safetensors.ts";

@@ -7,7 +7,7 @@ import { familyOf } from "../../../ml/models/registry.ts";
 import { rotaryFrequencies } from "../../../ml/models/rotary.ts";
 import { planLayout } from "../../../protocol/layout.ts";
 import { elements } from "../../../protocol/safetensors.ts";
-import { initialParameters } from "../../../worker/trainer.ts";
+import { initialParameters } from "../../../worker/initial.ts";
 import { samples } from "./family-samples.ts";
 
 /** Hugging Face configs read and written, and initial parameters. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Scalar, Tensor1D } from "@tensorflow/tfjs";
 import { type Gpt2, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
-import type { Backend } from "../../../ml/tensorflow/load.ts";
+import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { assertClose, backendOrSkip, randomParameters } from "../../support/models.ts";
 import { plainGpt2Loss } from "./plain-gpt2.ts";
 

@@ -5,7 +5,7 @@ import { attention, attentionBackward, causalMask } from "../../../ml/models/att
 import { geluErf, geluErfWithSlope } from "../../../ml/models/gelu-erf.ts";
 import * as op from "../../../ml/models/ops.ts";
 import { swiglu, swigluWithSlopes } from "../../../ml/models/swiglu.ts";
-import type { Backend } from "../../../ml/tensorflow/load.ts";
+import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { assertClose, backendOrSkip, normals } from "../../support/models.ts";
 
 /** One operation: its hand-written forward and backward, and the same in tfjs's differentiable operations. */

@@ -1,7 +1,7 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import { type Tensors, tensorOf } from "../../../ml/models/model.ts";
-import type { Tf } from "../../../ml/tensorflow/load.ts";
+import type { Tf } from "../../../ml/tensorflow/backend.ts";
 
 /**
  * GPT-2's loss in tfjs's own differentiable operations, one after the other as in its description: what the

@@ -9,7 +9,7 @@ import { type Gpt2, gpt2Dropout, gpt2LossAndGradient, gpt2Parameters } from "../
 import type { Batch, LossAndGradient, Tensors } from "../../../ml/models/model.ts";
 import { type Ops, opsOf } from "../../../ml/models/ops.ts";
 import { recorded, recordedLoss } from "../../../ml/models/recorded.ts";
-import type { Backend } from "../../../ml/tensorflow/load.ts";
+import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { recordProgram } from "../../../ml/tensorflow/program.ts";
 import { threadEnvironment } from "../../../ml/tensorflow/tensorflow.ts";
 import { Unrecoverable } from "../../../protocol/errors.ts";

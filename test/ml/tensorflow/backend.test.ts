@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { type Backend, loadBackend, type Tf } from "../../../ml/tensorflow/load.ts";
-import { nativeOps } from "../../../ml/tensorflow/ops.ts";
+import type { Backend, Tf } from "../../../ml/tensorflow/backend.ts";
+import { loadBackend } from "../../../ml/tensorflow/load.ts";
+import { nativeOps } from "../../../ml/tensorflow/native-ops.ts";
 import { threadEnvironment } from "../../../ml/tensorflow/tensorflow.ts";
 import { nativeStatus } from "../../../scripts/native.mjs";
 

@@ -2,7 +2,7 @@ import type { DataType, Tensor } from "@tensorflow/tfjs";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { TFEOpAttr, TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.js";
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { Tf } from "./load.ts";
+import type { Tf } from "./backend.ts";
 import { nativeKernels } from "./tensorflow.ts";
 
 /** The value of one attribute of a TensorFlow operation; an element type goes as `{ type: "float32" }`. */
