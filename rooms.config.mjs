@@ -6,7 +6,7 @@
  */
 const rooms = {
   protocol: [],
-  wasm: [],
+  wasm: ["protocol/errors.ts"],
   cloud: ["protocol", "@aws-sdk", "@smithy"],
   "ml/random": ["ml-protocol", "wasm"],
   "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow"],

@@ -1,96 +1,98 @@
-import type { Code } from "../../wasm/encoding.ts";
-import { asm, Locals, type Routine, routine } from "./assembler.ts";
+import { type Code, I32, V128 } from "../../wasm/encoding.ts";
+import { control, f32, f32x4, i32, i32x4, local, v128 } from "../../wasm/instructions.ts";
+import { FunctionBuilder, type WasmFunction } from "../../wasm/module.ts";
 
-const { get, set } = asm;
-const constant = (value: number): number[] => asm.splat(asm.f32(value));
+const constant = (value: number): number[] => f32x4.splat(f32.const(value));
 
-/** For p from 0 to `bytes`, which is above 0, by 16. */
-function each4(p: number, bytes: number, body: Code): number[] {
-  const next = [...asm.addI32(get(p), asm.i32(16)), ...asm.tee(p)];
-  return [...asm.i32(0), ...set(p), ...asm.repeat([...body, ...next], [...get(bytes), 0x49])];
+/** for (position = 0; position < bytes; position += 16) body; `bytes` is above 0. */
+function each4(position: number, bytes: number, body: Code): number[] {
+  const next = local.tee(position, i32.add(local.get(position), i32.const(16)));
+  return [...local.set(position, i32.const(0)), ...control.repeat(body, i32.ltU(next, local.get(bytes)))];
 }
 
-/** 1 / n! for n from 7 to 0: e to the r for small r. */
-const TAYLOR = [5040, 720, 120, 24, 6, 2, 1, 1].map((factorial) => 1 / factorial);
+/** 1 / n! for n from 6 to 0: the Taylor polynomial of e to the r, after its first term. */
+const TAYLOR = [720, 120, 24, 6, 2, 1, 1].map((factorial) => 1 / factorial);
+const FIRST_TERM = 1 / 5040;
 /** ln 2 in two parts: the first has so few bits that its multiples are exact. */
 const LN2_HIGH = Math.round(Math.LN2 * 512) / 512;
 const LN2_LOW = Math.LN2 - LN2_HIGH;
-/** What e to the power of still has a normal float for. */
-const [LOWEST, HIGHEST] = [-87, 88];
+/** The exponents for which e to their power is a normal float. */
+const [MIN_EXPONENT, MAX_EXPONENT] = [-87, 88];
 
 /** e to the x, to about the last bit: 2^n e^r, with x = n ln 2 + r and |r| at most ln 2 / 2. */
-function exponential(l: Locals): (x: Code) => number[] {
-  const [n, r] = [l.v128(), l.v128()];
+function exponential(code: FunctionBuilder): (x: Code) => number[] {
+  const [n, r] = [code.local(V128), code.local(V128)];
   return (x) => {
-    const within = asm.min4(asm.max4(x, constant(LOWEST)), constant(HIGHEST));
-    const polynomial = TAYLOR.slice(1).reduce(
-      (sum: number[], term) => asm.fused4(sum, get(r), constant(term)),
-      constant(TAYLOR[0] ?? 0),
+    const within = f32x4.min(f32x4.max(x, constant(MIN_EXPONENT)), constant(MAX_EXPONENT));
+    const multiple = f32x4.nearest(f32x4.mul(local.tee(r, within), constant(Math.LOG2E)));
+    const polynomial = TAYLOR.reduce(
+      (sum: Code, term) => f32x4.relaxedMadd(sum, local.get(r), constant(term)),
+      constant(FIRST_TERM),
     );
-    const bias = asm.splatInteger(asm.i32(127));
-    const power = asm.shiftLeft4(asm.addInteger4(asm.toInteger4(get(n)), bias), 23);
+    const bias = i32x4.splat(i32.const(127));
+    const power = i32x4.shl(i32x4.add(i32x4.truncSatF32x4S(local.get(n)), bias), 23);
     return [
-      ...[...within, ...asm.tee(r), ...constant(Math.LOG2E), ...asm.mul4([], [])],
-      ...[...asm.nearest4([]), ...set(n)],
-      ...[...asm.fused4(get(n), constant(-LN2_HIGH), get(r)), ...set(r)],
-      ...[...asm.fused4(get(n), constant(-LN2_LOW), get(r)), ...set(r)],
-      ...asm.mul4(polynomial, power),
+      ...local.set(n, multiple),
+      ...local.set(r, f32x4.relaxedMadd(local.get(n), constant(-LN2_HIGH), local.get(r))),
+      ...local.set(r, f32x4.relaxedMadd(local.get(n), constant(-LN2_LOW), local.get(r))),
+      ...f32x4.mul(polynomial, power),
     ];
   };
 }
 
 /** GELU in the tanh form of GPT-2: 0.5 (1 + tanh u) = 1 / (1 + e^-2u). Parameters: offset, bytes. */
-export function geluRoutine(): Routine {
-  const l = new Locals();
-  const [offset = 0, bytes = 0] = l.many(2, l.i32);
-  const [p, x] = [l.i32(), l.v128()];
-  const exp = exponential(l);
-  const address = asm.addI32(get(offset), get(p));
-  const cubic = asm.fused4(asm.mul4(get(x), get(x)), constant(0.044715), constant(1));
-  const exponent = asm.mul4(asm.mul4(get(x), constant(-2 * Math.sqrt(2 / Math.PI))), cubic);
-  const value = asm.div4(get(x), asm.add4(constant(1), exp(exponent)));
-  const body = [...asm.load4(address), ...set(x), ...asm.store4(address, value)];
-  return routine("gelu", l, 2, each4(p, bytes, body));
+export function geluFunction(): WasmFunction {
+  const gelu = new FunctionBuilder("gelu");
+  const [offset, bytes] = [gelu.parameter(I32), gelu.parameter(I32)];
+  const [position, x] = [gelu.local(I32), gelu.local(V128)];
+  const exp = exponential(gelu);
+  const address = i32.add(local.get(offset), local.get(position));
+  const square = f32x4.mul(local.get(x), local.get(x));
+  const cubic = f32x4.relaxedMadd(square, constant(0.044715), constant(1));
+  const exponent = f32x4.mul(f32x4.mul(local.get(x), constant(-2 * Math.sqrt(2 / Math.PI))), cubic);
+  const value = f32x4.div(local.get(x), f32x4.add(constant(1), exp(exponent)));
+  return gelu.build(
+    each4(position, bytes, [...local.set(x, v128.load(address)), ...v128.store(address, value)]),
+  );
 }
 
-/** gate = silu(gate) up, with silu(x) = x / (1 + e^-x). Parameters: the gate's offset, up's, bytes. */
-export function swigluRoutine(): Routine {
-  const l = new Locals();
-  const [gate = 0, up = 0, bytes = 0] = l.many(3, l.i32);
-  const [p, x] = [l.i32(), l.v128()];
-  const exp = exponential(l);
-  const address = asm.addI32(get(gate), get(p));
-  const silu = asm.div4(get(x), asm.add4(constant(1), exp(asm.mul4(get(x), constant(-1)))));
-  const value = asm.mul4(silu, asm.load4(asm.addI32(get(up), get(p))));
-  const body = [...asm.load4(address), ...set(x), ...asm.store4(address, value)];
-  return routine("swiglu", l, 3, each4(p, bytes, body));
+/** gate = silu(gate) up, with silu(x) = x / (1 + e^-x). Parameters: offsets of the gate and of up, bytes. */
+export function swigluFunction(): WasmFunction {
+  const swiglu = new FunctionBuilder("swiglu");
+  const [gate, up, bytes] = [swiglu.parameter(I32), swiglu.parameter(I32), swiglu.parameter(I32)];
+  const [position, x] = [swiglu.local(I32), swiglu.local(V128)];
+  const exp = exponential(swiglu);
+  const address = i32.add(local.get(gate), local.get(position));
+  const negative = f32x4.mul(local.get(x), constant(-1));
+  const silu = f32x4.div(local.get(x), f32x4.add(constant(1), exp(negative)));
+  const value = f32x4.mul(silu, v128.load(i32.add(local.get(up), local.get(position))));
+  return swiglu.build(
+    each4(position, bytes, [...local.set(x, v128.load(address)), ...v128.store(address, value)]),
+  );
 }
 
-/** Softmax of what lies at a offset. Parameters: offset, bytes. */
-export function softmaxRoutine(): Routine {
-  const l = new Locals();
-  const [offset = 0, bytes = 0] = l.many(2, l.i32);
-  const [p, x, highest, sum] = [l.i32(), l.v128(), l.v128(), l.v128()];
-  const exp = exponential(l);
-  const address = asm.addI32(get(offset), get(p));
-  const across = (of: number, join: (a: Code, b: Code) => number[]) =>
-    asm.splat(
-      join(
-        join(asm.lane(get(of), 0), asm.lane(get(of), 1)),
-        join(asm.lane(get(of), 2), asm.lane(get(of), 3)),
-      ),
-    );
-  const body = [
-    ...[...asm.load4(get(offset)), ...set(highest)],
-    ...each4(p, bytes, [...asm.max4(get(highest), asm.load4(address)), ...set(highest)]),
-    ...[...across(highest, asm.max), ...set(highest)],
-    ...each4(p, bytes, [
-      ...[...exp(asm.sub4(asm.load4(address), get(highest))), ...set(x)],
-      ...[...asm.add4(get(sum), get(x)), ...set(sum)],
-      ...asm.store4(address, get(x)),
+/** Softmax of a vector, in place. Parameters: offset, bytes. */
+export function softmaxFunction(): WasmFunction {
+  const softmax = new FunctionBuilder("softmax");
+  const [offset, bytes] = [softmax.parameter(I32), softmax.parameter(I32)];
+  const [position, x] = [softmax.local(I32), softmax.local(V128)];
+  const [highest, sum] = [softmax.local(V128), softmax.local(V128)];
+  const exp = exponential(softmax);
+  const address = i32.add(local.get(offset), local.get(position));
+  const across = (vector: number, join: (a: Code, b: Code) => Code) => {
+    const lane = (i: number) => f32x4.extractLane(local.get(vector), i);
+    return local.set(vector, f32x4.splat(join(join(lane(0), lane(1)), join(lane(2), lane(3)))));
+  };
+  return softmax.build([
+    ...local.set(highest, v128.load(local.get(offset))),
+    ...each4(position, bytes, local.set(highest, f32x4.max(local.get(highest), v128.load(address)))),
+    ...across(highest, f32.max),
+    ...each4(position, bytes, [
+      ...local.set(x, exp(f32x4.sub(v128.load(address), local.get(highest)))),
+      ...local.set(sum, f32x4.add(local.get(sum), local.get(x))),
+      ...v128.store(address, local.get(x)),
     ]),
-    ...[...across(sum, asm.add), ...set(sum)],
-    ...each4(p, bytes, asm.store4(address, asm.div4(asm.load4(address), get(sum)))),
-  ];
-  return routine("softmax", l, 2, body);
+    ...across(sum, f32.add),
+    ...each4(position, bytes, v128.store(address, f32x4.div(v128.load(address), local.get(sum)))),
+  ]);
 }

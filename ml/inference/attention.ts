@@ -1,9 +1,10 @@
-import { type Kernels, multiply } from "./kernels.ts";
+import type { Kernels } from "./kernels.ts";
+import { multiply } from "./matrix-product.ts";
 import { roundUp } from "./shared-decoder.ts";
 import type { Stage } from "./stages.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** The score of a offset that is not there. */
+/** The score of a position that is not there. */
 const HIDDEN = -1e30;
 
 type Cached = { readonly values: Float32Array; readonly kernels: Kernels; readonly offset: number };

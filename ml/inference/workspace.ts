@@ -1,4 +1,5 @@
-import { instantiateKernels, type Kernels, multiply } from "./kernels.ts";
+import { instantiateKernels, type Kernels } from "./kernels.ts";
+import { multiply } from "./matrix-product.ts";
 import type { Buffers, SharedDecoder } from "./shared-decoder.ts";
 import type { Region } from "./shared-memory.ts";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compileKernels, instantiateKernels, multiply } from "../../../ml/inference/kernels.ts";
+import { compileKernels, instantiateKernels } from "../../../ml/inference/kernels.ts";
+import { multiply } from "../../../ml/inference/matrix-product.ts";
 import { sharedMemory } from "../../../ml/inference/shared-memory.ts";
 
 const [state, matrix] = [sharedMemory(1 << 20), sharedMemory(1 << 20)];
