@@ -6,7 +6,7 @@ import type { Functions } from "./functions.ts";
 const period = Duration.minutes(5);
 const statistic = "Sum";
 
-/** What should never happen. Each alarm says where to look. */
+/** Alarms for events that should never happen. Each description says where to look. */
 export class Alarms extends Construct {
   readonly all: readonly Alarm[];
 
@@ -16,9 +16,9 @@ export class Alarms extends Construct {
     this.all = [
       this.#onAny(
         "DeadLetters",
-        // Not the depth of the queue: the function behind it empties it before anyone could count.
+        // The depth of the queue would always be 0: its function empties it at once.
         deadLetters.lambda.metricInvocations(metric),
-        "a message could not be handled and its job has failed; the job's reason and the log of updates say why",
+        "a message could not be handled, so its job failed; the job's reason and the log of updates say why",
       ),
       this.#onAny(
         "DeadLettersErrors",
@@ -28,7 +28,7 @@ export class Alarms extends Construct {
       this.#onAny(
         "AggregatorErrors",
         updates.lambda.metricErrors(metric),
-        "the updates function crashed, ran out of memory or out of time; see its log",
+        "the updates function crashed, or ran out of memory or time; see its log",
       ),
       this.#onAny("WatchdogErrors", watchdog.lambda.metricErrors(metric), "the watchdog failed; see its log"),
       new Alarm(this, "WatchdogSilent", {
@@ -37,7 +37,7 @@ export class Alarms extends Construct {
         evaluationPeriods: 2,
         comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
         treatMissingData: TreatMissingData.BREACHING,
-        alarmDescription: "the watchdog is not called: no one looks after stalled jobs; see its schedule",
+        alarmDescription: "the watchdog is not called, so stalled jobs are not ended; see its schedule",
       }),
     ];
   }

@@ -2,7 +2,7 @@ import { App } from "aws-cdk-lib";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { assemble } from "./assemble.ts";
 
-/** What `cdk` runs. The account and region are those of the credentials that deploy. */
+/** The program that `cdk` runs. The account and region are those of the credentials that deploy. */
 try {
   assemble(new App());
 } catch (error) {

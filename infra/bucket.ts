@@ -3,12 +3,12 @@ import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from "aw
 import type { Construct } from "constructs";
 import { keys } from "../protocol/keys.ts";
 
-/** A step that has not committed within a week has a job that ended; what it left is of no use to a later attempt. */
+/** When a step has not committed within a week, its job has ended, and no later attempt uses its gradients. */
 const GRADIENT_DAYS = 7;
-/** An upload that was cut short can be taken up again for this long. */
+/** An interrupted upload can be continued for this long. */
 const UPLOAD_DAYS = 2;
 
-/** Everything that is durable: jobs, their versions and checkpoints, datasets. Outlives its stack. */
+/** Creates the bucket of everything durable: jobs, their versions and checkpoints, datasets. It outlives its stack. */
 export function createBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, "Bucket", {
     encryption: BucketEncryption.S3_MANAGED,
@@ -24,8 +24,8 @@ export function createBucket(scope: Construct): Bucket {
   Validations.of(bucket).acknowledge({
     id: "AwsSolutions-S1",
     reason:
-      "a step makes hundreds of requests: a log of each would cost more than the training data's storage; " +
-      "who needs one turns on CloudTrail data events",
+      "a step makes hundreds of requests, so an access log would cost more than the storage of the data; " +
+      "CloudTrail data events can be turned on where a log is needed",
   });
   return bucket;
 }

@@ -20,9 +20,9 @@ import type { Device } from "../cloud/worker-groups.ts";
 import { names } from "./names.ts";
 import type { Network } from "./network.ts";
 
-/** 64 workers of 4 vCPUs. The account's quota is mostly lower. */
+/** 64 workers of 4 vCPUs. Most accounts have a lower quota. */
 const MAX_VCPUS = 256;
-/** The GPU image takes some 8 GB, the system 4; the rest is for datasets. The disk goes with its instance. */
+/** The GPU image takes 8 GB and the system 4; the rest is for datasets. The disk is deleted with its instance. */
 const DISK = Size.gibibytes(80);
 
 export type ComputeProps = {
@@ -31,18 +31,22 @@ export type ComputeProps = {
   readonly families: Readonly<Record<Device, readonly InstanceClass[]>>;
 };
 
-/** The job queues and the machines behind them: Spot first, On-Demand when there is none; nothing while no one trains. */
+/** The job queues and the machines behind them: Spot first, On-Demand when there is none, and no machine while no job runs. */
 export class Compute extends Construct {
   readonly queues: Readonly<Record<Device, JobQueue>>;
 
   constructor(scope: Construct, props: ComputeProps) {
     super(scope, "Compute");
-    const machine: Machine = { template: createTemplate(this), role: createInstanceRole(this), ...props };
+    const machine: MachineProps = {
+      template: createTemplate(this),
+      role: createInstanceRole(this),
+      ...props,
+    };
     this.queues = { gpu: createQueue(this, machine, "gpu"), cpu: createQueue(this, machine, "cpu") };
   }
 }
 
-type Machine = ComputeProps & { readonly template: LaunchTemplate; readonly role: Role };
+type MachineProps = ComputeProps & { readonly template: LaunchTemplate; readonly role: Role };
 
 function createTemplate(scope: Construct): LaunchTemplate {
   const volume = BlockDeviceVolume.ebs(DISK.toGibibytes(), {
@@ -53,7 +57,7 @@ function createTemplate(scope: Construct): LaunchTemplate {
   return new LaunchTemplate(scope, "Template", {
     blockDevices: [{ deviceName: "/dev/xvda", volume }],
     httpTokens: LaunchTemplateHttpTokens.REQUIRED,
-    // A worker asks the metadata for Spot notices from inside its container, which may be one hop away.
+    // A worker reads Spot notices from the metadata service from inside its container, which may be one hop away.
     httpPutResponseHopLimit: 2,
   });
 }
@@ -67,12 +71,12 @@ function createInstanceRole(scope: Construct): Role {
   });
   Validations.of(role).acknowledge({
     id: "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role]",
-    reason: "what the ECS agent needs is AWS's to say; the workers have a role of their own",
+    reason: "AWS maintains this policy of what the ECS agent needs; the workers have a role of their own",
   });
   return role;
 }
 
-function createQueue(scope: Construct, machine: Machine, device: Device): JobQueue {
+function createQueue(scope: Construct, machine: MachineProps, device: Device): JobQueue {
   const spot = createEnvironment(scope, machine, device, true);
   const onDemand = createEnvironment(scope, machine, device, false);
   return new JobQueue(scope, `${device}-queue`, {
@@ -81,7 +85,7 @@ function createQueue(scope: Construct, machine: Machine, device: Device): JobQue
       { computeEnvironment: spot, order: 1 },
       { computeEnvironment: onDemand, order: 2 },
     ],
-    // A job that no machine here could ever run stands in the way of all others. One that waits for capacity may wait.
+    // A job that no machine can ever run blocks its queue, so it is cancelled. A job that waits for capacity is not.
     jobStateTimeLimitActions: [
       JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
       JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE,
@@ -95,7 +99,7 @@ function createQueue(scope: Construct, machine: Machine, device: Device): JobQue
 
 function createEnvironment(
   scope: Construct,
-  { network, families, template, role }: Machine,
+  { network, families, template, role }: MachineProps,
   device: Device,
   spot: boolean,
 ): ManagedEc2EcsComputeEnvironment {
@@ -109,7 +113,7 @@ function createEnvironment(
     minvCpus: 0,
     maxvCpus: MAX_VCPUS,
     instanceClasses: [...families[device]],
-    // The other default adds families without a GPU.
+    // The default of true would add families without a GPU.
     useOptimalInstanceClasses: false,
     images: [
       {

@@ -8,7 +8,7 @@ import type { Functions } from "./functions.ts";
 const HALF_THE_WIDTH = 12;
 const period = Duration.minutes(1);
 
-/** One page that tells whether steps are being made, and if not, who is to blame. */
+/** Creates a page that shows whether jobs make steps, and if not, which part is the cause. */
 export function createDashboard(
   scope: Construct,
   { updates, watchdog }: Functions,
@@ -23,12 +23,12 @@ export function createDashboard(
       [new AlarmStatusWidget({ title: "Alarms", alarms: [...all], width: 2 * HALF_THE_WIDTH, height: 2 })],
       [
         graph(
-          "Updates: messages and how long the oldest waits",
+          "Updates queue: messages, and age of the oldest",
           [queue.metricNumberOfMessagesSent({ period }), queue.metricNumberOfMessagesDeleted({ period })],
           [queue.metricApproximateAgeOfOldestMessage({ period })],
         ),
         graph(
-          "Updates function: time of a batch",
+          "Updates function: duration of a batch",
           [
             lambda.metricDuration({ period, statistic: "p50" }),
             lambda.metricDuration({ period, statistic: "max" }),
@@ -37,7 +37,7 @@ export function createDashboard(
         ),
       ],
       [
-        graph("Updates function: trouble", [
+        graph("Updates function: errors and throttles", [
           lambda.metricErrors({ period }),
           lambda.metricThrottles({ period }),
         ]),

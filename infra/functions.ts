@@ -9,25 +9,25 @@ import { anyKey, closeJobs, onTaskQueues, read, remove, write } from "./permissi
 import { ServerFunction } from "./server-function.ts";
 
 /**
- * Aggregator, coordinator and checkpointer in one. A shard of 25 M parameters with AdamW's two slots is 300 MB; an
- * aggregator holds the present and the next version (600 MB) and a piece of 100 MB a rank (8 ranks: 800 MB), beside a
- * cache of up to 512 MB of other shards: 1.9 GB, or 2.7 GB with 16 ranks. When several shards' messages come in one
- * batch each needs its own, so 12 M parameters (half of all that) leave room for two. 3,008 MB is the most a new
- * account may ask for, and gives 1.7 processors.
+ * The memory of the aggregator, coordinator and checkpointer, which are one function. A shard of 25 M parameters with
+ * AdamW's two slots is 300 MB. An aggregator holds the present and the next version (600 MB), a piece of 100 MB for each
+ * rank (8 ranks: 800 MB), and a cache of up to 512 MB of other shards: 1.9 GB, or 2.7 GB with 16 ranks. When a batch has
+ * messages of several shards, each needs its own, so with 12 M parameters (half of all that) two fit. 3,008 MB is the
+ * limit of a new account, and gives 1.7 processors.
  */
 const UPDATES_MIB = 3008;
 /**
- * A function moves some 75 MB/s. At a cold start the shard above is 300 MB to read, 16 pieces 1.6 GB, 300 MB to write:
- * 30 s. A checkpoint reads and writes every byte: 120 s are enough for 4.5 GB, a model of 1.1 G parameters.
+ * A function moves about 75 MB/s. At a cold start it reads 300 MB for the shard above and 1.6 GB for 16 pieces, and
+ * writes 300 MB: 30 s. A checkpoint reads and writes every byte: 120 s are enough for 4.5 GB, a model of 1.1 G parameters.
  */
 export const UPDATES_TIMEOUT = Duration.seconds(120);
 
-/** These read and write records of some kilobytes; the memory buys a quick start (a processor share goes with it). */
+/** The other functions read and write records of some kilobytes. More memory gives more processor, and so a quicker start. */
 const SMALL_MIB = 512;
 export const DEAD_LETTERS_TIMEOUT = Duration.seconds(60);
 const WATCHDOG_TIMEOUT = Duration.seconds(60);
 
-/** A message of a FIFO group waits for all before it, so a larger batch would save nothing; it is also the most. */
+/** The maximum for a FIFO queue. */
 const BATCH = 10;
 
 export type FunctionsProps = {
@@ -37,7 +37,7 @@ export type FunctionsProps = {
   readonly deadLetters: IQueue;
 };
 
-/** The parameter server: three functions, each with the permissions that its own work needs. */
+/** The parameter server: three functions, each with the permissions that its work needs. */
 export class Functions extends Construct {
   readonly updates: ServerFunction;
   readonly deadLetters: ServerFunction;
@@ -64,7 +64,7 @@ export class Functions extends Construct {
     });
     this.deadLetters = new ServerFunction(this, "DeadLetters", {
       bundle: "dead-letters",
-      description: `${name}: ends the job of a message that no one could handle`,
+      description: `${name}: ends the job of a message that could not be handled`,
       memoryMiB: SMALL_MIB,
       timeout: DEAD_LETTERS_TIMEOUT,
       environment,
@@ -73,7 +73,7 @@ export class Functions extends Construct {
     });
     this.watchdog = new ServerFunction(this, "Watchdog", {
       bundle: "watchdog",
-      description: `${name}: looks after every job that has not ended`,
+      description: `${name}: watches every job that has not ended`,
       memoryMiB: SMALL_MIB,
       timeout: WATCHDOG_TIMEOUT,
       environment,
@@ -86,21 +86,21 @@ export class Functions extends Construct {
   }
 }
 
-/** What actors do besides: make versions, records and checkpoints of them, dispatch tasks, wake each other. */
+/** Permissions of the actors: make versions, their records and checkpoints, dispatch tasks, wake each other. */
 function trainJobs(scope: Construct, { name, bucket, updates }: FunctionsProps): readonly Permission[] {
   return [
     read(bucket, anyKey.gradient),
     write(bucket, anyKey.gradient, anyKey.version, anyKey.history, anyKey.checkpoint),
     remove(bucket, anyKey.version),
     onTaskQueues(scope, name, "sqs:SendMessage"),
-    { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
+    { actions: ["sqs:SendMessage"], resources: [updates.queueArn] },
   ];
 }
 
-/** What the watchdog does besides: count a job's tasks, and wake its coordinator. */
+/** Permissions of the watchdog: count a job's tasks, and wake its coordinator. */
 function watchJobs(scope: Construct, { name, updates }: FunctionsProps): readonly Permission[] {
   return [
     onTaskQueues(scope, name, "sqs:GetQueueAttributes"),
-    { actions: ["sqs:SendMessage"], resources: [updates.queueArn], why: "" },
+    { actions: ["sqs:SendMessage"], resources: [updates.queueArn] },
   ];
 }

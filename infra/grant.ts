@@ -1,13 +1,14 @@
 import { Stack, Validations } from "aws-cdk-lib";
 import { type IGrantable, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { IConstruct } from "constructs";
+import { Bug } from "../protocol/errors.ts";
 
-/** What someone may do, to what, and why a pattern stands where a name could not. */
+/** Actions, the resources that they are allowed on, and the reason for each pattern among these. */
 export type Permission = {
   readonly actions: readonly string[];
   readonly resources: readonly string[];
-  /** Said for every resource that has a `*`. */
-  readonly why: string;
+  /** The reason for every resource that has a `*`; must be there when one has. */
+  readonly why?: string;
 };
 
 /** Gives permissions, and acknowledges each pattern in them with its reason. */
@@ -17,8 +18,10 @@ export function grant(to: IConstruct & IGrantable, permissions: readonly Permiss
     to.grantPrincipal.addToPrincipalPolicy(
       new PolicyStatement({ actions: [...actions], resources: [...resources] }),
     );
-    for (const resource of resources.map((each) => shown(Stack.of(to).resolve(each)))) {
-      if (resource.includes("*")) reasons.set(resource, new Set(reasons.get(resource)).add(why));
+    for (const resource of resources.map((each) => writeArn(Stack.of(to).resolve(each)))) {
+      if (!resource.includes("*")) continue;
+      if (why === undefined) throw new Bug(`a permission on ${resource} needs a reason`);
+      reasons.set(resource, new Set(reasons.get(resource)).add(why));
     }
   }
   const acknowledged = [...reasons].map(([resource, whys]) => ({
@@ -28,12 +31,12 @@ export function grant(to: IConstruct & IGrantable, permissions: readonly Permiss
   if (acknowledged.length > 0) Validations.of(to).acknowledge(...acknowledged);
 }
 
-/** A resolved ARN as the checks name it: a reference is `<LogicalId>` or `<LogicalId.Attribute>`. */
-function shown(resolved: unknown): string {
+/** Writes a resolved ARN as the checks name it: a reference is `<LogicalId>` or `<LogicalId.Attribute>`. */
+function writeArn(resolved: unknown): string {
   if (typeof resolved === "string") return resolved;
   const { Ref, "Fn::GetAtt": attribute, "Fn::Join": join } = resolved as Record<string, unknown>;
   if (typeof Ref === "string") return `<${Ref}>`;
   if (Array.isArray(attribute)) return `<${attribute.join(".")}>`;
-  if (Array.isArray(join) && Array.isArray(join[1])) return join[1].map(shown).join(String(join[0]));
+  if (Array.isArray(join) && Array.isArray(join[1])) return join[1].map(writeArn).join(String(join[0]));
   return JSON.stringify(resolved);
 }

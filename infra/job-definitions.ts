@@ -15,21 +15,21 @@ import type { Device } from "../cloud/worker-groups.ts";
 import { names } from "./names.ts";
 import type { WorkerImage } from "./worker-image.ts";
 
-/** Reclaims count as well; ten is the most that Batch does. */
+/** The maximum of AWS Batch. A Spot reclaim counts as an attempt too. */
 const ATTEMPTS = 10;
-/** A worker leaves by itself when its job has ended. This is for one that hangs. */
-const LONGEST = Duration.days(7);
+/** For a worker that hangs; one whose job has ended leaves by itself. */
+const TIMEOUT = Duration.days(7);
 /**
- * Of the smallest machines of the families. A g4dn.xlarge has 16 GiB of which some 14 are left for containers (asked
- * for more, a job would wait for ever); a c6i.xlarge has 8, of which some 7 are left.
+ * The memory of the smallest machines of the families. A g4dn.xlarge has 16 GiB, of which about 14 are left for containers
+ * (a job that asks for more waits for ever); a c6i.xlarge has 8, of which about 7 are left.
  */
 const MEMORY: Readonly<Record<Device, Size>> = { gpu: Size.mebibytes(14_000), cpu: Size.mebibytes(6_800) };
 const VCPUS = 4;
 
 /**
- * Tried in order; the first that fits decides. A failure that fits none would be retried. AWS Batch takes five rules.
- * Exit codes that begin with 1 are those of a worker that crashed (1), or was stopped or killed by a signal (128 + its
- * number: 143, 137, 139); one that refuses its job is the last rule's.
+ * The first rule that fits decides. AWS Batch would retry a failure that fits none, and takes five rules. A worker that
+ * crashed has exit code 1; one that a signal stopped or killed has 128 + the signal's number (143, 137, 139). The last rule
+ * is for a worker that refuses its job.
  */
 const retryStrategies = [
   RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
@@ -45,7 +45,7 @@ export type JobDefinitionsProps = {
   readonly environment: Readonly<Record<string, string>>;
 };
 
-/** How a worker is run: on one GPU, or on four processors. */
+/** The job definitions of workers: one with a GPU, one with four processors. */
 export class JobDefinitions extends Construct {
   readonly logs: LogGroup;
   readonly definitions: Readonly<Record<Device, EcsJobDefinition>>;
@@ -67,21 +67,21 @@ export class JobDefinitions extends Construct {
       memory: MEMORY[device],
       ...(device === "gpu" && { gpu: 1 }),
       jobRole: role,
-      // As process 1 a worker that is told to stop in the middle of a gradient could not leave before its end.
+      // Without an init process a worker would be process 1, and a signal could not end it in the middle of a gradient.
       linuxParameters: new LinuxParameters(this, `${device}-linux`, { initProcessEnabled: true }),
       logging: LogDriver.awsLogs({ logGroup: this.logs, streamPrefix: device }),
       environment: { ...environment, PS_DEVICE: device },
     });
     Validations.of(container).acknowledge({
       id: "AwsSolutions-IAM5[Resource::*]",
-      reason: "ECR has no permissions by resource for the token that a pull begins with",
+      reason: "ECR has no permissions by resource for the token that a pull needs",
     });
     return new EcsJobDefinition(this, device, {
       jobDefinitionName: names.workersOn(name, device),
       container,
       retryAttempts: ATTEMPTS,
       retryStrategies,
-      timeout: LONGEST,
+      timeout: TIMEOUT,
       propagateTags: true,
     });
   }

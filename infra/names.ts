@@ -1,14 +1,14 @@
-/** What a stack's name gives a name to; everything else gets a generated one. */
+/** The names that are made of a stack's name; everything else gets a generated one. */
 export const names = {
   parameterServer: (name: string) => `${name}-ParameterServer`,
   workers: (name: string) => `${name}-Workers`,
-  /** Below it are the SSM parameters by which a stack is found, and its log groups. */
+  /** The folder of the SSM parameters by which a stack is found, and of its log groups. */
   folder: (name: string) => `/serverless-ps/${name}`,
   /**
-   * Starts the names of task queues and Batch jobs. Neither a stack's name nor a job's has an underscore, so stack
+   * The prefix of the names of task queues and Batch jobs. Neither a stack's name nor a job's has an underscore, so stack
    * `a` with job `b-c` is not taken for stack `a-b` with job `c`.
    */
   queuePrefix: (name: string) => `${name}_`,
-  /** Job queue and job definition of the workers of a device. */
+  /** The job queue and the job definition of the workers of a device. */
   workersOn: (name: string, device: "gpu" | "cpu") => `${name}-${device}`,
 } as const;

@@ -3,8 +3,8 @@ import { GatewayVpcEndpointAwsService, type IVpc, SecurityGroup, SubnetType, Vpc
 import { Construct } from "constructs";
 
 /**
- * Where workers live: public subnets, since a NAT gateway is billed by the hour even while no one trains; and no one may
- * come in. What they read and write in S3 goes through a gateway of its own, for nothing.
+ * The network of the workers: public subnets, since a NAT gateway is billed by the hour even while no job runs, with no way
+ * in. Their traffic with S3 goes through a gateway endpoint, which is free.
  */
 export class Network extends Construct {
   readonly vpc: IVpc;
@@ -12,7 +12,7 @@ export class Network extends Construct {
 
   constructor(scope: Construct, zones: number) {
     super(scope, "Network");
-    // The class differs from its own interface in how it says that a VPN may be absent.
+    // The class and its interface declare an absent VPN in two ways, which exactOptionalPropertyTypes tells apart.
     this.vpc = new Vpc(this, "Vpc", {
       availabilityZones: Array.from({ length: zones }, (_, zone) => Fn.select(zone, Fn.getAzs())),
       natGateways: 0,
@@ -27,8 +27,7 @@ export class Network extends Construct {
     });
     Validations.of(this.vpc).acknowledge({
       id: "AwsSolutions-VPC7",
-      reason:
-        "nothing listens and nothing may come in; a log of all flows would mostly tell of S3 and cost more",
+      reason: "nothing listens and nothing is let in; a flow log would mostly show S3 and would cost more",
     });
   }
 }

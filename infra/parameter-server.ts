@@ -11,7 +11,7 @@ import { createSubmitterPolicy } from "./submitter-policy.ts";
 import { UpdateQueues } from "./update-queues.ts";
 import { createWatchdogSchedule } from "./watchdog-schedule.ts";
 
-/** S3, SQS and the functions: all that a job needs but its workers. */
+/** The stack of the bucket, the queues and the functions: all that a job needs except its workers. */
 export class ParameterServer extends Stack {
   constructor(scope: Construct, { name }: Settings) {
     super(scope, names.parameterServer(name), { description: "serverless-ps: bucket, queues and functions" });

@@ -6,7 +6,7 @@ import { names } from "./names.ts";
 
 const ANY = "*";
 
-/** Keys of all jobs, as patterns. */
+/** Patterns for the keys of all jobs. */
 export const anyKey = {
   ofJobs: `${keys.jobs}${ANY}`,
   record: keys.job(ANY),
@@ -29,16 +29,16 @@ export const anyKey = {
 /** The bucket, made here or by another stack. */
 type Bucket = { readonly bucketArn: string; arnForObjects(key: string): string };
 
-const OBJECTS = "the objects of all jobs lie below this prefix";
+const OBJECTS = "the objects of all jobs begin with this prefix";
 
-/** Reading objects. `list` belongs to it: without it S3 answers 403 instead of 404 for an object that is not there. */
+/** Allows reading objects. Needs `list` too: without it S3 answers 403 instead of 404 for an object that is not there. */
 export const read = (bucket: Bucket, ...keys: readonly string[]): Permission => ({
   actions: ["s3:GetObject"],
   resources: keys.map((key) => bucket.arnForObjects(key)),
   why: OBJECTS,
 });
 
-/** Writing objects, whole or in parts. */
+/** Allows writing objects, whole or in parts. */
 export const write = (bucket: Bucket, ...keys: readonly string[]): Permission => ({
   actions: ["s3:PutObject", "s3:AbortMultipartUpload"],
   resources: keys.map((key) => bucket.arnForObjects(key)),
@@ -54,10 +54,9 @@ export const remove = (bucket: Bucket, ...keys: readonly string[]): Permission =
 export const list = (bucket: Bucket): Permission => ({
   actions: ["s3:ListBucket"],
   resources: [bucket.bucketArn],
-  why: "",
 });
 
-/** Some of what can be done with the task queues of a stack's jobs. */
+/** Allows some actions on the task queues of a stack's jobs. */
 export const onTaskQueues = (scope: IConstruct, name: string, ...actions: readonly string[]): Permission => ({
   actions,
   resources: [queueArn(scope, `${names.queuePrefix(name)}*-tasks-*`)],
@@ -67,21 +66,21 @@ export const onTaskQueues = (scope: IConstruct, name: string, ...actions: readon
 export const queueArn = (scope: IConstruct, resource: string): string =>
   Stack.of(scope).formatArn({ service: "sqs", resource, arnFormat: ArnFormat.NO_RESOURCE_NAME });
 
-/** Looking for a job's workers, and ending them. */
+/** Allows finding a job's workers, and ending them. */
 const endWorkers = (scope: IConstruct): readonly Permission[] => [
   {
     actions: ["batch:ListJobs", "batch:DescribeJobs"],
     resources: ["*"],
-    why: "AWS Batch has no permissions by resource for what only lists and describes",
+    why: "AWS Batch has no permissions by resource for listing and describing",
   },
   {
     actions: ["batch:TerminateJob"],
     resources: [Stack.of(scope).formatArn({ service: "batch", resource: "job", resourceName: "*" })],
-    why: "AWS Batch makes up the ids of the jobs that workers are",
+    why: "workers are jobs of AWS Batch, which chooses their ids",
   },
 ];
 
-/** Ending a job with a reason, and putting away what it leaves. */
+/** Allows ending a job with a reason, and closing its attempt. */
 export const closeJobs = (scope: IConstruct, name: string, bucket: Bucket): readonly Permission[] => [
   list(bucket),
   read(bucket, anyKey.ofJobs),

@@ -7,18 +7,18 @@ import { Construct } from "constructs";
 import { grant, type Permission } from "./grant.ts";
 
 export type ServerFunctionProps = {
-  /** Names the bundle in `dist/lambda/`. */
+  /** The name of the bundle in `dist/lambda/`. */
   readonly bundle: "updates" | "dead-letters" | "watchdog";
   readonly description: string;
   readonly memoryMiB: number;
   readonly timeout: Duration;
   readonly environment: Readonly<Record<string, string>>;
   readonly logGroupName: string;
-  /** All it may do, besides writing its log. */
+  /** Its permissions, besides writing its log. */
   readonly permissions: readonly Permission[];
 };
 
-/** A function of the parameter server, with its log and a role of its own. */
+/** A function of the parameter server, with a log and a role of its own. */
 export class ServerFunction extends Construct {
   readonly lambda: Lambda;
   readonly logs: LogGroup;

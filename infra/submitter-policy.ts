@@ -13,9 +13,10 @@ export type SubmitterProps = {
   readonly updates: IQueue;
 };
 
-/** For people who submit, watch, cancel and clean up jobs and do nothing else: attach it to their user or role. */
+/** Creates the policy for people who only submit, watch, cancel and clean up jobs: attach it to their user or role. */
 export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): ManagedPolicy {
   const policy = new ManagedPolicy(scope, "SubmitterPolicy", {
+    // A change of this text would replace the policy, which users are attached to.
     description: `all that ps-submit --stack ${props.name} needs`,
   });
   grant(policy, [
@@ -29,7 +30,7 @@ export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): 
   return policy;
 }
 
-/** Uploads, which can be taken up again; a job's records; its task queue; and the word to its coordinator. */
+/** Allows uploading, also in parts; writing a job's records; creating its task queue; and waking its coordinator. */
 function submitJobs(scope: Construct, { name, bucket, updates }: SubmitterProps): readonly Permission[] {
   const { dataset, pretrained, module, record, active } = anyKey;
   return [
@@ -38,48 +39,48 @@ function submitJobs(scope: Construct, { name, bucket, updates }: SubmitterProps)
     {
       actions: ["s3:ListMultipartUploadParts"],
       resources: [dataset, pretrained].map((key) => bucket.arnForObjects(key)),
-      why: "uploads are stored by their content",
+      why: "the key of an upload is the digest of its content",
     },
-    { actions: ["s3:ListBucketMultipartUploads"], resources: [bucket.bucketArn], why: "" },
+    { actions: ["s3:ListBucketMultipartUploads"], resources: [bucket.bucketArn] },
     onTaskQueues(scope, name, "sqs:CreateQueue", "sqs:GetQueueAttributes"),
-    { actions: ["sqs:SendMessage", "sqs:GetQueueAttributes"], resources: [updates.queueArn], why: "" },
+    { actions: ["sqs:SendMessage", "sqs:GetQueueAttributes"], resources: [updates.queueArn] },
   ];
 }
 
-/** Finding what crashes left, and removing it, beyond what closing a job takes. */
+/** Allows finding and removing what crashes leave, beyond the permissions of `closeJobs`. */
 const cleanUp = (bucket: Bucket): readonly Permission[] => [
   {
     actions: ["sqs:ListQueues"],
     resources: ["*"],
-    why: "SQS has no permissions by resource for listing queues; it tells their names and nothing more",
+    why: "SQS has no permissions by resource for listing queues, which shows only their names",
   },
   remove(bucket, anyKey.record),
   {
     actions: ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
     resources: [anyKey.checkpoint, anyKey.frozen].map((key) => bucket.arnForObjects(key)),
-    why: "what jobs write in parts",
+    why: "checkpoints and frozen parameters of all jobs begin with these prefixes and are written in parts",
   },
 ];
 
 function runWorkers(scope: Construct, name: string): readonly Permission[] {
   const arn = (resource: string, resourceName: string) =>
     Stack.of(scope).formatArn({ service: "batch", resource, resourceName });
-  const on = [names.workersOn(name, "gpu"), names.workersOn(name, "cpu")];
+  const pools = [names.workersOn(name, "gpu"), names.workersOn(name, "cpu")];
   return [
     {
       actions: ["batch:SubmitJob"],
-      resources: on.flatMap((each) => [arn("job-queue", each), arn("job-definition", `${each}:*`)]),
+      resources: pools.flatMap((each) => [arn("job-queue", each), arn("job-definition", `${each}:*`)]),
       why: "every deployment makes a new revision of a job definition",
     },
     {
       actions: ["batch:DescribeJobQueues", "batch:DescribeComputeEnvironments"],
       resources: ["*"],
-      why: "AWS Batch has no permissions by resource for what only lists and describes",
+      why: "AWS Batch has no permissions by resource for listing and describing",
     },
   ];
 }
 
-/** Finding the stack, reading its logs, and asking for the quotas of GPUs. */
+/** Allows finding the stack, reading its logs, and reading the quotas of GPUs. */
 function lookAround(scope: Construct, name: string): readonly Permission[] {
   const arn = (service: string, resource: string, resourceName: string, arnFormat: ArnFormat) =>
     Stack.of(scope).formatArn({ service, resource, resourceName, arnFormat });
@@ -95,17 +96,17 @@ function lookAround(scope: Construct, name: string): readonly Permission[] {
         }),
         arn("ssm", "parameter", "serverless-ps/*", slash),
       ],
-      why: "a name that is wrong is answered with those that there are",
+      why: "the error for a wrong name lists the stacks that exist",
     },
     {
       actions: ["logs:FilterLogEvents", "logs:GetLogEvents"],
       resources: [arn("logs", "log-group", `${names.folder(name)}/*`, colon)],
-      why: "the log groups of the functions and the workers, and the streams in them",
+      why: "the functions and the workers have a log group each, with many streams",
     },
     {
       actions: ["servicequotas:GetServiceQuota"],
       resources: ["*"],
-      why: "a quota is known by its code, and only read",
+      why: "Service Quotas names a quota by its code, and this only reads it",
     },
   ];
 }

@@ -4,8 +4,8 @@ import { Construct } from "constructs";
 import { MAX_RECEIVES } from "../protocol/messages.ts";
 
 /**
- * The FIFO queue of the actors and its dead letters. High throughput: order and deduplication are each group's own,
- * so shards do not wait for each other.
+ * The FIFO queue of the actors and its dead-letter queue. In high-throughput mode each group has its own order and
+ * deduplication, so shards do not wait for each other.
  */
 export class UpdateQueues extends Construct {
   readonly updates: Queue;
@@ -34,5 +34,5 @@ export class UpdateQueues extends Construct {
   }
 }
 
-/** An actor that dies blocks its group for the visibility timeout, and a second delivery is harmless: so no longer. */
+/** Kept short, since an actor that dies blocks its group for the visibility timeout; a second delivery does no harm. */
 const twice = (timeout: Duration): Duration => Duration.seconds(2 * timeout.toSeconds());

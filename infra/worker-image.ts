@@ -7,14 +7,14 @@ import { ContainerImage } from "aws-cdk-lib/aws-ecs";
 import type { Construct } from "constructs";
 import type { Device } from "../cloud/worker-groups.ts";
 
-/** The patterns that Docker itself reads: what changes beside what the worker is built from makes no new image. */
+/** The patterns that Docker reads too: a change of a file that the worker is not built from makes no new image. */
 const UNUSED = readFileSync(new URL("../worker/Dockerfile.dockerignore", import.meta.url), "utf8")
   .split("\n")
   .filter((line) => line !== "" && !line.startsWith("#"));
 
 export type WorkerImage = { readonly container: ContainerImage; readonly uri: string };
 
-/** @param uri of an image that exists already; undefined builds `worker/Dockerfile` at deployment, which takes Docker */
+/** @param uri of an existing image; undefined builds `worker/Dockerfile` at deployment, which needs Docker */
 export function workerImage(scope: Construct, device: Device, uri: string | undefined): WorkerImage {
   if (uri !== undefined) return { container: existingImage(scope, device, uri), uri };
   const asset = new DockerImageAsset(scope, `${device}-image`, {
@@ -31,16 +31,16 @@ export function workerImage(scope: Construct, device: Device, uri: string | unde
 const ECR =
   /^(?<account>\d{12})\.dkr\.ecr\.(?<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/(?<repository>[^:@]+)[:@](?<tag>.+)$/;
 
-/** An image of ECR has to be allowed to be pulled; any other is public. */
+/** Refers to an existing image. One in ECR needs a permission to be pulled, which CDK gives; any other is public. */
 function existingImage(scope: Construct, device: Device, uri: string): ContainerImage {
   const { account, region, repository, tag } = ECR.exec(uri)?.groups ?? {};
   if (!account || !region || !repository || !tag) return ContainerImage.fromRegistry(uri);
-  const found = Repository.fromRepositoryAttributes(scope, `${device}-repository`, {
+  const images = Repository.fromRepositoryAttributes(scope, `${device}-repository`, {
     repositoryName: repository,
     repositoryArn: Stack.of(scope).formatArn({
       ...{ service: "ecr", region, account },
       ...{ resource: "repository", resourceName: repository },
     }),
   });
-  return ContainerImage.fromEcrRepository(found, tag);
+  return ContainerImage.fromEcrRepository(images, tag);
 }

@@ -10,7 +10,7 @@ export type WorkerRoleProps = {
   readonly updatesArn: string;
 };
 
-/** What a worker may do: read what a job starts from, write version 0, its pieces and evaluations, take tasks. */
+/** Creates the role of workers: read what a job starts from, write version 0, pieces and evaluations, take tasks. */
 export function createWorkerRole(scope: Construct, { name, bucket, updatesArn }: WorkerRoleProps): Role {
   const role = new Role(scope, "WorkerRole", { assumedBy: new ServicePrincipal("ecs-tasks.amazonaws.com") });
   const { ofJobs, dataset, pretrained, module } = anyKey;
@@ -25,7 +25,7 @@ export function createWorkerRole(scope: Construct, { name, bucket, updatesArn }:
       ...["sqs:GetQueueUrl", "sqs:GetQueueAttributes"],
       ...["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"],
     ),
-    { actions: ["sqs:SendMessage"], resources: [updatesArn], why: "" },
+    { actions: ["sqs:SendMessage"], resources: [updatesArn] },
   ]);
   return role;
 }

@@ -14,12 +14,12 @@ import { workerImage } from "./worker-image.ts";
 import { createWorkerRole } from "./worker-role.ts";
 
 const gpuClasses = { g4dn: InstanceClass.G4DN, g5: InstanceClass.G5, g6: InstanceClass.G6 } as const;
-/** One generation of one maker's processors: the low bits of a result depend on the instruction set. */
+/** One generation of one maker's processors, since the low bits of a result depend on the instruction set. */
 const CPU_CLASSES = [InstanceClass.C6I, InstanceClass.M6I];
 
 /**
- * The workers' machines. Finds the parameter server as everyone does, by its SSM parameters, so that either stack can
- * be deployed again without the other.
+ * The stack of the workers' machines. It finds the parameter server by its SSM parameters, so that each stack can be
+ * deployed again without the other.
  */
 export class Workers extends Stack {
   constructor(scope: Construct, settings: Settings) {
@@ -64,5 +64,5 @@ export class Workers extends Stack {
   }
 }
 
-/** A queue's URL is `https://HOST/ACCOUNT/NAME`. */
+/** Returns a queue's name from its URL, `https://HOST/ACCOUNT/NAME`. */
 const nameOfQueue = (url: string): string => Fn.select(4, Fn.split("/", url));
