@@ -107,6 +107,12 @@ export default {
         { name, severity: "error", from, to: { path: "^node_modules/", pathNot } },
       ];
     }),
+    {
+      name: "what-bench-may-import-of-the-tests",
+      severity: "error",
+      from: { path: "^bench/" },
+      to: { path: "^test/", pathNot: "^test/support/" },
+    },
     { name: "no-circle", severity: "error", from: {}, to: { circular: true } },
     {
       name: "needed-by-no-program",

@@ -5,7 +5,7 @@ import { beginJob, createRecord } from "../cli/submission/create.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type Metrics } from "../protocol/records.ts";
-import { deploy } from "../test/e2e/deployment.ts";
+import { deploy } from "../test/support/deployment.ts";
 import { linearJob, openLab, provenance, waitFor } from "../test/support/lab.ts";
 import { localstackOrReason, startLocalstack } from "../test/support/localstack.ts";
 import { ministackOrReason, startMinistack } from "../test/support/ministack.ts";

@@ -17,7 +17,7 @@ import type { Llama } from "../ml/models/llama.ts";
 import { familyOf } from "../ml/models/registry.ts";
 import { charTokenizerFiles } from "../ml/tokenizers/char.ts";
 import { elements } from "../protocol/safetensors.ts";
-import { writeModel } from "../test/ml/models/families.ts";
+import { writeModel } from "../test/support/models.ts";
 import { median, report } from "./support/report.ts";
 
 /**

@@ -5,9 +5,9 @@ import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { program } from "../../cli/targets/paths.ts";
+import { type Deployment, deploy, type Run, run } from "../support/deployment.ts";
 import { waitFor } from "../support/lab.ts";
 import { ministackOrReason } from "../support/ministack.ts";
-import { type Deployment, deploy, type Run, run } from "./deployment.ts";
 import { processesOf } from "./functions-processes.ts";
 
 /** `cdk deploy` on ministack, and jobs trained there by the deployed functions. */

@@ -19,9 +19,9 @@ import {
 import { ListQueuesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { program } from "../../cli/targets/paths.ts";
 import { startFakeServices } from "../cli/fake-services.ts";
+import { type Deployment, deploy, type Run, run } from "../support/deployment.ts";
 import { waitFor } from "../support/lab.ts";
 import { ministackOrReason } from "../support/ministack.ts";
-import { type Deployment, deploy, type Run, run } from "./deployment.ts";
 import {
   allowDeviations,
   createSubmitter,

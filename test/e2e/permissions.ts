@@ -15,7 +15,7 @@ import {
   PutUserPolicyCommand,
 } from "@aws-sdk/client-iam";
 import { z } from "zod";
-import type { Deployment } from "./deployment.ts";
+import type { Deployment } from "../support/deployment.ts";
 
 /**
  * ministack asks for permission by the name of the call. AWS has none for the batch calls of SQS: there the permission

@@ -6,6 +6,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import type { Dataset } from "../../ml/data/dataset.ts";
 import { type PrepareOptions, prepareText } from "../../ml/data/prepare-text.ts";
 import { modelDescription } from "../../ml/models/describe.ts";
+import type { Family, ModelConfig } from "../../ml/models/family.ts";
 import type { ModelParameter, Tensors } from "../../ml/models/model.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
 import type { Backend } from "../../ml/tensorflow/backend.ts";
@@ -13,7 +14,8 @@ import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
 import { type JobSpec, parseJob } from "../../protocol/job.ts";
 import { planLayout } from "../../protocol/layout.ts";
-import { encodeHeader } from "../../protocol/safetensors.ts";
+import { required } from "../../protocol/required.ts";
+import { elements, encodeHeader } from "../../protocol/safetensors.ts";
 
 /** The named backend on one thread; undefined where it is not installed. */
 export async function backendOrSkip(name: Backend["name"]): Promise<Backend | undefined> {
@@ -30,14 +32,27 @@ export function normals(name: string, length: number, deviation = 1): Float32Arr
   return values;
 }
 
-/** Every parameter normal around its usual start, so that no gradient is zero by chance of initialization. */
+/** A parameter normal around its usual start, so that no gradient is zero by chance of initialization. */
+export function sampleValues({ name, shape, init }: ModelParameter): Float32Array {
+  const values = normals(name, elements(shape), 0.2);
+  return init.type === "ones" ? values.map((value) => value + 1) : values;
+}
+
+/** Sample values of every parameter, as tensors. */
 export function randomParameters({ tf }: Backend, parameters: readonly ModelParameter[]): Tensors {
-  const tensors = parameters.map(({ name, shape, init }) => {
-    const size = shape.reduce((product, n) => product * n, 1);
-    const values = normals(name, size, 0.2);
-    return [name, tf.tensor(init.type === "ones" ? values.map((v) => v + 1) : values, [...shape])];
-  });
+  const tensors = parameters.map((each) => [each.name, tf.tensor(sampleValues(each), [...each.shape])]);
   return Object.fromEntries(tensors);
+}
+
+/** Writes a model with sample values as a checkpoint without a tokenizer. */
+export function writeModel(directory: string, family: Family, config: ModelConfig): void {
+  const parameters = family.parameters(config);
+  const { tensors } = planLayout(parameters, 1, 1);
+  const values = new Map(parameters.map((parameter) => [parameter.name, sampleValues(parameter)]));
+  const data = tensors.map(({ name }) => bytesOf(required(values.get(name), name)));
+  const header = encodeHeader(tensors, { format: "pt" });
+  writeFileSync(join(directory, "model.safetensors"), Buffer.concat([header, ...data]));
+  for (const [name, text] of Object.entries(family.files(config))) writeFileSync(join(directory, name), text);
 }
 
 /** Asserts that every element is within `tolerance` of the expected one, relative to the largest expected. */

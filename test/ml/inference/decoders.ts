@@ -4,7 +4,8 @@ import { decoderShape } from "../../../ml/inference/shape.ts";
 import type { Texts } from "../../../ml/inference/shared-decoder.ts";
 import { loadSharedWeights } from "../../../ml/inference/shared-weights.ts";
 import type { ThreadPool } from "../../../ml/inference/thread-pool.ts";
-import { type Sample, sampleValues } from "../models/families.ts";
+import { sampleValues } from "../../support/models.ts";
+import type { Sample } from "../models/families.ts";
 
 const module = compileKernels();
 

@@ -12,7 +12,7 @@ import { loadGenerativeModel } from "../../../ml/inference/generative-model.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
-import { writeModel } from "../models/families.ts";
+import { writeModel } from "../../support/models.ts";
 
 /** What generation holds does not grow with its text, and nothing of a model is left when it is disposed. */
 setFlagsFromString("--expose-gc");

@@ -10,8 +10,8 @@ import type { Gpt2 } from "../../../ml/models/gpt2.ts";
 import type { Llama } from "../../../ml/models/llama.ts";
 import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
+import { writeModel } from "../../support/models.ts";
 import { python } from "../../support/python.ts";
-import { writeModel } from "../models/families.ts";
 
 /** Small checkpoints of each family with a tokenizer, what to ask of them, and what transformers answers. */
 

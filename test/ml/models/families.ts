@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Family, ModelConfig } from "../../../ml/models/family.ts";
-import type { Batch, ModelParameter, Tensors } from "../../../ml/models/model.ts";
+import type { Batch, Tensors } from "../../../ml/models/model.ts";
 import type { Tf } from "../../../ml/tensorflow/backend.ts";
-import { bytesOf } from "../../../protocol/digest.ts";
-import { planLayout } from "../../../protocol/layout.ts";
-import { elements, encodeHeader } from "../../../protocol/safetensors.ts";
-import { normals } from "../../support/models.ts";
+import { sampleValues, writeModel } from "../../support/models.ts";
 import { python } from "../../support/python.ts";
 
 /** Small models of every family and batches for them, and what transformers makes of both. */
@@ -59,23 +56,6 @@ export function askTransformers(
   });
   assert.equal(result.status, 0, result.stderr);
   return { answers: answerSchema.parse(JSON.parse(result.stdout)), warnings: result.stderr };
-}
-
-/** Every parameter normal around its usual start, so that no gradient is zero by chance of initialization. */
-export function sampleValues({ name, shape, init }: ModelParameter): Float32Array {
-  const values = normals(name, elements(shape), 0.2);
-  return init.type === "ones" ? values.map((value) => value + 1) : values;
-}
-
-/** Writes a model with random parameters as a checkpoint without a tokenizer. */
-export function writeModel(directory: string, family: Family, config: ModelConfig): void {
-  const parameters = family.parameters(config);
-  const { tensors } = planLayout(parameters, 1, 1);
-  const values = new Map(parameters.map((parameter) => [parameter.name, sampleValues(parameter)]));
-  const data = tensors.map(({ name }) => bytesOf(values.get(name) ?? new Float32Array()));
-  const header = encodeHeader(tensors, { format: "pt" });
-  writeFileSync(join(directory, "model.safetensors"), Buffer.concat([header, ...data]));
-  for (const [name, text] of Object.entries(family.files(config))) writeFileSync(join(directory, name), text);
 }
 
 /** The same parameters as tensors. */

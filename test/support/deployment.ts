@@ -9,7 +9,7 @@ import { GetParametersByPathCommand, PutParameterCommand, SSMClient } from "@aws
 import type { Installed } from "../../scripts/python-packages.mjs";
 import { type FakeBatchServer, startFakeBatch } from "../fake-batch/server.ts";
 import { furnish } from "../fake-batch/support.ts";
-import { type Ministack, startMinistack } from "../support/ministack.ts";
+import { type Ministack, startMinistack } from "./ministack.ts";
 
 /** The stack that `cdk deploy` made on ministack, with a fake Batch beside it, as ministack runs no workers. */
 export type Deployment = {
