@@ -1,6 +1,6 @@
 import { stepShard } from "../functions/aggregator/optimizer.ts";
 import { firstNonFinite } from "../functions/aggregator/reduce.ts";
-import { parseJob } from "../protocol/job.ts";
+import { parseJobFile } from "../protocol/job.ts";
 import { type Layout, planLayout } from "../protocol/layout.ts";
 import { type OptimizerSpec, slotsOf } from "../protocol/optimizer-spec.ts";
 import { blankShard } from "../protocol/shard.ts";
@@ -74,7 +74,7 @@ function optimizerOf(type: "adamw" | "sgd"): OptimizerSpec {
   const model = { type: "linear", inputs: 1, outputs: 1 };
   const optimizer = { type, learningRate: 1e-3, weightDecay: 0.1 };
   const job = { name: "bench", model, data: { type: "linear" }, steps: 1, batch: 1, optimizer };
-  return parseJob(job, "bench").optimizer;
+  return parseJobFile(job, "bench").optimizer;
 }
 
 /** Small positive numbers. */

@@ -1,47 +1,51 @@
 import { z } from "zod";
 
-/** The data that a job trains on; how it is read and made is in ml/data. */
+/** The data that a job trains on; ml/data reads and makes it. */
 
-const textData = z.strictObject({
-  type: z.literal("text"),
-  path: z
-    .string()
-    .min(1)
-    .describe(
-      "What to train on: a UTF-8 text file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT makes it, a " +
-        "directory of such files, a glob, s3://bucket/key or s3://bucket/prefix/; a relative path starts at the job file's folder",
-    ),
-  field: z
-    .string()
-    .min(1)
-    .default("text")
-    .describe("Where a document stands in a line of .jsonl or a row of .parquet"),
-  vocabulary: z
-    .int()
-    .min(1)
-    .max(0x7fffffff)
-    .optional()
-    .describe("Distinct tokens of a .bin; default: those of the tokenizer"),
-  heldOut: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0.1)
-    .describe("Share of the text's end kept out of training, for evaluation"),
-});
+const textData = z
+  .strictObject({
+    type: z.literal("text").describe("May be left out, since `path` implies it."),
+    path: z
+      .string()
+      .min(1)
+      .describe(
+        "The text: a UTF-8 file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT writes it, a directory of such " +
+          "files, a glob, s3://bucket/key or s3://bucket/prefix/. A relative path starts at the job file's folder.",
+      ),
+    field: z
+      .string()
+      .min(1)
+      .default("text")
+      .describe("Name of the field that holds the document in a line of .jsonl or a row of .parquet."),
+    vocabulary: z
+      .int()
+      .min(1)
+      .max(0x7fffffff)
+      .optional()
+      .describe("Number of distinct tokens of a .bin. Default: that of the tokenizer."),
+    heldOut: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0.1)
+      .describe("Share of the text, at its end, that is kept out of training and used for evaluation."),
+  })
+  .describe("A text. A plain string stands for its path.");
 
-const linearData = z.strictObject({
-  type: z.literal("linear"),
-  examples: z
-    .int()
-    .min(1)
-    .default(4096)
-    .describe("Examples x, drawn from a normal distribution by seed; y = x w*"),
-});
+const linearData = z
+  .strictObject({
+    type: z.literal("linear"),
+    examples: z
+      .int()
+      .min(1)
+      .default(4096)
+      .describe("Number of examples x, drawn from a normal distribution; y = x w* for a random w*."),
+  })
+  .describe("Random examples for a linear model.");
 
-const moduleData = z.strictObject({
-  type: z.literal("module").describe("The batch function of model.module makes the data"),
-});
+const moduleData = z
+  .strictObject({ type: z.literal("module") })
+  .describe("Batches that the `batch` function of `model.module` makes.");
 
 export const dataSchema = z.discriminatedUnion("type", [textData, linearData, moduleData]);
 

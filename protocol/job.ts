@@ -1,15 +1,16 @@
 import { z } from "zod";
 import { dataSchema } from "./data-spec.ts";
 import { InvalidInput } from "./errors.ts";
+import { completeOptimizer, defaultBatch, defaultTokenizer } from "./job-defaults.ts";
 import { JOB_NAME, JOB_NAME_RULE } from "./job-name.ts";
-import { type ModelSpec, modelContradictions, modelSchema, withModelType } from "./model-spec.ts";
-import { optimizerSchema } from "./optimizer-spec.ts";
+import { expandShorthands } from "./job-shorthands.ts";
+import { type ModelSpec, modelContradictions, modelSchema } from "./model-spec.ts";
+import { type OptimizerSpec, optimizerSchema } from "./optimizer-spec.ts";
 import { problemsOf, quoted } from "./problems.ts";
-import { type TokenizerSpec, tokenizerSchema } from "./tokenizer-spec.ts";
+import { tokenizerSchema } from "./tokenizer-spec.ts";
 
-/** The job file: what a person writes, and what every part of the system reads. */
+/** The job: what a person writes in its file, and what every part of the system reads. */
 
-const positive = z.number().positive();
 const count = z.int().min(1);
 
 export const jobName = z.string().regex(JOB_NAME, JOB_NAME_RULE);
@@ -17,104 +18,141 @@ export const jobName = z.string().regex(JOB_NAME, JOB_NAME_RULE);
 export const MAX_SHARDS = 1024;
 
 const fields = z.strictObject({
-  $schema: z.string().optional().describe("For editors; ignored"),
-  name: jobName.describe("Names the job; default: the job file's name"),
+  $schema: z.string().optional().describe("Path of job.schema.json, for editors; otherwise ignored."),
+  name: jobName.describe("Name of the job. Default: the name of the job file."),
   model: modelSchema,
   data: dataSchema,
+  steps: count.describe("Number of updates to apply."),
   tokenizer: tokenizerSchema.optional(),
-  optimizer: optimizerSchema,
-  freeze: z
-    .array(z.string().min(1))
-    .default([])
+  optimizer: optimizerSchema
+    .optional()
+    .describe("Turns gradients into updates. Default: AdamW with settings that suit the model."),
+  batch: count
+    .optional()
     .describe(
-      "Parameters that stay as they start, by name: * stands for any characters, ? for one, and a pattern may " +
-        "begin at any dot of the name. They cost no gradient traffic and no optimizer state",
+      "Number of sequences in a rank's micro-batch. Default: as many as make 1024 tokens, from 4 to 64; 8 for a pretrained " +
+        "model without `context`; 32 examples for a model that does not train on text.",
     ),
-  steps: count.describe("Updates to apply"),
-  ranks: z.int().min(1).max(1024).default(1).describe("Data-parallel slots of a step"),
-  batch: count.describe("Sequences of one rank's micro-batch"),
-  accumulation: count.default(1).describe("Micro-batches a rank averages into its gradient"),
+  accumulation: count
+    .default(1)
+    .describe("Number of micro-batches that a rank averages into its gradient of a step."),
+  ranks: z
+    .int()
+    .min(1)
+    .max(1024)
+    .default(1)
+    .describe("Number of gradients that a step combines; each is computed on data of its own."),
+  reduce: z.enum(["mean", "sum"]).default("mean").describe("How a step combines the ranks' gradients."),
+  workers: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe("Number of worker processes; never changes the result. Default: `ranks`."),
   shards: z
     .int()
     .min(1)
     .max(MAX_SHARDS)
     .optional()
     .describe(
-      "Parts of the parameter vector, each with its aggregator. Never changes the result; default: what costs least " +
-        "for this model and these ranks on AWS (docs/scaling.md)",
+      "Number of parts of the parameter vector, each with an aggregator of its own; never changes the result. Default: " +
+        "the number that costs least on AWS for this model and these ranks (docs/scaling.md).",
     ),
-  reduce: z.enum(["mean", "sum"]).default("mean").describe("How the ranks' gradients are combined"),
-  seed: z.int().min(0).max(0xffffffff).default(1337).describe("Of the initial weights and every batch"),
-  workers: z
-    .int()
-    .min(1)
-    .max(10_000)
-    .optional()
-    .describe("Worker processes; default: ranks. Never changes the result"),
-  backend: z
-    .enum(["auto", "tensorflow", "wasm"])
-    .default("auto")
-    .describe("auto: native TensorFlow where it is installed, else wasm"),
-  device: z
-    .enum(["auto", "cpu", "gpu"])
-    .default("auto")
+  freeze: z
+    .array(z.string().min(1))
+    .default([])
     .describe(
-      "What workers compute on. auto: on a laptop a GPU where TensorFlow finds one, on a stack its GPU workers; a worker " +
-        "that lacks the device ends the job with the reason",
+      "Names of parameters that keep their initial values. * stands for any characters, ? for one; a pattern may " +
+        "begin at any dot of the name. Frozen parameters cost no gradient traffic and no optimizer state.",
     ),
+  order: z
+    .enum(["random", "sequential"])
+    .default("random")
+    .describe(
+      "Order of the training windows. random: at random offsets; sequential: one after the other, and again from the start.",
+    ),
+  seed: z
+    .int()
+    .min(0)
+    .max(0xffffffff)
+    .default(1337)
+    .describe("Seed of the initial parameters, the batches and every other random draw."),
+  evaluateEvery: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("Number of steps between evaluations on held-out data. 0: no evaluation."),
+  evaluateBatches: count
+    .default(20)
+    .describe("Number of batches in an evaluation, spread evenly over the held-out data."),
   checkpointEvery: z
     .int()
     .min(0)
     .default(0)
-    .describe("Steps between checkpoints; the last version always gets one"),
-  evaluateEvery: z.int().min(0).default(0).describe("Steps between evaluations on held-out data; 0: none"),
-  evaluateBatches: count
-    .default(20)
-    .describe("Batches of one evaluation, spread evenly over the held-out data"),
-  order: z
-    .enum(["random", "sequential"])
-    .default("random")
-    .describe("random: windows at random places; sequential: one after the other, wrapping around"),
-  stallMinutes: positive.default(60).describe("A job without a new version for this long fails"),
+    .describe("Number of steps between checkpoints; the last version always gets one. 0: only that one."),
+  backend: z
+    .enum(["auto", "tensorflow", "wasm"])
+    .default("auto")
+    .describe("Library that workers compute with. auto: native TensorFlow where it is installed, else wasm."),
+  device: z
+    .enum(["auto", "cpu", "gpu"])
+    .default("auto")
+    .describe(
+      "Device that workers compute on. auto: on a laptop a GPU if TensorFlow finds one, on a stack its GPU workers. A " +
+        "worker without the device ends the job with the reason.",
+    ),
+  stallMinutes: z
+    .number()
+    .positive()
+    .default(60)
+    .describe("Number of minutes without a new version after which the job fails."),
 });
 
-/** Job files as JSON Schema describes them; what `job.schema.json` is made from. */
-export const jobFileSchema = fields.partial({ name: true });
+/** A job file as JSON Schema describes it; what `job.schema.json` and docs/jobs.md are made from. */
+export const jobFileSchema = fields
+  .extend({ data: z.union([z.string().min(1).describe("The path of a text."), dataSchema]) })
+  .partial({ name: true });
 
-const jobSchema = fields.transform(({ $schema: _, workers, shards, ...job }) => ({
+const jobSchema = fields.transform(({ $schema: _, ...job }) => ({
   ...job,
-  // The submitter, who knows the model's size, has its own default.
-  shards: shards ?? 1,
-  workers: workers ?? job.ranks,
+  batch: job.batch ?? defaultBatch(job.model),
+  workers: job.workers ?? job.ranks,
   tokenizer: job.tokenizer ?? defaultTokenizer(job.model),
-  optimizer: {
-    ...job.optimizer,
-    schedule: { ...job.optimizer.schedule, decaySteps: job.optimizer.schedule.decaySteps ?? job.steps },
-  },
+  optimizer: completeOptimizer(job.optimizer, job.model, job.steps),
 }));
 
-function defaultTokenizer(model: ModelSpec): TokenizerSpec {
-  return model.type === "pretrained" ? { file: model.from } : "char";
-}
+/** A validated job with every default filled in, but for `shards`: their default depends on the model's size. */
+export type JobFile = z.infer<typeof jobSchema>;
 
-/** A validated job with every default filled in. */
-export type JobSpec = z.infer<typeof jobSchema>;
+/** A job as it is stored and run. */
+export type JobSpec = JobFile & { readonly shards: number };
 
 /**
- * Validates a job and fills in its defaults.
+ * Validates a job file and fills in its defaults.
  *
- * @param source names where the value came from, at the head of each problem
- * @throws InvalidInput with every problem found: field, rule and value got
+ * @param source names the file, at the head of each problem
+ * @throws InvalidInput with every problem: field, rule, and the value it has
  */
-export function parseJob(given: unknown, source: string): JobSpec {
-  const value = isObject(given) ? { ...given, model: withModelType(given.model) } : given;
-  const result = jobSchema.safeParse(value, { reportInput: true });
-  const problems = [...(result.error?.issues.flatMap(problemsOf) ?? []), ...contradictions(value)];
+export function parseJobFile(written: unknown, source: string): JobFile {
+  const expanded = expandShorthands(written);
+  const result = jobSchema.safeParse(expanded, { reportInput: true });
+  const problems = [...(result.error?.issues.flatMap(problemsOf) ?? []), ...contradictions(expanded)];
   if (result.success && problems.length === 0) return result.data;
   throw new InvalidInput(problems.map((problem) => `${source}: ${problem}`));
 }
 
-/** Problems between fields, found among those that are right by themselves, so that one run shows them all. */
+/**
+ * Validates a stored job.
+ *
+ * @throws InvalidInput with every problem: field, rule, and the value it has
+ */
+export function parseJob(stored: unknown, source: string): JobSpec {
+  const { shards, ...job } = parseJobFile(stored, source);
+  if (shards === undefined) throw new InvalidInput(`${source}: shards is required (number)`);
+  return { ...job, shards };
+}
+
+/** Problems between fields, found among those that are valid by themselves, so that one run shows them all. */
 function* contradictions(value: unknown): Generator<string> {
   const job = isObject(value) ? value : {};
   const model = modelSchema.safeParse(job.model).data;
@@ -131,11 +169,13 @@ function* contradictions(value: unknown): Generator<string> {
   if (job.device === "gpu" && job.backend === "wasm") {
     yield 'device must be "cpu" or "auto" for backend "wasm", got "gpu"';
   }
-  const lowest = optimizer?.schedule.minLearningRate ?? 0;
-  if (optimizer && lowest > optimizer.learningRate) {
-    const rule = `must be at most optimizer.learningRate ${optimizer.learningRate}`;
-    yield `optimizer.schedule.minLearningRate ${rule}, got ${lowest}`;
-  }
+  if (model && optimizer) yield* scheduleContradictions(completeOptimizer(optimizer, model, 1));
+}
+
+function* scheduleContradictions({ learningRate, schedule }: OptimizerSpec): Generator<string> {
+  if (schedule.minLearningRate <= learningRate) return;
+  const rule = `must be at most optimizer.learningRate ${learningRate}`;
+  yield `optimizer.schedule.minLearningRate ${rule}, got ${schedule.minLearningRate}`;
 }
 
 function dataFor({ type }: ModelSpec): string[] {

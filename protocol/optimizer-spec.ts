@@ -3,56 +3,84 @@ import { z } from "zod";
 /** The optimizer that aggregators apply, and its learning rate; its arithmetic is in functions/aggregator. */
 
 const positive = z.number().positive();
+const nonNegative = z.number().min(0);
 const fraction = z.number().min(0).lt(1);
 
+const scheduleType = z
+  .enum(["constant", "cosine", "linear"])
+  .describe("Form of the decay after the warm-up; constant: no decay.");
+const warmup = z.int().min(0).describe("Number of steps in which the learning rate rises linearly from 0.");
+const minLearningRate = nonNegative.describe("Learning rate at the end of the decay.");
+
+const decaySteps = z.int().min(1).optional().describe("Step at which the decay ends. Default: `steps`.");
 const schedule = z.strictObject({
-  type: z
-    .enum(["constant", "cosine", "linear"])
-    .default("constant")
-    .describe("How the learning rate falls after warm-up"),
-  warmup: z.int().min(0).default(0).describe("Steps of linear warm-up from 0"),
-  decaySteps: z.int().min(1).optional().describe("The step at which the minimum is reached; default: steps"),
-  minLearningRate: z.number().min(0).default(0).describe("What the decay ends at"),
+  type: scheduleType.default("constant"),
+  warmup: warmup.default(0),
+  decaySteps,
+  minLearningRate: minLearningRate.default(0),
 });
 
-const common = {
-  learningRate: positive.describe("Peak learning rate"),
-  schedule: schedule.prefault({}),
-  clipNorm: positive
-    .nullable()
-    .default(null)
-    .describe(
-      "Clip a rank's gradient to this global L2 norm, in the worker, before it is cut into shards: so any " +
-        "number of shards gives the same result, and one rank the same as PyTorch's clip_grad_norm_; null: off",
-    ),
-};
-const l2 = z.number().min(0).default(0).describe("L2 penalty on matrices, added to their gradient");
-const betas = {
-  beta1: fraction.default(0.9),
-  beta2: fraction.default(0.999),
-  epsilon: positive.default(1e-8),
-};
-const momentum = fraction.default(0.9).describe("Momentum factor");
+const learningRate = positive.describe("Highest learning rate.");
+const clipNorm = positive
+  .nullable()
+  .describe(
+    "Largest global L2 norm of a rank's gradient; a larger gradient is scaled down to it. The worker clips before it " +
+      "cuts the gradient into shards, so the number of shards never changes the result, and one rank gives the same as " +
+      "PyTorch's clip_grad_norm_. null: no clipping.",
+  );
+const common = { learningRate, schedule: schedule.prefault({}), clipNorm: clipNorm.default(null) };
 
-export const optimizerSchema = z.discriminatedUnion("type", [
+const l2 = nonNegative.default(0).describe("Factor of the L2 penalty on matrices, added to their gradient.");
+const decay = nonNegative.describe("Factor of the decoupled weight decay, which applies to matrices only.");
+const momentum = fraction.default(0.9).describe("Share of the last update that the next one keeps.");
+const beta1 = fraction.describe("Decay rate of the first moment.");
+const beta2 = fraction.describe("Decay rate of the second moment.");
+const epsilon = positive.describe("Added to the denominator for stability.");
+const moments = {
+  beta1: beta1.default(0.9),
+  beta2: beta2.default(0.999),
+  epsilon: epsilon.default(1e-8),
+};
+
+const typed = [
   z.strictObject({ type: z.literal("sgd"), ...common, weightDecay: l2 }),
   z.strictObject({ type: z.literal("momentum"), ...common, momentum, weightDecay: l2 }),
   z.strictObject({ type: z.literal("nesterov"), ...common, momentum, weightDecay: l2 }),
-  z.strictObject({ type: z.literal("adam"), ...common, ...betas, weightDecay: l2 }),
-  z.strictObject({
-    type: z.literal("adamw"),
-    ...common,
-    ...betas,
-    weightDecay: z.number().min(0).default(0.01).describe("Decoupled decay, on matrices only"),
-  }),
-]);
+  z.strictObject({ type: z.literal("adam"), ...common, ...moments, weightDecay: l2 }),
+  z.strictObject({ type: z.literal("adamw"), ...common, ...moments, weightDecay: decay.default(0.01) }),
+] as const;
 
-/** A job's optimizer as its file may have it: without `decaySteps` the decay ends with the job. */
-type OptimizerFields = z.infer<typeof optimizerSchema>;
+/** An AdamW of which only the fields are set that should differ from `defaultOptimizer`. */
+const untyped = z
+  .strictObject({
+    type: z.undefined().optional(),
+    learningRate: learningRate.exactOptional(),
+    schedule: z
+      .strictObject({
+        type: scheduleType.exactOptional(),
+        warmup: warmup.exactOptional(),
+        decaySteps,
+        minLearningRate: minLearningRate.exactOptional(),
+      })
+      .exactOptional(),
+    clipNorm: clipNorm.exactOptional(),
+    beta1: beta1.exactOptional(),
+    beta2: beta2.exactOptional(),
+    epsilon: epsilon.exactOptional(),
+    weightDecay: decay.exactOptional(),
+  })
+  .describe("Without a type: AdamW with settings that suit the model; each may be overridden.");
+
+/** An optimizer as a job file has it. */
+export const optimizerSchema = z.discriminatedUnion("type", [...typed, untyped]);
+export type WrittenOptimizer = z.infer<typeof optimizerSchema>;
+
+/** An optimizer whose type was chosen; only `decaySteps` may be missing. */
+type TypedOptimizer = z.infer<(typeof typed)[number]>;
 
 /** A job's optimizer, with every default filled in. */
-export type OptimizerSpec = OptimizerFields & {
-  readonly schedule: OptimizerFields["schedule"] & { readonly decaySteps: number };
+export type OptimizerSpec = TypedOptimizer & {
+  readonly schedule: TypedOptimizer["schedule"] & { readonly decaySteps: number };
 };
 
 /** The optimizer's vectors beside the parameters, in the order they are stored. */

@@ -52,6 +52,7 @@ function rule(issue: Issue): string {
 /** Values as a choice: `"a" or "b"`. */
 export const quoted = (values: readonly unknown[]): string =>
   values
+    .filter((value) => value !== undefined)
     .map((value) => JSON.stringify(value, (_, v) => (typeof v === "bigint" ? String(v) : v)))
     .join(" or ");
 

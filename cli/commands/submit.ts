@@ -31,14 +31,14 @@ export type SubmitOptions = {
 /** `ps-submit JOBFILE`: validates everything, then creates the job and runs it. */
 export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
-  const draft = readJobFile(file, [...(options.set ?? []), ...workers]);
+  const loaded = readJobFile(file, [...(options.set ?? []), ...workers]);
   const cache = cacheDirectory();
-  if (options.print) return printJob(draft, cache);
+  if (options.print) return printJob(loaded, cache);
   const place = placeOf();
-  const prepared = await tokenizing((watching) => prepareJob(draft, { ...watching, cache }));
+  const prepared = await tokenizing((watching) => prepareJob(loaded, { ...watching, cache }));
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const job = prepared.done;
-  if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), draft.spec.name, args);
+  if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), loaded.job.name, args);
   say(introduction(job));
   const target = await openTarget(place);
   try {

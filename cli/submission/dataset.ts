@@ -10,7 +10,7 @@ import { isMasked } from "../../ml/models/describe.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
-import { type Draft, tokenizerOf } from "./job-file.ts";
+import { type LoadedJobFile, tokenizerOf } from "./job-file.ts";
 import { type UploadedFile, upload } from "./upload.ts";
 
 /**
@@ -19,29 +19,29 @@ import { type UploadedFile, upload } from "./upload.ts";
  * @throws InvalidInput when the text can't be trained on
  */
 export async function prepareDataset(
-  draft: Draft,
+  file: LoadedJobFile,
   options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
 ): Promise<Dataset | null> {
-  const { spec, textFile } = draft;
-  const { data } = spec;
-  if (textFile === null || data.type !== "text") return null;
+  const { job, textPath } = file;
+  const { data } = job;
+  if (textPath === null || data.type !== "text") return null;
   let buckets: Buckets | undefined;
   try {
     return await prepareText({
       ...options,
       buckets: () => (buckets ??= sourceBuckets()),
-      path: textFile,
+      path: textPath,
       name: `data.path ${data.path}`,
-      tokenizer: tokenizerOf(draft),
+      tokenizer: tokenizerOf(file),
       field: data.field,
       vocabulary: data.vocabulary,
-      masks: isMasked(spec),
-      check: (dataset) => checkText(spec, dataset.meta.tokens),
+      masks: isMasked(job),
+      check: (dataset) => checkText(job, dataset.meta.tokens),
     });
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error;
     throw new InvalidInput(
-      error.problems.map((problem) => `${spec.name}: ${problem}`),
+      error.problems.map((problem) => `${job.name}: ${problem}`),
       { cause: error },
     );
   } finally {

@@ -3,31 +3,30 @@ import { basename, dirname, resolve } from "node:path";
 import { isS3 } from "../../ml/data/s3-source.ts";
 import { isPattern } from "../../ml/data/sources.ts";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
-import { type JobSpec, jobName, parseJob } from "../../protocol/job.ts";
+import { type JobFile, jobName, parseJobFile } from "../../protocol/job.ts";
+import type { TokenizerSpec } from "../../protocol/tokenizer-spec.ts";
 import { applyOverrides } from "./overrides.ts";
 
 /** A job file, read and validated. */
-export type Draft = {
-  readonly spec: JobSpec;
-  /** The file of `data.path`; null for generated data. */
-  readonly textFile: string | null;
-  /** Relative paths of the job start here. */
+export type LoadedJobFile = {
+  readonly job: JobFile;
+  /** The absolute path or s3:// URL of `data.path`; null for generated data. */
+  readonly textPath: string | null;
+  /** The folder in which the job's relative paths start. */
   readonly folder: string;
-  /** Where the files of a `model.from` on S3 were fetched to. */
-  readonly fetchedModel?: string | undefined;
-  /** Whether the file leaves the number of shards to the submitter. */
-  readonly choosesShards: boolean;
+  /** The folder to which a `model.from` on S3 was downloaded. */
+  readonly downloadedModel?: string | undefined;
 };
 
-/** The tokenizer that a job names, its path made whole. */
-export function tokenizerOf({ spec, folder, fetchedModel }: Draft): JobSpec["tokenizer"] {
-  const { tokenizer, model } = spec;
+/** The tokenizer that a job names, with an absolute path. */
+export function tokenizerOf({ job, folder, downloadedModel }: LoadedJobFile): TokenizerSpec {
+  const { tokenizer, model } = job;
   if (typeof tokenizer === "string" || !("file" in tokenizer)) return tokenizer;
   if (isS3(tokenizer.file)) {
     const beside = model.type === "pretrained" && tokenizer.file === model.from;
-    if (beside && fetchedModel !== undefined) return { file: fetchedModel };
+    if (beside && downloadedModel !== undefined) return { file: downloadedModel };
     throw new InvalidInput(
-      `tokenizer.file must be on this machine, or what is beside model.from, got "${tokenizer.file}"`,
+      `tokenizer.file must be on this machine, or be model.from, got "${tokenizer.file}"`,
     );
   }
   return { file: resolve(folder, tokenizer.file) };
@@ -38,21 +37,20 @@ export function tokenizerOf({ spec, folder, fetchedModel }: Draft): JobSpec["tok
  *
  * @throws InvalidInput with every problem found
  */
-export function readJobFile(file: string, assignments: readonly string[]): Draft {
+export function readJobFile(file: string, assignments: readonly string[]): LoadedJobFile {
   const written = parseJson(file, readText(file));
-  const given = applyOverrides(written, assignments);
-  const named = { name: basename(file).replace(/\.json$/, ""), ...given };
-  const spec = validate(named, file, written.name === undefined);
+  const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
+  const job = validate(named, file, written.name === undefined);
   const folder = dirname(file);
-  const textFile = spec.data.type === "text" ? textOf(folder, spec.data.path) : null;
-  return { spec, textFile, folder, choosesShards: given.shards === undefined };
+  const textPath = job.data.type === "text" ? textPathOf(folder, job.data.path) : null;
+  return { job, textPath, folder };
 }
 
-function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobSpec {
+function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobFile {
   const missing = missingData(job, file);
   try {
-    const spec = parseJob(job, file);
-    if (missing === null) return spec;
+    const valid = parseJobFile(job, file);
+    if (missing === null) return valid;
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error;
     const hint = nameIsFiles && !jobName.safeParse(job.name).success;
@@ -66,13 +64,14 @@ function validate(job: Record<string, unknown>, file: string, nameIsFiles: boole
   throw new InvalidInput(missing);
 }
 
-const textOf = (folder: string, path: string): string => (isS3(path) ? path : resolve(folder, path));
+const textPathOf = (folder: string, path: string): string => (isS3(path) ? path : resolve(folder, path));
 
-/** The problem of a `data.path` that names no text, whatever else is wrong. */
+/** The problem of a `data.path` that names no text; null for any other job. */
 function missingData(job: Record<string, unknown>, file: string): string | null {
-  const path = (job.data as { path?: unknown } | null | undefined)?.path;
+  const { data } = job;
+  const path = typeof data === "object" && data !== null && "path" in data ? data.path : data;
   if (typeof path !== "string" || path === "") return null;
-  const text = textOf(dirname(file), path);
+  const text = textPathOf(dirname(file), path);
   if (isS3(path) || existsSync(text) || isPattern(path)) return null;
   return `${file}: data.path must name a file that exists, got "${path}" (that is ${text})`;
 }
@@ -94,7 +93,7 @@ function parseJson(file: string, text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InvalidInput(`${file} is not JSON${placeOf(cause, text)}`, { cause });
+    throw new InvalidInput(`${file} is not JSON${locationOf(cause, text)}`, { cause });
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
@@ -102,7 +101,7 @@ function parseJson(file: string, text: string): Record<string, unknown> {
   throw new InvalidInput(`${file} must hold one JSON object, { "model": ..., "data": ..., ... }`);
 }
 
-function placeOf(error: unknown, text: string): string {
+function locationOf(error: unknown, text: string): string {
   if (text.trim() === "") return ": it is empty; examples/ has job files to start from";
   const message = error instanceof Error ? error.message : String(error);
   const [, line, column] = /line (\d+) column (\d+)/.exec(message) ?? [];

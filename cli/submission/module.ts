@@ -5,12 +5,16 @@ import type { UserModel } from "../../ml/models/user-model-types.d.ts";
 import { runModule } from "../../ml/models/user-module.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
+import type { JobFile } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import type { Draft } from "./job-file.ts";
+import type { LoadedJobFile } from "./job-file.ts";
 
 /** A user's own model: the bytes that every worker will run, and what they export. */
-export type OwnModule = { readonly source: Uint8Array; readonly digest: string; readonly model: UserModel };
+export type PreparedModule = {
+  readonly source: Uint8Array;
+  readonly digest: string;
+  readonly model: UserModel;
+};
 
 /** Code, not data: a model's numbers belong into its options or its batches. */
 const MAX_BYTES = 1 << 20;
@@ -20,16 +24,16 @@ const MAX_BYTES = 1 << 20;
  *
  * @throws InvalidInput when it can't be read, imports another file, or exports no model
  */
-export async function prepareModule({ spec, folder }: Draft): Promise<OwnModule | null> {
-  if (spec.model.type !== "module") return null;
-  const { module } = spec.model;
+export async function prepareModule({ job, folder }: LoadedJobFile): Promise<PreparedModule | null> {
+  if (job.model.type !== "module") return null;
+  const { module } = job.model;
   const name = `model.module ${module}`;
   try {
     const source = readSource(resolve(folder, module), name);
     return { source, digest: sha256(source), model: await runModule(source, name) };
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
-    throw new InvalidInput(`${spec.name}: ${error.message}`, { cause: error });
+    throw new InvalidInput(`${job.name}: ${error.message}`, { cause: error });
   }
 }
 
@@ -47,11 +51,11 @@ function readSource(path: string, name: string): Uint8Array {
 }
 
 /** The job with the digest of its module filled in. */
-export function withModule(spec: JobSpec, module: OwnModule | null): JobSpec {
-  if (module === null || spec.model.type !== "module") return spec;
-  return { ...spec, model: { ...spec.model, digest: module.digest } };
+export function withModule(job: JobFile, module: PreparedModule | null): JobFile {
+  if (module === null || job.model.type !== "module") return job;
+  return { ...job, model: { ...job.model, digest: module.digest } };
 }
 
-export async function uploadModule(store: Store, { digest, source }: OwnModule): Promise<void> {
+export async function uploadModule(store: Store, { digest, source }: PreparedModule): Promise<void> {
   await store.create(keys.module(digest), source);
 }

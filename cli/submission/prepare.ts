@@ -6,56 +6,54 @@ import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
-import type { JobSpec } from "../../protocol/job.ts";
+import type { JobFile, JobSpec } from "../../protocol/job.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import { shardCount } from "../../protocol/shard-count.ts";
 import { count } from "../terminal/format.ts";
 import { datasetFiles, prepareDataset } from "./dataset.ts";
-import type { Draft } from "./job-file.ts";
-import { type OwnModule, prepareModule, uploadModule, withModule } from "./module.ts";
-import { preparePretrained, pretrainedFiles, withFetchedModel, withPretrained } from "./pretrained.ts";
+import type { LoadedJobFile } from "./job-file.ts";
+import { type PreparedModule, prepareModule, uploadModule, withModule } from "./module.ts";
+import { preparePretrained, pretrainedFiles, withDownloadedModel, withPretrained } from "./pretrained.ts";
 import { upload } from "./upload.ts";
 
-/** A job with all that it starts from, checked against each other and ready to be stored. */
+/** A job and its inputs, checked against each other and ready to be stored. */
 export type Prepared = {
-  /** With what was found in the files that the job names. */
+  /** Complete, with the digests of the files that the job names. */
   readonly spec: JobSpec;
   /** Null for generated data. */
   readonly dataset: Dataset | null;
   readonly pretrained: Pretrained | null;
-  readonly module: OwnModule | null;
-  /** What a person should know before it starts. */
+  readonly module: PreparedModule | null;
+  /** Remarks for the user before the job starts. */
   readonly notes: readonly string[];
 };
 
 /**
- * Reads what a job names: the model that it starts from, and its text.
+ * Reads the files that a job names, and chooses its number of shards.
  *
  * @throws InvalidInput with every problem found
  */
 export async function prepareJob(
-  given: Draft,
+  jobFile: LoadedJobFile,
   options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
 ): Promise<Prepared> {
-  const draft = await withFetchedModel(given, options.cache);
-  const pretrained = await preparePretrained(draft);
-  const module = await prepareModule(draft);
-  const named = withModule(withPretrained(draft.spec, pretrained), module);
-  const dataset = await prepareDataset({ ...draft, spec: named }, options);
-  const { trained, frozen } = parametersOf(named, dataset, module);
-  const shards = draft.choosesShards
-    ? shardCount(sizeOf(trained), named.ranks, named.optimizer)
-    : named.shards;
+  const file = await withDownloadedModel(jobFile, options.cache);
+  const pretrained = await preparePretrained(file);
+  const module = await prepareModule(file);
+  const job = withModule(withPretrained(file.job, pretrained), module);
+  const dataset = await prepareDataset({ ...file, job }, options);
+  const { trained, frozen } = parametersOf(job, dataset, module);
+  const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
   const notes = [...(pretrained?.notes ?? []), ...notesOnFrozen(trained, frozen)];
-  return { spec: { ...named, shards }, dataset, pretrained, module, notes };
+  return { spec: { ...job, shards }, dataset, pretrained, module, notes };
 }
 
-function parametersOf(spec: JobSpec, dataset: Dataset | null, module: OwnModule | null) {
+function parametersOf(job: JobFile, dataset: Dataset | null, module: PreparedModule | null) {
   try {
-    return divide(modelDescription(spec, dataset, module?.model).parameters, spec.freeze);
+    return divide(modelDescription(job, dataset, module?.model).parameters, job.freeze);
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
-    const problems = error.message.split("\n").map((problem) => `${spec.name}: ${problem}`);
+    const problems = error.message.split("\n").map((problem) => `${job.name}: ${problem}`);
     throw new InvalidInput(problems, { cause: error });
   }
 }
@@ -69,7 +67,7 @@ function notesOnFrozen(trained: readonly ModelParameter[], frozen: readonly Mode
 const sizeOf = (parameters: readonly ModelParameter[]): number =>
   parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
 
-/** Stores what a job starts from, as far as it is not there yet. */
+/** Stores the inputs of a job that are not there yet. */
 export async function uploadPrepared(
   { store }: Cloud,
   { dataset, pretrained, module }: Prepared,

@@ -3,26 +3,26 @@ import { isS3 } from "../../ml/data/s3-source.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { inspectDirectory, type Pretrained } from "../../ml/huggingface/inspect.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
-import type { JobSpec } from "../../protocol/job.ts";
+import type { JobFile } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
-import { fetchModel } from "./fetch-model.ts";
-import type { Draft } from "./job-file.ts";
+import { downloadModel } from "./download-model.ts";
+import type { LoadedJobFile } from "./job-file.ts";
 import type { UploadedFile } from "./upload.ts";
 
 /**
- * The draft with the files of a `model.from` on S3 on this machine.
+ * Downloads a `model.from` that is on S3.
  *
  * @throws InvalidInput when they can't be read
  */
-export async function withFetchedModel(draft: Draft, cache: string): Promise<Draft> {
-  const { model } = draft.spec;
-  if (model.type !== "pretrained" || !isS3(model.from)) return draft;
+export async function withDownloadedModel(file: LoadedJobFile, cache: string): Promise<LoadedJobFile> {
+  const { model } = file.job;
+  if (model.type !== "pretrained" || !isS3(model.from)) return file;
   const buckets = sourceBuckets();
   try {
-    return { ...draft, fetchedModel: await fetchModel(model.from, cache, buckets) };
+    return { ...file, downloadedModel: await downloadModel(model.from, cache, buckets) };
   } catch (error) {
-    throw about(draft, error);
+    throw aboutModel(file, error);
   } finally {
     buckets.close();
   }
@@ -33,27 +33,27 @@ export async function withFetchedModel(draft: Draft, cache: string): Promise<Dra
  *
  * @throws InvalidInput with every problem found
  */
-export async function preparePretrained(draft: Draft): Promise<Pretrained | null> {
-  const { spec, folder, fetchedModel } = draft;
-  if (spec.model.type !== "pretrained") return null;
+export async function preparePretrained(file: LoadedJobFile): Promise<Pretrained | null> {
+  const { job, folder, downloadedModel } = file;
+  if (job.model.type !== "pretrained") return null;
   try {
-    return await inspectDirectory(fetchedModel ?? resolve(folder, spec.model.from));
+    return await inspectDirectory(downloadedModel ?? resolve(folder, job.model.from));
   } catch (error) {
-    throw about(draft, error);
+    throw aboutModel(file, error);
   }
 }
 
-function about({ spec }: Draft, error: unknown): unknown {
+function aboutModel({ job }: LoadedJobFile, error: unknown): unknown {
   if (!(error instanceof PsError)) return error;
-  const problems = error.message.split("\n").map((line) => `${spec.name}: model.from: ${line}`);
+  const problems = error.message.split("\n").map((line) => `${job.name}: model.from: ${line}`);
   return new InvalidInput(problems, { cause: error });
 }
 
 /** The job with what was found in the directory filled in: it is what a worker knows of the model. */
-export function withPretrained(spec: JobSpec, pretrained: Pretrained | null): JobSpec {
-  if (pretrained === null || spec.model.type !== "pretrained") return spec;
+export function withPretrained(job: JobFile, pretrained: Pretrained | null): JobFile {
+  if (pretrained === null || job.model.type !== "pretrained") return job;
   const { digest, config } = pretrained;
-  return { ...spec, model: { ...spec.model, digest, config: { ...config } } };
+  return { ...job, model: { ...job.model, digest, config: { ...config } } };
 }
 
 /** The files of a Hugging Face directory, stored under its digest. */

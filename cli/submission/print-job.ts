@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { JobSpec } from "../../protocol/job.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { say } from "../terminal/print.ts";
-import type { Draft } from "./job-file.ts";
+import type { LoadedJobFile } from "./job-file.ts";
 import { prepareJob } from "./prepare.ts";
 import { tokenizing } from "./tokenizing.ts";
 
@@ -17,11 +17,11 @@ import { tokenizing } from "./tokenizing.ts";
  * @returns the exit code
  * @throws InvalidInput with every problem found
  */
-export async function printJob(draft: Draft, cache: string): Promise<number> {
+export async function printJob(file: LoadedJobFile, cache: string): Promise<number> {
   const temporary = existsSync(cache) ? null : await mkdtemp(join(tmpdir(), "ps-print-"));
   try {
     const prepared = await tokenizing((watching) =>
-      prepareJob(draft, { ...watching, cache: temporary ?? cache }),
+      prepareJob(file, { ...watching, cache: temporary ?? cache }),
     );
     if ("signal" in prepared) return codeOfSignal(prepared.signal);
     say([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Vectors } from "../../functions/aggregator/optimizer.ts";
 import { bytesOf } from "../../protocol/digest.ts";
-import { parseJob } from "../../protocol/job.ts";
 import { type OptimizerSpec, slotsOf } from "../../protocol/optimizer-spec.ts";
+import { jobOf } from "../support/job.ts";
 
 /** Float32 numbers in (-scale, scale) that depend on `seed` only, of many magnitudes. */
 export function numbers(seed: number, length: number, scale = 1): Float32Array {
@@ -17,7 +17,7 @@ export function numbers(seed: number, length: number, scale = 1): Float32Array {
 export function optimizerOf(settings: Record<string, unknown>): OptimizerSpec {
   const model = { type: "linear", inputs: 1, outputs: 1 };
   const job = { name: "test", model, data: { type: "linear" }, steps: 100, batch: 1, optimizer: settings };
-  return parseJob(job, "test").optimizer;
+  return jobOf(job, "test").optimizer;
 }
 
 /** A shard's vectors at version 0: the slots are zero. */

@@ -6,9 +6,9 @@ import { after, before, test } from "node:test";
 import { evaluateHeldOut, evaluateOwn } from "../../cli/models/job-evaluation.ts";
 import { prepareJob, uploadPrepared } from "../../cli/submission/prepare.ts";
 import { sha256 } from "../../protocol/digest.ts";
-import { parseJob } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
+import { jobOf } from "../support/job.ts";
 
 /** A user's own model: its bytes run in every worker, and what is wrong with it ends the job with the reason. */
 const folder = mkdtempSync(join(tmpdir(), "ps-own-model-"));
@@ -37,10 +37,9 @@ function prepared(name: string, changes: Record<string, unknown>) {
     ...changes,
   };
   const draft = {
-    spec: parseJob(job, name),
-    textFile: join(folder, "text.txt"),
+    job: jobOf(job, name),
+    textPath: join(folder, "text.txt"),
     folder,
-    choosesShards: false,
   };
   return prepareJob(draft, { cache: join(lab.target.home, "cache") });
 }

@@ -4,9 +4,10 @@ import { after, before, test } from "node:test";
 import { rowsOf } from "../../ml/data/batches.ts";
 import { examplesOf, solutionOf } from "../../ml/data/linear.ts";
 import { floatsOf } from "../../protocol/digest.ts";
-import { type JobSpec, parseJob } from "../../protocol/job.ts";
+import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
+import { jobOf } from "../support/job.ts";
 import { linearJob } from "../support/lab.ts";
 
 /** Training through the parameter server against the same formulas in one plain loop, in double precision. */
@@ -50,7 +51,7 @@ for (const [type, optimizer] of Object.entries(optimizers)) {
 
 test("examples/linear-regression.json ends within 1e-3 of the known solution", async () => {
   const file = JSON.parse(readFileSync("examples/linear-regression.json", "utf8"));
-  const spec = parseJob({ ...file, name: "linear-regression" }, "the example");
+  const spec = jobOf({ ...file, name: "linear-regression" }, "the example");
   const state = await lab.run(spec, 240_000);
   assert.equal(state.version, 1000, state.reason ?? "");
   const solution = solutionOf(spec.seed, 10, 10);

@@ -10,7 +10,7 @@ import { after, before, type TestContext, test } from "node:test";
 import { SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { prepareJob, uploadPrepared } from "../../cli/submission/prepare.ts";
 import { clientConfig } from "../../cloud/connect.ts";
-import { parseJob } from "../../protocol/job.ts";
+import { parseJobFile } from "../../protocol/job.ts";
 import { type Lab, linearJob, openLab, waitFor } from "../support/lab.ts";
 
 /** Whatever ends a worker, its task is another's within seconds, although a gradient is computed in one go. */
@@ -60,8 +60,8 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
     batch: 4,
     backend: "wasm",
   };
-  const draft = { spec: parseJob(job, name), textFile: "", folder, choosesShards: false };
-  const prepared = await prepareJob(draft, { cache: join(folder, "cache") });
+  const file = { job: parseJobFile(job, name), textPath: null, folder };
+  const prepared = await prepareJob(file, { cache: join(folder, "cache") });
   await uploadPrepared(lab.cloud, prepared);
   await lab.submit(prepared.spec);
   const url = (await lab.cloud.queues.findTasks(name, 1)) ?? "";

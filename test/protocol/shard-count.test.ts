@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseJob } from "../../protocol/job.ts";
+import { parseJobFile } from "../../protocol/job.ts";
 import { shardCount } from "../../protocol/shard-count.ts";
 
-const { optimizer } = parseJob(
+const { optimizer } = parseJobFile(
   {
     name: "a",
     model: { type: "linear", inputs: 2, outputs: 2 },
@@ -55,6 +55,6 @@ test("a job file need not say it, and may not ask for more than there can be", (
     data: { type: "linear" },
     optimizer,
   };
-  assert.equal(parseJob({ ...job, steps: 1, batch: 1 }, "a").shards, 1);
-  assert.throws(() => parseJob({ ...job, steps: 1, batch: 1, shards: 1025 }, "a"), /shards must be/);
+  assert.equal(parseJobFile({ ...job, steps: 1, batch: 1 }, "a").shards, undefined);
+  assert.throws(() => parseJobFile({ ...job, steps: 1, batch: 1, shards: 1025 }, "a"), /shards must be/);
 });

@@ -12,10 +12,11 @@ import type { LocalTarget } from "../../cli/targets/target.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
 import { sha256 } from "../../protocol/digest.ts";
-import { type JobSpec, parseJob } from "../../protocol/job.ts";
+import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type Provenance, type State } from "../../protocol/records.ts";
 import { parameterBytes } from "../../protocol/shard.ts";
+import { jobOf } from "./job.ts";
 
 export type Role = "worker" | "functions";
 
@@ -175,5 +176,5 @@ export function linearJob(name: string, changes: Record<string, unknown> = {}): 
     backend: "wasm",
     ...changes,
   };
-  return parseJob(job, name);
+  return jobOf(job, name);
 }

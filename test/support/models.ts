@@ -12,10 +12,11 @@ import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
 import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { bytesOf } from "../../protocol/digest.ts";
-import { type JobSpec, parseJob } from "../../protocol/job.ts";
+import type { JobSpec } from "../../protocol/job.ts";
 import { planLayout } from "../../protocol/layout.ts";
 import { required } from "../../protocol/required.ts";
 import { elements, encodeHeader } from "../../protocol/safetensors.ts";
+import { jobOf } from "./job.ts";
 
 /** The named backend on one thread; undefined where it is not installed. */
 export async function backendOrSkip(name: Backend["name"]): Promise<Backend | undefined> {
@@ -87,7 +88,7 @@ export function tinyJob(changes: Record<string, unknown> = {}): JobSpec {
     batch: 3,
     ...changes,
   };
-  return parseJob(job, "test");
+  return jobOf(job, "test");
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "ps-data-"));

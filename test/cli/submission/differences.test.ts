@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { differences } from "../../../cli/submission/differences.ts";
-import { parseJob } from "../../../protocol/job.ts";
+import { jobOf } from "../../support/job.ts";
 import { tinyJob } from "../command.ts";
 
-const job = (changes: object = {}) => parseJob({ name: "a", ...tinyJob, ...changes }, "job");
+const job = (changes: object = {}) => jobOf({ name: "a", ...tinyJob, ...changes }, "job");
 const dataset = "0".repeat(64);
 
 test("the same spec has no differences, whatever its number of workers", () => {

@@ -12,6 +12,6 @@ test("every example is a valid job whose data is there", () => {
   const examples = readdirSync("examples").filter((name) => name.endsWith(".json"));
   assert.ok(examples.length >= 2);
   for (const example of examples) {
-    assert.equal(readJobFile(`examples/${example}`, []).spec.name, example.replace(".json", ""));
+    assert.equal(readJobFile(`examples/${example}`, []).job.name, example.replace(".json", ""));
   }
 });

@@ -9,14 +9,14 @@ import { plainReporter } from "../../../cli/terminal/plain.ts";
 import { addSteps, beginProgress, etaOf, type Progress, ratesOf } from "../../../cli/terminal/progress.ts";
 import { renderBlock, renderLine } from "../../../cli/terminal/render.ts";
 import { plainStyle } from "../../../cli/terminal/style.ts";
-import { parseJob } from "../../../protocol/job.ts";
 import type { JobRecord, Metrics, State } from "../../../protocol/records.ts";
+import { jobOf } from "../../support/job.ts";
 import { tinyJob } from "../command.ts";
 
 const now = "2026-01-01T00:00:00.000Z";
 
 const record: JobRecord = {
-  spec: parseJob({ name: "tiny", ...tinyJob, steps: 2000 }, "job"),
+  spec: jobOf({ name: "tiny", ...tinyJob, steps: 2000 }, "job"),
   dataset: "0".repeat(64),
   provenance: {
     createdAt: now,
@@ -156,7 +156,7 @@ test("an outcome says what happened and the command that goes on", () => {
 test("steps after the learning rate has reached 0 are remarked upon", () => {
   const schedule = { type: "linear", decaySteps: 50 };
   const { spec } = record;
-  const decayed = parseJob({ ...spec, optimizer: { ...tinyJob.optimizer, schedule } }, "job");
+  const decayed = jobOf({ ...spec, optimizer: { ...tinyJob.optimizer, schedule } }, "job");
   assert.match(notesOn(decayed, 60).join(), /the learning rate is 0 from step 50 on/);
   assert.deepEqual([notesOn(decayed, 50), notesOn(spec, 60)], [[], []]);
 });

@@ -12,7 +12,7 @@ import { type Prepared, prepareJob, uploadPrepared } from "../../../cli/submissi
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
-import { parseJob } from "../../../protocol/job.ts";
+import { parseJobFile } from "../../../protocol/job.ts";
 import { keys } from "../../../protocol/keys.ts";
 import { modelSize } from "../../../protocol/layout.ts";
 import { slotsOf } from "../../../protocol/optimizer-spec.ts";
@@ -58,9 +58,9 @@ function prepared(name: string, changes: Record<string, unknown>): Promise<Prepa
     backend: "wasm",
     ...changes,
   };
-  const textFile = join(folder, "text.txt");
-  const draft = { spec: parseJob(job, name), textFile, folder, choosesShards: false };
-  return prepareJob(draft, { cache: join(lab.target.home, "cache") });
+  const textPath = join(folder, "text.txt");
+  const file = { job: parseJobFile(job, name), textPath, folder };
+  return prepareJob(file, { cache: join(lab.target.home, "cache") });
 }
 
 /** Runs a job to its end; gives the SHA-256 of its parameters, and its last version's directory. */

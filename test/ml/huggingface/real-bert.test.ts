@@ -11,9 +11,9 @@ import { prepareJob, uploadPrepared } from "../../../cli/submission/prepare.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
-import { parseJob } from "../../../protocol/job.ts";
 import { initialize } from "../../../worker/init.ts";
 import { type InProcess, openInProcess } from "../../support/in-process.ts";
+import { jobOf } from "../../support/job.ts";
 import { waitFor } from "../../support/lab.ts";
 import { python, withoutModules } from "../../support/python.ts";
 import { readCheckpoint } from "./read-checkpoint.ts";
@@ -60,9 +60,9 @@ async function versionZero(from: string, name: string): Promise<string> {
     shards: 3,
     freeze: ["embeddings.*"],
   };
-  const spec = parseJob(job, name);
-  const draft = { spec, textFile: join(folder, "text.txt"), folder, choosesShards: false };
-  const prepared = await prepareJob(draft, { cache: join(lab.target.home, "cache") });
+  const spec = jobOf(job, name);
+  const file = { job: spec, textPath: join(folder, "text.txt"), folder };
+  const prepared = await prepareJob(file, { cache: join(lab.target.home, "cache") });
   await uploadPrepared(lab.cloud, prepared);
   await lab.submit(prepared.spec, prepared.dataset ?? undefined);
   await initialize(lab.cloud, await lab.cloud.jobs.record(name), prepared.dataset);

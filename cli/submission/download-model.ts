@@ -12,12 +12,12 @@ import { InvalidInput } from "../../protocol/errors.ts";
 const BLOCK_BYTES = 8 << 20;
 
 /**
- * A Hugging Face directory on S3, as a folder of this machine's cache. It is fetched anew when one of its objects changed.
+ * Downloads a Hugging Face directory to a folder of the cache, unless the same objects are there already.
  *
  * @param url s3://bucket/prefix
  * @throws InvalidInput when it can't be read, or changes meanwhile
  */
-export async function fetchModel(url: string, cache: string, buckets: Buckets): Promise<string> {
+export async function downloadModel(url: string, cache: string, buckets: Buckets): Promise<string> {
   const base = url.replace(/\/*$/, "/");
   const objects = (await findObjects(base, buckets)).filter((object) => isOfModel(object, base));
   if (objects.length === 0)
