@@ -1,76 +1,75 @@
-import type { Kernels } from "./kernels.ts";
+import { at } from "../../protocol/required.ts";
 import { multiply } from "./matrix-product.ts";
 import { roundUp } from "./shared-decoder.ts";
 import type { Stage } from "./stages.ts";
-import type { Workspace } from "./workspace.ts";
+import type { CacheView, Workspace } from "./workspace.ts";
 
-/** The score of a position that is not there. */
+/** The score of a position after the last one. */
 const HIDDEN = -1e30;
 
-type Cached = { readonly values: Float32Array; readonly kernels: Kernels; readonly offset: number };
-
 /**
- * Keeps the keys and values of a step's tokens and lets them attend to those of their text up to themselves, a key
- * head at a time. Its queries, keys and values are turned by their positions first, where the model does so.
+ * Keeps the keys and values of a step's tokens and lets the tokens attend to their text up to themselves; a slice is a
+ * key head. Queries and keys are rotated by their positions first, where the model does so.
  */
 export function attention(workspace: Workspace, layer: number): Stage {
   const { decoder } = workspace;
-  const { keyHeads } = decoder.shape;
-  const cache = decoder.cache[layer];
-  if (!cache) throw new RangeError(`there is no layer ${layer}`);
+  const cache = at(decoder.cache, layer, "cache of a layer");
   const [keys, values] = [workspace.cacheView(cache.keys), workspace.cacheView(cache.values)];
   return {
-    slices: keyHeads,
+    slices: decoder.shape.keyHeads,
     run(head) {
       for (let vector = 0; vector < workspace.vectors; vector++) {
-        turn(workspace, vector, head);
+        rotate(workspace, vector, head);
         keep(workspace, vector, head, keys, values);
       }
-      for (let vector = 0; vector < workspace.vectors; vector++)
+      for (let vector = 0; vector < workspace.vectors; vector++) {
         attend(workspace, vector, head, keys, values);
+      }
     },
   };
 }
 
-/** Where a key head's queries, keys and values of a token are, as float indices. */
+/** The float indices of a key head's queries, key and value of a token. */
 function headsOf({ decoder, buffers }: Workspace, vector: number, head: number) {
   const { heads, keyHeads, headWidth } = decoder.shape;
-  const at = (buffers.qkv.offset + vector * buffers.qkv.stride) / 4;
+  const start = (buffers.qkv.offset + vector * buffers.qkv.stride) / 4;
   return {
-    queries: at + head * (heads / keyHeads) * headWidth,
-    key: at + (heads + head) * headWidth,
-    value: at + (heads + keyHeads + head) * headWidth,
+    queries: start + head * (heads / keyHeads) * headWidth,
+    key: start + (heads + head) * headWidth,
+    value: start + (heads + keyHeads + head) * headWidth,
   };
 }
 
-/** Turns pairs of elements, in the half-and-half order of Hugging Face's Llama. */
-function turn(workspace: Workspace, vector: number, head: number): void {
+/** Rotates pairs of elements, in the half-and-half order of Hugging Face's Llama. */
+function rotate(workspace: Workspace, vector: number, head: number): void {
   const { floats, buffers, decoder } = workspace;
   const { heads, keyHeads, headWidth, frequencies } = decoder.shape;
   const half = frequencies.length;
   if (half === 0) return;
   const { queries, key } = headsOf(workspace, vector, head);
   const cosine = (buffers.rotation.offset + vector * buffers.rotation.stride) / 4;
-  for (let one = 0; one <= heads / keyHeads; one++) {
-    const at = one < heads / keyHeads ? queries + one * headWidth : key;
+  const group = heads / keyHeads;
+  for (let one = 0; one <= group; one++) {
+    const start = one < group ? queries + one * headWidth : key;
     for (let i = 0; i < half; i++) {
-      const [a, b] = [floats[at + i] ?? 0, floats[at + half + i] ?? 0];
+      const [a, b] = [floats[start + i] ?? 0, floats[start + half + i] ?? 0];
       const [c, s] = [floats[cosine + i] ?? 0, floats[cosine + half + i] ?? 0];
-      floats[at + i] = a * c - b * s;
-      floats[at + half + i] = b * c + a * s;
+      floats[start + i] = a * c - b * s;
+      floats[start + half + i] = b * c + a * s;
     }
   }
 }
 
-/** Where a layer's cache has a text's head, as a float index. */
+/** The float index in a layer's cache of a text's head. */
 const startOf = (
   { decoder: { shape, texts } }: Workspace,
-  { offset }: Cached,
+  { offset }: CacheView,
   text: number,
   head: number,
 ): number => offset / 4 + (text * shape.keyHeads + head) * texts.length * shape.headWidth;
 
-function keep(workspace: Workspace, vector: number, head: number, keys: Cached, values: Cached): void {
+/** Writes a token's key and value into the cache. */
+function keep(workspace: Workspace, vector: number, head: number, keys: CacheView, values: CacheView): void {
   const { floats, decoder } = workspace;
   const { headWidth } = decoder.shape;
   const { key, value } = headsOf(workspace, vector, head);
@@ -83,7 +82,14 @@ function keep(workspace: Workspace, vector: number, head: number, keys: Cached, 
   }
 }
 
-function attend(workspace: Workspace, vector: number, head: number, keys: Cached, values: Cached): void {
+/** attended = softmax(queries keys / sqrt(head's width)) values */
+function attend(
+  workspace: Workspace,
+  vector: number,
+  head: number,
+  keys: CacheView,
+  values: CacheView,
+): void {
   const { floats, buffers, own, decoder } = workspace;
   const { heads, keyHeads, headWidth } = decoder.shape;
   const group = heads / keyHeads;
@@ -93,28 +99,21 @@ function attend(workspace: Workspace, vector: number, head: number, keys: Cached
   const whole = roundUp(seen);
   const { offset, stride } = own.scores;
   scale(floats, queries, group * headWidth, 1 / Math.sqrt(headWidth));
-  fill(workspace, 0, seen, 0);
-  fill(workspace, seen, whole, HIDDEN);
+  fillScores(workspace, 0, seen, 0);
+  fillScores(workspace, seen, whole, HIDDEN);
   multiply(keys.kernels, {
-    ...{
-      matrix: 4 * startOf(workspace, keys, text, head),
-      stride: 4 * headWidth,
-      rows: seen,
-      width: headWidth,
-    },
-    ...{ vectors: group, from: 4 * queries, fromStride: 4 * headWidth, to: offset, toStride: stride },
+    ...{ matrix: 4 * startOf(workspace, keys, text, head), stride: 4 * headWidth },
+    ...{ rows: seen, width: headWidth, vectors: group },
+    ...{ from: 4 * queries, fromStride: 4 * headWidth, to: offset, toStride: stride },
   });
   for (let i = 0; i < group; i++) keys.kernels.softmax(offset + i * stride, 4 * whole);
-  fill(workspace, seen, whole, 0);
+  fillScores(workspace, seen, whole, 0);
   const to = buffers.attended.offset + vector * buffers.attended.stride + 4 * head * group * headWidth;
   floats.fill(0, to / 4, to / 4 + group * headWidth);
   multiply(values.kernels, {
-    ...{
-      matrix: 4 * startOf(workspace, values, text, head),
-      stride: 4 * decoder.texts.length,
-      rows: headWidth,
-    },
-    ...{ width: whole, vectors: group, from: offset, fromStride: stride, to, toStride: 4 * headWidth },
+    ...{ matrix: 4 * startOf(workspace, values, text, head), stride: 4 * decoder.texts.length },
+    ...{ rows: headWidth, width: whole, vectors: group },
+    ...{ from: offset, fromStride: stride, to, toStride: 4 * headWidth },
   });
 }
 
@@ -122,15 +121,15 @@ function scale(floats: Float32Array, start: number, count: number, factor: numbe
   for (let i = start; i < start + count; i++) floats[i] = (floats[i] ?? 0) * factor;
 }
 
-/** Puts a value to places of the scores of each query. */
-function fill(
+/** Sets the scores of some positions, for each query of a key head. */
+function fillScores(
   { floats, own: { scores }, decoder: { shape } }: Workspace,
   start: number,
   end: number,
   value: number,
 ): void {
   for (let query = 0; query < shape.heads / shape.keyHeads; query++) {
-    const at = (scores.offset + query * scores.stride) / 4;
-    floats.fill(value, at + start, at + end);
+    const first = (scores.offset + query * scores.stride) / 4;
+    floats.fill(value, first + start, first + end);
   }
 }

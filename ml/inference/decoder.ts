@@ -1,20 +1,28 @@
+import { at, required } from "../../protocol/required.ts";
 import type { DecoderShape } from "../models/decoder-shape.ts";
-import { createSharedDecoder, MAX_VECTORS, type SharedDecoder, type Texts } from "./shared-decoder.ts";
+import {
+  createSharedDecoder,
+  MAX_VECTORS,
+  type SharedDecoder,
+  type Texts,
+  TOKEN_ROWS,
+} from "./shared-decoder.ts";
 import type { SharedWeights } from "./shared-weights.ts";
 import type { ThreadPool } from "./thread-pool.ts";
 
-/** A token that a text gets, at a offset of it. */
+/** A token to read. */
 export type NewToken = {
   readonly token: number;
   readonly text: number;
+  /** In its text. */
   readonly position: number;
-  /** Whether the logits of what follows it are. */
+  /** True when the logits of what follows it are wanted. */
   readonly wanted: boolean;
 };
 
 /**
- * Reads tokens of some texts and says what follows them, keeping the keys and values of those that it has read. The
- * matrices are read once for all tokens of a step, whichever texts they are of.
+ * Reads tokens of some texts and predicts what follows them. It keeps the keys and values of the tokens it has read, and
+ * goes through the matrices once for all tokens of a step, whichever texts they belong to.
  */
 export class Decoder {
   readonly #pool: ThreadPool;
@@ -39,9 +47,9 @@ export class Decoder {
   }
 
   /**
-   * The logits of what follows the wanted tokens, in their order.
+   * Returns the logits of what follows the wanted tokens, in their order.
    *
-   * @param added a text's tokens in order, each after those it had before
+   * @param added tokens of any texts; those of one text in order, after those it had before
    */
   read(added: readonly NewToken[]): Float32Array[] {
     const logits: Float32Array[] = [];
@@ -57,41 +65,40 @@ export class Decoder {
 
   #step(added: readonly NewToken[]): Float32Array[] {
     const { tokens, x, rotation, logits } = this.#shared.buffers;
-    const word = (row: number, i: number) => (tokens.offset + row * tokens.stride) / 4 + i;
+    const word = (row: keyof typeof TOKEN_ROWS, i: number) =>
+      (tokens.offset + TOKEN_ROWS[row] * tokens.stride) / 4 + i;
     let wanted = 0;
     for (const [i, { token, text, position, ...rest }] of added.entries()) {
-      this.#integers[word(0, i)] = token;
-      this.#integers[word(1, i)] = text;
-      this.#integers[word(2, i)] = position;
-      if (rest.wanted) this.#integers[word(3, wanted++)] = i;
+      this.#integers[word("id", i)] = token;
+      this.#integers[word("text", i)] = text;
+      this.#integers[word("position", i)] = position;
+      if (rest.wanted) this.#integers[word("wanted", wanted++)] = i;
       this.#embed(token, position, (x.offset + i * x.stride) / 4);
-      this.#turnTo(position, (rotation.offset + i * rotation.stride) / 4);
+      this.#writeRotation(position, (rotation.offset + i * rotation.stride) / 4);
     }
     this.#pool.run(this.#id, added.length, wanted);
     return Array.from({ length: wanted }, (_, i) => {
-      const at = (logits.offset + i * logits.stride) / 4;
-      return this.#floats.slice(at, at + this.#shared.shape.vocabulary);
+      const start = (logits.offset + i * logits.stride) / 4;
+      return this.#floats.slice(start, start + this.#shared.shape.vocabulary);
     });
   }
 
-  /** Cosines and sines of a position, in single precision as everyone has it. */
-  #turnTo(position: number, at: number): void {
+  /** Writes the cosines and sines of a position; angles are in single precision, as in other implementations. */
+  #writeRotation(position: number, to: number): void {
     const { frequencies } = this.#shared.shape;
     for (const [i, frequency] of frequencies.entries()) {
       const angle = Math.fround(position * frequency);
-      this.#floats[at + i] = Math.cos(angle);
-      this.#floats[at + frequencies.length + i] = Math.sin(angle);
+      this.#floats[to + i] = Math.cos(angle);
+      this.#floats[to + frequencies.length + i] = Math.sin(angle);
     }
   }
 }
 
-/** Puts a token's first vector to a float index. */
+/** Returns what puts the embedding of a token to a float index. */
 function embedderOf(shared: SharedDecoder, floats: Float32Array) {
   const table = (name: string) => {
-    const tensor = shared.weights.tensors[name];
-    const memory = shared.weights.memories[tensor?.memory ?? 0];
-    if (!tensor || !memory) throw new Error(`there is no parameter ${name}`);
-    return new Float32Array(memory.buffer, tensor.offset);
+    const { memory, offset } = required(shared.weights.tensors[name], `parameter ${name}`);
+    return new Float32Array(at(shared.weights.memories, memory, `memory of ${name}`).buffer, offset);
   };
   const { width } = shared.shape;
   const tokens = table(shared.shape.tokens);

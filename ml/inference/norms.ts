@@ -1,6 +1,6 @@
 import type { Parameter, Workspace } from "./workspace.ts";
 
-/** Puts a normed vector of the residual stream, at float index `from`, to float index `to`. */
+/** Norms a vector of the residual stream from float index `from` to float index `to`. */
 export type Norm = (floats: Float32Array, from: number, to: number) => void;
 
 /** Source: Ba, Kiros, Hinton 2016, eq. 4. */
@@ -32,7 +32,7 @@ export function rmsNorm({ values: gain, width }: Parameter, epsilon: number): No
   };
 }
 
-/** Norms every token's vector into the thread's own memory. */
+/** Norms every token's vector into the thread's own buffer. */
 export function normAll({ floats, buffers, own, vectors }: Workspace, norm: Norm): void {
   for (let i = 0; i < vectors; i++) {
     norm(

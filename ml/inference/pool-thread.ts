@@ -1,40 +1,43 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { required } from "../../protocol/required.ts";
 import { createStepProgram } from "./step-program.ts";
-import { type NumberedProgram, number, StepScheduler } from "./step-scheduler.ts";
-import type { Notice, PoolThreadData } from "./thread-pool.ts";
+import { type NumberedProgram, numberSlices, StepScheduler } from "./step-scheduler.ts";
+import type { PoolMessage, PoolThreadData } from "./thread-pool.ts";
 
-/** A thread that takes slices of a decoder's steps. It never returns to its event loop, so it reads its port itself. */
-const { shared, thread } = workerData as PoolThreadData;
-const schedule = new StepScheduler(shared);
+/** A thread that takes slices of decoders' steps. It never returns to its event loop, so it reads its port itself. */
+const { memory, thread }: PoolThreadData = workerData;
+const port = required(parentPort, "the port of the thread");
+const scheduler = new StepScheduler(memory);
 const programs = new Map<number, NumberedProgram>();
 
 for (;;) {
-  const news = schedule.news();
-  if (!readNotices()) break;
-  schedule.work(find);
-  if (schedule.failure.happened) break;
-  schedule.idle(news);
+  const signal = scheduler.signal();
+  if (!readMessages()) break;
+  scheduler.work(programOf);
+  if (scheduler.failure.happened) break;
+  scheduler.waitForSignal(signal);
 }
 
-/** False at the end. */
-function readNotices(): boolean {
-  for (let received = next(); received; received = next()) {
-    const notice: Notice = received.message;
-    if (notice === null) return false;
-    if (notice.decoder) programs.set(notice.id, number(createStepProgram(notice.decoder, thread)));
-    else programs.delete(notice.id);
+/** Returns false at the end. */
+function readMessages(): boolean {
+  for (let received = receive(); received; received = receive()) {
+    const { message } = received;
+    if (message === null) return false;
+    if (message.decoder) {
+      programs.set(message.id, numberSlices(createStepProgram(message.decoder, thread)));
+    } else {
+      programs.delete(message.id);
+    }
   }
   return true;
 }
 
-function next(): { message: Notice } | undefined {
-  return parentPort ? receiveMessageOnPort(parentPort) : undefined;
+function receive(): { message: PoolMessage } | undefined {
+  return receiveMessageOnPort(port);
 }
 
-/** A step may come before its decoder was read. */
-function find(id: number): NumberedProgram {
-  if (!programs.has(id)) readNotices();
-  const program = programs.get(id);
-  if (!program) throw new Error(`there is no decoder ${id}`);
-  return program;
+/** A step may be opened before its decoder's message was read. */
+function programOf(id: number): NumberedProgram {
+  if (!programs.has(id)) readMessages();
+  return required(programs.get(id), "the decoder's program");
 }

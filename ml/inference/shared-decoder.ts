@@ -1,16 +1,21 @@
+import { at } from "../../protocol/required.ts";
 import type { DecoderShape } from "../models/decoder-shape.ts";
 import { allocate, type Region, sharedMemory } from "./shared-memory.ts";
 import type { SharedWeights } from "./shared-weights.ts";
 
 /** The texts that a decoder holds at a time. */
-export type Texts = { readonly count: number /** The most tokens of one. */; readonly length: number };
+export type Texts = {
+  readonly count: number;
+  /** The most tokens of a text. */
+  readonly length: number;
+};
 
-/** So many tokens are read in one step, of one text or of several. */
+/** The most tokens of a step, of one text or of several. */
 export const MAX_VECTORS = 64;
 
 /**
- * All that a thread needs to take part in a decoder's steps; what it holds of memory is shared. The state's buffers
- * have a vector for each token of a step; places and strides are in bytes.
+ * All that a thread needs to take part in a decoder's steps; its memories are shared. The state's buffers have a vector
+ * for each token of a step; offsets and strides are in bytes.
  */
 export type SharedDecoder = {
   readonly shape: DecoderShape;
@@ -27,10 +32,13 @@ export type SharedDecoder = {
   readonly cacheMemories: readonly WebAssembly.Memory[];
 };
 
+/** Rows of the tokens of a step: their ids, their texts, their positions, and which of them want logits. */
+export const TOKEN_ROWS = { id: 0, text: 1, position: 2, wanted: 3 } as const;
+
 type Buffer = { readonly offset: number; readonly stride: number };
 
 export type Buffers = {
-  /** Of each token of a step: its id, its text and its position; then the tokens whose logits are wanted. Integers. */
+  /** Integers, in the rows of `TOKEN_ROWS`. */
   readonly tokens: Buffer;
   /** The residual stream. */
   readonly x: Buffer;
@@ -38,7 +46,7 @@ export type Buffers = {
   readonly qkv: Buffer;
   readonly attended: Buffer;
   readonly hidden: Buffer;
-  /** What the hidden layer is multiplied with, in gated ones. */
+  /** The factors of the hidden layer, where it is gated. */
   readonly up: Buffer;
   /** Cosines, then sines, of a token's position. */
   readonly rotation: Buffer;
@@ -47,11 +55,11 @@ export type Buffers = {
   readonly perThread: readonly { readonly normed: Buffer; readonly scores: Buffer }[];
 };
 
-/** Odd, so that vectors do not share places in the processor's cache, and with room for whole vectors of four. */
+/** An odd number of cache lines, so that vectors do not compete for the same ones, and whole vectors of four. */
 const strideOf = (floats: number): number => (Math.ceil(floats / 16) | 1) * 64;
 
-/** A text's places come in whole passes of the kernels. */
-export const roundUp = (places: number): number => Math.ceil(places / 8) * 8;
+/** Positions of a text, rounded up to whole passes of the kernels. */
+export const roundUp = (positions: number): number => Math.ceil(positions / 8) * 8;
 
 export function createSharedDecoder(
   shape: DecoderShape,
@@ -63,10 +71,9 @@ export function createSharedDecoder(
   const { buffers, bytes } = planBuffers(shape, texts, threads);
   const size = 4 * texts.count * shape.keyHeads * texts.length * shape.headWidth;
   const { memories, regions } = allocate(Array<number>(2 * shape.blocks.length).fill(size));
-  const none: Region = { memory: 0, offset: 0 };
   const cache = Array.from({ length: shape.blocks.length }, (_, layer) => ({
-    keys: regions[2 * layer] ?? none,
-    values: regions[2 * layer + 1] ?? none,
+    keys: at(regions, 2 * layer, "region of the cache"),
+    values: at(regions, 2 * layer + 1, "region of the cache"),
   }));
   const state = sharedMemory(bytes);
   return { shape, texts, module, weights, state, buffers, cache, cacheMemories: memories };
@@ -81,7 +88,7 @@ function planBuffers(shape: DecoderShape, texts: Texts, threads: number) {
   };
   const { width, heads, keyHeads, headWidth, hidden, vocabulary } = shape;
   const buffers: Buffers = {
-    tokens: buffer(MAX_VECTORS, 4),
+    tokens: buffer(MAX_VECTORS, Object.keys(TOKEN_ROWS).length),
     x: buffer(width),
     qkv: buffer((heads + 2 * keyHeads) * headWidth),
     attended: buffer(heads * headWidth),

@@ -1,13 +1,13 @@
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
 
 const MAX_BYTES = 1000;
-/** The first word: whether there is one; the second: the length of its text. */
+/** The first word: whether there is a failure; the second: the bytes of its text. */
 const [STATE, LENGTH] = [0, 1];
 const TEXT = 8;
 const [NONE, BEING_WRITTEN, WRITTEN] = [0, 1, 2];
 const WRITING_MS = 1000;
 
-/** Why the first of some threads failed, where all of them see it. */
+/** The reason why the first of some threads failed, in memory that all of them see. */
 export class SharedFailure {
   readonly words: Int32Array<SharedArrayBuffer>;
 
@@ -20,24 +20,24 @@ export class SharedFailure {
     return Atomics.load(this.words, STATE) !== NONE;
   }
 
-  /** Notes why; a thread that fails later, maybe for that reason, changes nothing. */
-  note(error: unknown): void {
+  /** Records the reason. A later failure, which this one may have caused, changes nothing. */
+  record(error: unknown): void {
     const { words } = this;
     if (Atomics.compareExchange(words, STATE, NONE, BEING_WRITTEN) !== NONE) return;
     const text = new TextEncoder().encode(describe(error)).subarray(0, MAX_BYTES);
     new Uint8Array(words.buffer).set(text, TEXT);
-    words[LENGTH] = text.length;
+    Atomics.store(words, LENGTH, text.length);
     Atomics.store(words, STATE, WRITTEN);
     Atomics.notify(words, STATE);
   }
 
-  /** @throws Unrecoverable with what was noted */
+  /** @throws Unrecoverable with the recorded reason */
   check(): void {
     const { words } = this;
     if (!this.happened) return;
     Atomics.wait(words, STATE, BEING_WRITTEN, WRITING_MS);
-    // A decoder of text takes no shared memory.
-    const text = new Uint8Array(words.buffer).slice(TEXT, TEXT + (words[LENGTH] ?? 0));
+    // TextDecoder takes no shared memory.
+    const text = new Uint8Array(words.buffer).slice(TEXT, TEXT + Atomics.load(words, LENGTH));
     throw new Unrecoverable(
       `a thread that computes the model has failed: ${new TextDecoder().decode(text)}; load the model again`,
     );

@@ -1,18 +1,22 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 
-/** Where something lies: a memory of several, and bytes from its start. */
+/** A part of one of several memories: the memory's index, and bytes from its start. */
 export type Region = { readonly memory: number; readonly offset: number };
 
-const PAGE = 65_536;
-const LINE = 64;
-/** What 32-bit addresses reach, short of a page so that no end is 0. */
-export const MAX_BYTES = 2 ** 32 - PAGE;
+const PAGE_BYTES = 65_536;
+const LINE_BYTES = 64;
+/** All that 32-bit addresses reach but a page, so that no end is 0. */
+export const MAX_MEMORY_BYTES = 2 ** 32 - PAGE_BYTES;
 
-const lines = (bytes: number): number => Math.ceil(bytes / LINE) * LINE;
+const wholeLines = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 
-/** @param bytes of zeros, that threads share; pages that are never written take no memory */
+/**
+ * Returns zeros that threads share.
+ *
+ * @param bytes at least; pages that are never written take no memory
+ */
 export function sharedMemory(bytes: number): WebAssembly.Memory {
-  const pages = Math.ceil(bytes / PAGE);
+  const pages = Math.ceil(bytes / PAGE_BYTES);
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 }
 
@@ -20,22 +24,23 @@ export function sharedMemory(bytes: number): WebAssembly.Memory {
  * Lays out regions in as many memories as they need, each at the start of a cache line.
  *
  * @param sizes in bytes
- * @param most bytes of a memory
+ * @param maxBytes of a memory
  * @throws InvalidInput for a region that no memory can hold
  */
 export function allocate(
   sizes: readonly number[],
-  most = MAX_BYTES,
+  maxBytes = MAX_MEMORY_BYTES,
 ): { memories: WebAssembly.Memory[]; regions: Region[] } {
-  const filled: number[] = [];
+  /** The bytes used of each memory. */
+  const used: number[] = [];
   const regions = sizes.map((size): Region => {
-    if (size > most) throw new InvalidInput(`a tensor must have at most ${most} bytes, got ${size}`);
-    const last = filled.at(-1);
-    if (last === undefined || last + size > most) filled.push(0);
-    const memory = filled.length - 1;
-    const offset = filled[memory] ?? 0;
-    filled[memory] = offset + lines(size);
-    return { memory, offset };
+    if (size > maxBytes) throw new InvalidInput(`a tensor must have at most ${maxBytes} bytes, got ${size}`);
+    const last = used.at(-1);
+    if (last === undefined || last + size > maxBytes) {
+      return { memory: used.push(wholeLines(size)) - 1, offset: 0 };
+    }
+    used[used.length - 1] = last + wholeLines(size);
+    return { memory: used.length - 1, offset: last };
   });
-  return { memories: filled.map((bytes) => sharedMemory(bytes)), regions };
+  return { memories: used.map((bytes) => sharedMemory(bytes)), regions };
 }

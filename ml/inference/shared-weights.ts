@@ -1,7 +1,8 @@
 import type { Parameter } from "../../protocol/layout.ts";
+import { at } from "../../protocol/required.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import { type DecoderShape, linearLayers } from "../models/decoder-shape.ts";
-import { allocate, MAX_BYTES, type Region } from "./shared-memory.ts";
+import { allocate, type Region } from "./shared-memory.ts";
 
 /** A model's parameters where threads see them. Matrices are [outputs, inputs]. */
 export type SharedWeights = {
@@ -11,35 +12,33 @@ export type SharedWeights = {
 
 export type ReadableWeights = {
   readonly parameters: readonly Parameter[];
-  /** The values of one parameter, into memory of its length. */
+  /** Reads the values of one parameter into memory of its length. */
   read(parameter: string, into: Float32Array): Promise<Float32Array>;
 };
 
 /**
  * Reads parameters to where threads see them, each matrix as [outputs, inputs].
  *
- * @param most bytes of one memory
+ * @param maxBytes of one memory
  */
 export async function loadSharedWeights(
   { parameters, read }: ReadableWeights,
   decoder: Pick<DecoderShape, "blocks" | "head">,
-  most = MAX_BYTES,
+  maxBytes?: number,
 ): Promise<SharedWeights> {
-  const { memories, regions } = allocate(
-    parameters.map(({ shape }) => 4 * elements(shape)),
-    most,
-  );
-  const tensors: Record<string, SharedWeights["tensors"][string]> = {};
-  const inputsFirst = new Set(
+  const sizes = parameters.map(({ shape }) => 4 * elements(shape));
+  const { memories, regions } = allocate(sizes, maxBytes);
+  const transposed = new Set(
     linearLayers(decoder).flatMap((layer) => (layer.inputsFirst ? layer.weight : [])),
   );
+  const tensors: Record<string, SharedWeights["tensors"][string]> = {};
   let scratch = new Float32Array();
   for (const [i, { name, shape }] of parameters.entries()) {
-    const [region, memory] = [regions[i], memories[regions[i]?.memory ?? 0]];
-    if (!region || !memory) throw new Error(`${name} has no offset`);
+    const region = at(regions, i, `region of ${name}`);
+    const memory = at(memories, region.memory, `memory of ${name}`);
     const values = new Float32Array(memory.buffer, region.offset, elements(shape));
-    const [rows = 0, columns = 0] = shape;
-    if (inputsFirst.has(name)) {
+    if (transposed.has(name)) {
+      const [rows, columns] = [at(shape, 0, `shape of ${name}`), at(shape, 1, `shape of ${name}`)];
       if (scratch.length < values.length) scratch = new Float32Array(values.length);
       transpose(await read(name, scratch.subarray(0, values.length)), rows, columns, values);
       tensors[name] = { ...region, shape: [columns, rows] };
@@ -51,7 +50,7 @@ export async function loadSharedWeights(
   return { memories, tensors };
 }
 
-/** So many rows are turned at a time: a cache line of each is at hand until all its columns are done. */
+/** The rows of a strip: a cache line of each stays in the cache until all of its columns are done. */
 const STRIP = 8;
 
 /** Puts a matrix [rows, columns] into `to` as [columns, rows]. */

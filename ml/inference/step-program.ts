@@ -1,7 +1,6 @@
 import type { DecoderBlock, LinearParameters, NormParameters } from "../models/decoder-shape.ts";
 import { attention } from "./attention.ts";
 import { layerNorm, type Norm, normAll, normWanted, rmsNorm } from "./norms.ts";
-
 import type { SharedDecoder } from "./shared-decoder.ts";
 import { rangeStage, type Stage, splitRows } from "./stages.ts";
 import { type Parameter, type Range, Workspace } from "./workspace.ts";

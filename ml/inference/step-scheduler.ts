@@ -1,19 +1,20 @@
+import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { SharedFailure } from "./shared-failure.ts";
 import type { Stage } from "./stages.ts";
 import type { StepProgram } from "./step-program.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
- * How threads share the slices of a step. Chunks are numbered through all stages; a thread takes the next one, waits
+ * How threads share the slices of a step. Slices are numbered through all stages. A thread takes the next one, waits
  * until all slices of the stages before are done, computes it and counts it as done. So the main thread can do a step
- * alone, and others join whenever the system lets them run: nobody waits for a thread that has nothing in hand.
+ * alone, and others join whenever the system lets them run: nobody waits for a thread that has no slice.
  *
- * When a slice fails, or its thread is gone, all of them stop, and the step ends with the reason.
+ * When a slice fails, or its thread is gone, all threads stop, and the step ends with the reason.
  */
 const NEXT = 0;
 const DONE = 1;
-/** Grows with each step, and when there is something to read: what idle threads sleep on. */
-const NEWS = 2;
+/** Grows with each step and each message; idle threads sleep on it. */
+const SIGNAL = 2;
 const TOTAL = 3;
 const PROGRAM = 4;
 const VECTORS = 5;
@@ -21,28 +22,29 @@ const WANTED = 6;
 const SLEEPERS = 7;
 const WORDS = 16;
 
-/** `NEXT` is the step's number above and the next slice below these bits: a thread that is late takes nothing. */
+/** `NEXT` has the step's number in its upper bits, so that a thread that is late takes no slice of a later step. */
 const SLICE_BITS = 16;
 const SLICE_MASK = 2 ** SLICE_BITS - 1;
 
-/** So often a thread looks before it sleeps: some 20 microseconds. */
-const LOOKS = 5000;
+/** How often a thread checks before it sleeps: some 20 microseconds. */
+const SPINS = 5000;
 /** Between two steps a thread stays awake longer than that. */
-const IDLE_LOOKS = 10 * LOOKS;
+const IDLE_SPINS = 10 * SPINS;
 
-const SECOND = 1000;
-/** No slice takes so many seconds; the time in which the system lets this process run is what counts. */
-const PATIENCE = 120;
+const SECOND_MS = 1000;
+/** No slice takes so long. Only seconds in which the system lets this process run are counted. */
+const STALLED_SECONDS = 120;
 
 /** A program with its slices numbered. */
 export type NumberedProgram = {
   readonly workspace: Pick<Workspace, "vectors" | "wanted">;
+  /** The stage of each slice. */
   readonly stageOf: readonly Stage[];
-  /** The number of the first slice of the stage that a slice is in. */
+  /** The number of the first slice of each slice's stage. */
   readonly startOf: readonly number[];
 };
 
-export function number({ workspace, stages }: StepProgram): NumberedProgram {
+export function numberSlices({ workspace, stages }: StepProgram): NumberedProgram {
   const stageOf: Stage[] = [];
   const startOf: number[] = [];
   for (const stage of stages) {
@@ -52,20 +54,23 @@ export function number({ workspace, stages }: StepProgram): NumberedProgram {
       startOf.push(start);
     }
   }
-  if (stageOf.length >= SLICE_MASK) throw new RangeError(`a step has too many slices, ${stageOf.length}`);
-  return { workspace, stageOf, startOf };
+  if (stageOf.length < SLICE_MASK) return { workspace, stageOf, startOf };
+  throw new InvalidInput(
+    `the model is too deep to generate text: its steps have ${stageOf.length} slices, at most ${SLICE_MASK - 1} work`,
+  );
 }
 
 export type Step = {
+  /** The program's number in its pool. */
   readonly program: number;
   readonly vectors: number;
   readonly wanted: number;
-  /** Chunks, from the first. */
+  /** Computes the slices below this one. */
   readonly total: number;
 };
 
-/** The memory of a schedule. */
-export type Shared = {
+/** The memory of a scheduler, shared by its threads. */
+export type SchedulerMemory = {
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly failure: Int32Array<SharedArrayBuffer>;
 };
@@ -73,32 +78,32 @@ export type Shared = {
 export class StepScheduler {
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly failure: SharedFailure;
-  readonly #patience: number;
+  readonly #stalledSeconds: number;
 
   /**
-   * @param shared of a schedule in another thread
-   * @param patience seconds without any progress after which the thread that was waited for is gone
+   * @param memory of the scheduler in another thread
+   * @param stalledSeconds without any progress after which the thread that is waited for is gone
    */
-  constructor(shared?: Shared, patience = PATIENCE) {
-    this.words = shared?.words ?? new Int32Array(new SharedArrayBuffer(4 * WORDS));
-    this.failure = new SharedFailure(shared?.failure);
-    this.#patience = patience;
-    if (!shared) Atomics.store(this.words, NEXT, SLICE_MASK);
+  constructor(memory?: SchedulerMemory, stalledSeconds = STALLED_SECONDS) {
+    this.words = memory?.words ?? new Int32Array(new SharedArrayBuffer(4 * WORDS));
+    this.failure = new SharedFailure(memory?.failure);
+    this.#stalledSeconds = stalledSeconds;
+    if (!memory) Atomics.store(this.words, NEXT, SLICE_MASK);
   }
 
-  get shared(): Shared {
+  get memory(): SchedulerMemory {
     return { words: this.words, failure: this.failure.words };
   }
 
   /**
-   * Lets threads begin a step; the one before must be done.
+   * Opens a step to all threads; the one before must be done.
    *
    * @throws Unrecoverable when a thread has failed
    */
   open({ program, vectors, wanted, total }: Step): void {
     const { words } = this;
     this.failure.check();
-    // Nobody takes a slice while the step is described.
+    // Nobody takes a slice while the step is written.
     const step = ((Atomics.load(words, NEXT) >> SLICE_BITS) + 1) << SLICE_BITS;
     Atomics.store(words, NEXT, step | SLICE_MASK);
     Atomics.store(words, DONE, 0);
@@ -107,13 +112,13 @@ export class StepScheduler {
     Atomics.store(words, VECTORS, vectors);
     Atomics.store(words, WANTED, wanted);
     Atomics.store(words, NEXT, step);
-    this.tell();
+    this.wake();
   }
 
   /** Wakes the threads that are idle. */
-  tell(): void {
-    Atomics.add(this.words, NEWS, 1);
-    Atomics.notify(this.words, NEWS);
+  wake(): void {
+    Atomics.add(this.words, SIGNAL, 1);
+    Atomics.notify(this.words, SIGNAL);
   }
 
   /** Computes slices as long as there are any, and none has failed. */
@@ -135,7 +140,7 @@ export class StepScheduler {
         }
         stage?.run(slice - start);
       } catch (error) {
-        this.failure.note(error);
+        this.failure.record(error);
       } finally {
         Atomics.add(words, DONE, 1);
         if (Atomics.load(words, SLEEPERS) > 0) Atomics.notify(words, DONE);
@@ -153,17 +158,18 @@ export class StepScheduler {
     this.failure.check();
   }
 
-  /** Waits for a step, or something to read. */
-  idle(news: number): void {
-    for (let looks = 0; looks < IDLE_LOOKS; looks++) if (this.news() !== news) return;
-    Atomics.wait(this.words, NEWS, news);
+  /** Waits for a step or a message after those that `signal` counted. */
+  waitForSignal(signal: number): void {
+    for (let spins = 0; spins < IDLE_SPINS; spins++) if (this.signal() !== signal) return;
+    Atomics.wait(this.words, SIGNAL, signal);
   }
 
-  news(): number {
-    return Atomics.load(this.words, NEWS);
+  /** Counts the steps and messages so far. */
+  signal(): number {
+    return Atomics.load(this.words, SIGNAL);
   }
 
-  /** The step and the number of a slice that is now this thread's; -1: there is none. */
+  /** Takes a slice for this thread: returns its step and number, or -1 when none is left. */
   #take(): number {
     const { words } = this;
     for (;;) {
@@ -176,16 +182,18 @@ export class StepScheduler {
 
   #waitForDone(count: number): void {
     const { words } = this;
-    for (let looks = 0, waits = 0; ; looks++) {
+    for (let spins = 0, seconds = 0; ; spins++) {
       const done = Atomics.load(words, DONE);
       if (done >= count) return;
-      if (looks < LOOKS) continue;
+      if (spins < SPINS) continue;
       this.failure.check();
       Atomics.add(words, SLEEPERS, 1);
-      const waited = Atomics.wait(words, DONE, done, SECOND);
+      const result = Atomics.wait(words, DONE, done, SECOND_MS);
       Atomics.sub(words, SLEEPERS, 1);
-      waits = waited === "timed-out" ? waits + 1 : 0;
-      if (waits >= this.#patience) this.failure.note(new Error(`no part of a step was done for ${waits} s`));
+      seconds = result === "timed-out" ? seconds + 1 : 0;
+      if (seconds >= this.#stalledSeconds) {
+        this.failure.record(new Unrecoverable(`no part of a step was done for ${seconds} s`));
+      }
     }
   }
 }

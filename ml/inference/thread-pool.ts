@@ -1,21 +1,22 @@
 import { Worker } from "node:worker_threads";
+import { required } from "../../protocol/required.ts";
 import type { SharedDecoder } from "./shared-decoder.ts";
 import { createStepProgram } from "./step-program.ts";
-import { type NumberedProgram, number, type Shared, StepScheduler } from "./step-scheduler.ts";
+import { type NumberedProgram, numberSlices, type SchedulerMemory, StepScheduler } from "./step-scheduler.ts";
 
-/** To a thread: a decoder to know by a number, or one to forget; null: the end. */
-export type Notice = { readonly id: number; readonly decoder: SharedDecoder | null } | null;
+/** To a thread: a decoder to add under a number, or one to remove; null: end. */
+export type PoolMessage = { readonly id: number; readonly decoder: SharedDecoder | null } | null;
 
-export type PoolThreadData = { readonly shared: Shared; readonly thread: number };
+export type PoolThreadData = { readonly memory: SchedulerMemory; readonly thread: number };
 
 /** The threads that share a model's steps, the main one among them. */
 export class ThreadPool {
-  /** The main thread counts. */
+  /** With the main thread. */
   readonly size: number;
-  readonly #schedule = new StepScheduler();
+  readonly #scheduler = new StepScheduler();
   readonly #threads: readonly Worker[];
   readonly #programs = new Map<number, NumberedProgram>();
-  #plans = 0;
+  #added = 0;
 
   constructor(size: number) {
     this.size = size;
@@ -24,58 +25,57 @@ export class ThreadPool {
 
   /** Prepares a decoder's steps; returns its number. */
   add(decoder: SharedDecoder): number {
-    const id = ++this.#plans;
-    this.#programs.set(id, number(createStepProgram(decoder, 0)));
-    this.#tell({ id, decoder });
+    const id = ++this.#added;
+    this.#programs.set(id, numberSlices(createStepProgram(decoder, 0)));
+    this.#send({ id, decoder });
     return id;
   }
 
   remove(id: number): void {
     this.#programs.delete(id);
-    this.#tell({ id, decoder: null });
+    this.#send({ id, decoder: null });
   }
 
   /**
-   * Computes a step, in this thread and those that join. Without tokens whose logits are wanted it makes none.
+   * Computes a step, in this thread and those that join. Makes no logits where none are wanted.
    *
    * @throws Unrecoverable when a thread fails, now or before
    */
   run(id: number, vectors: number, wanted: number): void {
-    const { stageOf, startOf } = this.#find(id);
+    const { stageOf, startOf } = this.#programOf(id);
+    // The last stage makes the logits.
     const total = wanted > 0 ? stageOf.length : (startOf.at(-1) ?? 0);
-    this.#schedule.open({ program: id, vectors, wanted, total });
-    this.#schedule.work((wantedId) => this.#find(wantedId));
-    this.#schedule.finish();
+    this.#scheduler.open({ program: id, vectors, wanted, total });
+    this.#scheduler.work((program) => this.#programOf(program));
+    this.#scheduler.finish();
   }
 
   close(): void {
-    this.#tell(null);
+    this.#send(null);
   }
 
-  #find(id: number): NumberedProgram {
-    const program = this.#programs.get(id);
-    if (!program) throw new Error(`there is no decoder ${id}`);
-    return program;
+  #programOf(id: number): NumberedProgram {
+    return required(this.#programs.get(id), "the decoder's program");
   }
 
-  #tell(notice: Notice): void {
-    for (const thread of this.#threads) thread.postMessage(notice);
-    this.#schedule.tell();
+  #send(message: PoolMessage): void {
+    for (const thread of this.#threads) thread.postMessage(message);
+    this.#scheduler.wake();
   }
 
   #start(thread: number): Worker {
-    const workerData: PoolThreadData = { shared: this.#schedule.shared, thread };
+    const workerData: PoolThreadData = { memory: this.#scheduler.memory, thread };
     const worker = new Worker(threadFile(), { workerData });
-    // Outside of a step: the next one says so.
-    worker.on("error", (error) => this.#schedule.failure.note(error));
+    // The next step throws it.
+    worker.on("error", (error) => this.#scheduler.failure.record(error));
     worker.unref();
     return worker;
   }
 }
 
-/** The thread's program: beside this source, or in dist/, whose slices/ this may be bundled into. */
+/** The thread's program: beside this source, or in dist/, whose chunks/ this may be bundled into. */
 function threadFile(): URL {
   if (import.meta.url.endsWith(".ts")) return new URL("./pool-thread.ts", import.meta.url);
-  const up = import.meta.url.includes("/slices/") ? "../" : "./";
+  const up = import.meta.url.includes("/chunks/") ? "../" : "./";
   return new URL(`${up}pool-thread.js`, import.meta.url);
 }

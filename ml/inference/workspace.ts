@@ -1,17 +1,29 @@
+import { Bug } from "../../protocol/errors.ts";
+import { at, required } from "../../protocol/required.ts";
+import { elements } from "../../protocol/safetensors.ts";
 import { instantiateKernels, type Kernels } from "./kernels.ts";
 import { multiply } from "./matrix-product.ts";
-import type { Buffers, SharedDecoder } from "./shared-decoder.ts";
+import { type Buffers, type SharedDecoder, TOKEN_ROWS } from "./shared-decoder.ts";
 import type { Region } from "./shared-memory.ts";
 
 /** A parameter as a thread sees it. */
 export type Parameter = {
   readonly values: Float32Array;
   readonly kernels: Kernels;
-  /** In bytes, from the start of its memory. */
+  /** Bytes from the start of its memory. */
   readonly offset: number;
-  /** Of a matrix; a vector has one row. */
+  /** Rows of a matrix; a vector has one. */
   readonly rows: number;
   readonly width: number;
+};
+
+/** Keys or values of all texts at a layer, as a thread sees them. */
+export type CacheView = {
+  /** All of the memory. */
+  readonly values: Float32Array;
+  readonly kernels: Kernels;
+  /** Bytes from the start of the memory. */
+  readonly offset: number;
 };
 
 /** A part of a matrix's rows. */
@@ -19,7 +31,7 @@ export type Range = { readonly start: number; readonly end: number };
 
 type Vectors = { readonly offset: number; readonly stride: number };
 
-/** What one thread computes with: views of the shared memory, and its kernels on each part of it. */
+/** Views of the shared memory that one thread computes with, and its kernels on each part of it. */
 export class Workspace {
   readonly decoder: SharedDecoder;
   readonly buffers: Buffers;
@@ -36,7 +48,7 @@ export class Workspace {
   /** @param thread which of the threads this is */
   constructor(decoder: SharedDecoder, thread: number) {
     const own = decoder.buffers.perThread[thread];
-    if (!own) throw new RangeError(`there is no thread ${thread}`);
+    if (!own) throw new Bug(`there is no thread ${thread}`);
     const kernels = (memory: WebAssembly.Memory) => instantiateKernels(decoder.module, decoder.state, memory);
     this.decoder = decoder;
     this.buffers = decoder.buffers;
@@ -49,21 +61,19 @@ export class Workspace {
 
   parameter(name: string): Parameter {
     const { memories, tensors } = this.decoder.weights;
-    const tensor = tensors[name];
-    if (!tensor) throw new Error(`there is no parameter ${name}`);
-    const { offset, shape } = tensor;
-    const [memory, kernels] = [memories[tensor.memory], this.#weights[tensor.memory]];
-    if (!memory || !kernels) throw new RangeError(`there is no memory ${tensor.memory}`);
-    const width = shape.at(-1) ?? 1;
-    const rows = shape.length > 1 ? (shape[0] ?? 1) : 1;
+    const { offset, shape, memory: index } = required(tensors[name], `parameter ${name}`);
+    const memory = at(memories, index, `memory of ${name}`);
+    const kernels = at(this.#weights, index, `memory of ${name}`);
+    const width = at(shape, shape.length - 1, `width of ${name}`);
+    const rows = elements(shape) / width;
     return { values: new Float32Array(memory.buffer, offset, rows * width), kernels, offset, rows, width };
   }
 
   /** A layer's keys or values. */
-  cacheView(region: Region): { values: Float32Array; kernels: Kernels; offset: number } {
-    const [memory, kernels] = [this.decoder.cacheMemories[region.memory], this.#caches[region.memory]];
-    if (!memory || !kernels) throw new RangeError(`there is no memory ${region.memory}`);
-    return { values: new Float32Array(memory.buffer), kernels, offset: region.offset };
+  cacheView({ memory: index, offset }: Region): CacheView {
+    const memory = at(this.decoder.cacheMemories, index, "memory of the cache");
+    const kernels = at(this.#caches, index, "memory of the cache");
+    return { values: new Float32Array(memory.buffer), kernels, offset };
   }
 
   /** to += matrix from, for rows of the matrix. */
@@ -103,19 +113,21 @@ export class Workspace {
     }
   }
 
-  /** Which token of the step the n-th wanted one is. */
+  /** The token of the step that is the n-th whose logits are wanted. */
   wantedVector(n: number): number {
-    const { offset, stride } = this.buffers.tokens;
-    return this.integers[(offset + 3 * stride) / 4 + n] ?? 0;
+    return this.#ofToken(TOKEN_ROWS.wanted, n);
   }
 
   textOf(vector: number): number {
-    const { offset, stride } = this.buffers.tokens;
-    return this.integers[(offset + stride) / 4 + vector] ?? 0;
+    return this.#ofToken(TOKEN_ROWS.text, vector);
   }
 
   positionOf(vector: number): number {
+    return this.#ofToken(TOKEN_ROWS.position, vector);
+  }
+
+  #ofToken(row: number, i: number): number {
     const { offset, stride } = this.buffers.tokens;
-    return this.integers[(offset + 2 * stride) / 4 + vector] ?? 0;
+    return this.integers[(offset + row * stride) / 4 + i] ?? 0;
   }
 }

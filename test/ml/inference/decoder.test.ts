@@ -118,11 +118,13 @@ test("threads that take turns at the slices of many steps give the bits of one t
 test("parameters that no one memory has room for lie in several, with the same bits", async () => {
   for (const sample of long) {
     const pool = new ThreadPool(2);
-    const [one, cut] = [await decoderOf(sample, pool), await decoderOf(sample, pool, { most: 9000 })];
+    const [one, cut] = [await decoderOf(sample, pool), await decoderOf(sample, pool, { maxBytes: 9000 })];
     assertSame(oneByOne(cut, sample), oneByOne(one, sample));
     one.close();
     cut.close();
-    await assert.rejects(decoderOf(sample, pool, { most: 1000 }), { message: /at most 1000 bytes, got/ });
+    await assert.rejects(decoderOf(sample, pool, { maxBytes: 1000 }), {
+      message: /at most 1000 bytes, got/,
+    });
     pool.close();
   }
 });

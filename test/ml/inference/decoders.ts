@@ -13,12 +13,12 @@ const module = compileKernels();
  * A decoder with a sample's parameters.
  *
  * @param texts by default the sample's own
- * @param most bytes of one memory
+ * @param maxBytes of one memory
  */
 export async function decoderOf(
   { family, config, ids }: Sample,
   pool: ThreadPool,
-  { texts, most }: { readonly texts?: Texts; readonly most?: number } = {},
+  { texts, maxBytes }: { readonly texts?: Texts; readonly maxBytes?: number } = {},
 ): Promise<Decoder> {
   const parameters = family.parameters(config);
   const values = new Map(parameters.map((each) => [each.name, sampleValues(each)]));
@@ -27,7 +27,7 @@ export async function decoderOf(
     into.set(values.get(name) ?? []);
     return into;
   };
-  const weights = await loadSharedWeights({ parameters, read }, shape, most);
+  const weights = await loadSharedWeights({ parameters, read }, shape, maxBytes);
   const own = { count: ids.length, length: ids[0]?.length ?? 0 };
   return new Decoder({ shape, weights, module }, pool, texts ?? own);
 }

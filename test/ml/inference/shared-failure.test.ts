@@ -33,10 +33,10 @@ async function sharedDecoder(): Promise<SharedDecoder> {
 }
 
 /** The decoder with other memory of their own for all threads but the main one. */
-const withOwn = (shared: SharedDecoder, own: SharedDecoder["buffers"]["perThread"]): SharedDecoder => {
-  const [main] = shared.buffers.perThread;
+const withOwn = (decoder: SharedDecoder, own: SharedDecoder["buffers"]["perThread"]): SharedDecoder => {
+  const [main] = decoder.buffers.perThread;
   assert.ok(main);
-  return { ...shared, buffers: { ...shared.buffers, perThread: [main, ...own] } };
+  return { ...decoder, buffers: { ...decoder.buffers, perThread: [main, ...own] } };
 };
 
 /** Does steps until one fails; lets events come between them, as a program does. */
@@ -58,43 +58,43 @@ const OUT_OF_BOUNDS =
   /^a thread that computes the model has failed: RuntimeError: memory access out of bounds; load/;
 
 test("a slice that fails in another thread ends its step with the reason, and every later one", async () => {
-  const shared = await sharedDecoder();
+  const decoder = await sharedDecoder();
   const nowhere = { offset: 2 ** 31, stride: 64 };
   const pool = new ThreadPool(THREADS);
-  const own = shared.buffers.perThread.slice(1).map(({ normed }) => ({ normed, scores: nowhere }));
-  const id = pool.add(withOwn(shared, own));
+  const own = decoder.buffers.perThread.slice(1).map(({ normed }) => ({ normed, scores: nowhere }));
+  const id = pool.add(withOwn(decoder, own));
   const { name, message } = await failureOf(() => pool.run(id, 1, 1));
   assert.equal(name, "Unrecoverable");
   assert.match(message, OUT_OF_BOUNDS);
   assert.throws(() => pool.run(id, 1, 1), { message });
-  // Threads that have failed do not keep a sound shared from failing too: their pool is no more.
-  const sound = pool.add(shared);
+  // Threads that have failed do not keep a sound decoder from failing too: their pool is no more.
+  const sound = pool.add(decoder);
   assert.throws(() => pool.run(sound, 1, 1), { message });
   pool.close();
 });
 
 test("a slice that fails in the main thread does the same", async () => {
-  const shared = await sharedDecoder();
+  const decoder = await sharedDecoder();
   const pool = new ThreadPool(1);
   const id = pool.add({
-    ...shared,
-    cache: shared.cache.map((each) => ({ ...each, keys: { memory: 0, offset: 2 ** 31 } })),
+    ...decoder,
+    cache: decoder.cache.map((each) => ({ ...each, keys: { memory: 0, offset: 2 ** 31 } })),
   });
   assert.throws(() => pool.run(id, 1, 1), { name: "Unrecoverable", message: OUT_OF_BOUNDS });
   pool.close();
 });
 
-test("a thread that can't prepare a shared fails the steps, not the process", async () => {
+test("a thread that can't prepare a decoder fails the steps, not the process", async () => {
   const pool = new ThreadPool(THREADS);
   const id = pool.add(withOwn(await sharedDecoder(), []));
   const { message } = await failureOf(() => pool.run(id, 1, 1));
-  assert.match(message, /RangeError: there is no thread [12]/);
+  assert.match(message, /Bug: there is no thread [12]/);
   pool.close();
 });
 
-test("a thread that is gone with a slice in hand is not waited for without end", async () => {
-  const schedule = new StepScheduler(undefined, 1);
-  schedule.open({ program: 1, vectors: 1, wanted: 1, total: 2 });
+test("a thread that is gone with a slice is waited for a limited time only", async () => {
+  const scheduler = new StepScheduler(undefined, 1);
+  scheduler.open({ program: 1, vectors: 1, wanted: 1, total: 2 });
   // The first of two stages is taken by a thread that ends within it.
   const file = JSON.stringify(new URL("../../../ml/inference/step-scheduler.ts", import.meta.url).href);
   const code = `
@@ -102,11 +102,11 @@ test("a thread that is gone with a slice in hand is not waited for without end",
     const stage = { slices: 1, run: () => process.exit() };
     const program = { workspace: {}, stageOf: [stage, stage], startOf: [0, 1] };
     import(${file}).then(({ StepScheduler }) => new StepScheduler(workerData).work(() => program));`;
-  const thread = new Worker(code, { eval: true, workerData: schedule.shared });
+  const thread = new Worker(code, { eval: true, workerData: scheduler.memory });
   await once(thread, "exit");
   const stage = { slices: 1, run: () => assert.fail("the stage before is not done") };
-  schedule.work(() => ({ workspace: { vectors: 0, wanted: 0 }, stageOf: [stage, stage], startOf: [0, 1] }));
-  assert.throws(() => schedule.finish(), {
+  scheduler.work(() => ({ workspace: { vectors: 0, wanted: 0 }, stageOf: [stage, stage], startOf: [0, 1] }));
+  assert.throws(() => scheduler.finish(), {
     name: "Unrecoverable",
     message: /no part of a step was done for 1 s/,
   });
