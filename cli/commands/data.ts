@@ -8,7 +8,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { sourceBuckets } from "../submission/buckets.ts";
-import { tokenizing } from "../submission/tokenizing.ts";
+import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
@@ -30,7 +30,7 @@ export async function data(files: readonly string[], options: DataOptions): Prom
   if (out !== undefined) await requireEmpty(out);
   const tokenizer = chosen(options);
   const trains = typeof tokenizer === "object" && "train" in tokenizer;
-  const prepared = await tokenizing((watching) =>
+  const prepared = await withTokenizingProgress((watching) =>
     prepareText({
       ...watching,
       buckets: sourceBuckets,

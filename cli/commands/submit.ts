@@ -8,11 +8,11 @@ import { takeUp, watchAlong } from "../runner/run-to-end.ts";
 import { probeBackend } from "../submission/backend.ts";
 import { requireSame } from "../submission/create.ts";
 import { readJobFile } from "../submission/job-file.ts";
-import { type Prepared, prepareJob } from "../submission/prepare.ts";
+import { type PreparedJob, prepareJob } from "../submission/prepare-job.ts";
 import { printJob } from "../submission/print-job.ts";
 import { makeProvenance } from "../submission/provenance.ts";
 import { findOrCreate, givenOf } from "../submission/record.ts";
-import { tokenizing } from "../submission/tokenizing.ts";
+import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import { homeOf, placeOf } from "../targets/address.ts";
 import { type Claim, type LocalTarget, openTarget } from "../targets/target.ts";
 import { codeOfSignal } from "../terminal/exit.ts";
@@ -35,7 +35,7 @@ export async function submit(file: string, options: SubmitOptions, args: readonl
   const cache = cacheDirectory();
   if (options.print) return printJob(loaded, cache);
   const place = placeOf();
-  const prepared = await tokenizing((watching) => prepareJob(loaded, { ...watching, cache }));
+  const prepared = await withTokenizingProgress((watching) => prepareJob(loaded, { ...watching, cache }));
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const job = prepared.done;
   if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), loaded.job.name, args);
@@ -51,7 +51,7 @@ export async function submit(file: string, options: SubmitOptions, args: readonl
 }
 
 /** Runs the job, or watches it when another process does. */
-async function submitTo(target: LocalTarget, job: Prepared): Promise<number> {
+async function submitTo(target: LocalTarget, job: PreparedJob): Promise<number> {
   const { name, workers } = job.spec;
   const hold = await claimOrFollow(target, job);
   if (hold === null) {
@@ -72,7 +72,7 @@ async function submitTo(target: LocalTarget, job: Prepared): Promise<number> {
  *
  * @throws InvalidInput when the other process's is a different job
  */
-async function claimOrFollow(target: LocalTarget, job: Prepared): Promise<Claim | null> {
+async function claimOrFollow(target: LocalTarget, job: PreparedJob): Promise<Claim | null> {
   const { name } = job.spec;
   const { jobs } = target.cloud;
   for (let looks = 0; ; looks++) {
@@ -92,7 +92,7 @@ async function probeProvenance({ backend, device }: JobSpec): Promise<Provenance
   return makeProvenance(probed);
 }
 
-function introduction({ spec, dataset, notes }: Prepared): string[] {
+function introduction({ spec, dataset, notes }: PreparedJob): string[] {
   const remarks = notes.map((note) => `note: ${note}`);
   if (dataset === null || spec.data.type !== "text") return [`submitting ${spec.name}`, ...remarks];
   const { tokens, vocabulary } = dataset.meta;

@@ -6,7 +6,7 @@ import { encodeJson } from "../../protocol/json.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { JobRecord, State } from "../../protocol/records.ts";
 import { command } from "../targets/address.ts";
-import { differences } from "./differences.ts";
+import { differences } from "./job-differences.ts";
 
 /**
  * Refuses a name that is taken by a different job.

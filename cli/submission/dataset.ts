@@ -11,7 +11,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
 import { type LoadedJobFile, tokenizerOf } from "./job-file.ts";
-import { type UploadedFile, upload } from "./upload.ts";
+import { type UploadedFile, uploadFiles } from "./upload-files.ts";
 
 /**
  * Tokenizes a job's text and checks that it is long enough; null for generated data.
@@ -62,5 +62,5 @@ export async function datasetFiles({ digest, directory }: Dataset): Promise<Uplo
 
 /** Stores the files of a dataset under its digest, those that are not there yet. */
 export async function uploadDataset(store: Store, dataset: Dataset): Promise<void> {
-  await upload(store, await datasetFiles(dataset));
+  await uploadFiles(store, await datasetFiles(dataset));
 }

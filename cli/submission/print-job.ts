@@ -6,8 +6,8 @@ import type { JobSpec } from "../../protocol/job.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { say } from "../terminal/print.ts";
 import type { LoadedJobFile } from "./job-file.ts";
-import { prepareJob } from "./prepare.ts";
-import { tokenizing } from "./tokenizing.ts";
+import { prepareJob } from "./prepare-job.ts";
+import { withTokenizingProgress } from "./tokenizing-progress.ts";
 
 /**
  * Prints a job with every default filled in, as a job file. Its text is tokenized, since the number of shards depends
@@ -20,7 +20,7 @@ import { tokenizing } from "./tokenizing.ts";
 export async function printJob(file: LoadedJobFile, cache: string): Promise<number> {
   const temporary = existsSync(cache) ? null : await mkdtemp(join(tmpdir(), "ps-print-"));
   try {
-    const prepared = await tokenizing((watching) =>
+    const prepared = await withTokenizingProgress((watching) =>
       prepareJob(file, { ...watching, cache: temporary ?? cache }),
     );
     if ("signal" in prepared) return codeOfSignal(prepared.signal);

@@ -2,10 +2,10 @@ import type { Cloud } from "../../cloud/connect.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { JobRecord, Provenance } from "../../protocol/records.ts";
 import { createRecord, requireSame } from "./create.ts";
-import { type Prepared, uploadPrepared } from "./prepare.ts";
+import { type PreparedJob, uploadInputs } from "./prepare-job.ts";
 
 /** What makes two submissions the same job. */
-export const givenOf = ({ spec, dataset }: Prepared): Pick<JobRecord, "spec" | "dataset"> => ({
+export const givenOf = ({ spec, dataset }: PreparedJob): Pick<JobRecord, "spec" | "dataset"> => ({
   spec,
   dataset: dataset?.digest ?? null,
 });
@@ -18,7 +18,7 @@ export const givenOf = ({ spec, dataset }: Prepared): Pick<JobRecord, "spec" | "
  */
 export async function findOrCreate(
   cloud: Cloud,
-  job: Prepared,
+  job: PreparedJob,
   provenance: (spec: JobSpec) => Provenance | Promise<Provenance>,
 ): Promise<JobRecord> {
   const given = givenOf(job);
@@ -26,6 +26,6 @@ export async function findOrCreate(
   if (known) requireSame(known, given);
   // A job that another submission left half-made keeps its record; the text may still be missing.
   const record = known ?? { ...given, provenance: await provenance(given.spec) };
-  await uploadPrepared(cloud, job);
+  await uploadInputs(cloud, job);
   return known ?? createRecord(cloud, record);
 }

@@ -6,7 +6,7 @@ import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import type { ResumeOptions } from "../commands/resume.ts";
 import { notesOn, requireMoreSteps, watchAlong } from "../runner/run-to-end.ts";
 import { beginJob, continueJob, resumeJob } from "../submission/create.ts";
-import type { Prepared } from "../submission/prepare.ts";
+import type { PreparedJob } from "../submission/prepare-job.ts";
 import { stackProvenance } from "../submission/provenance.ts";
 import { findOrCreate } from "../submission/record.ts";
 import { exitCodes } from "../terminal/exit.ts";
@@ -27,7 +27,7 @@ type TakeUp = {
 /** Creates a job on a stack and gives it workers, or completes a submission that was cut short; then watches. */
 export async function submitToStack(
   target: StackTarget,
-  job: Prepared,
+  job: PreparedJob,
   { detach }: { readonly detach: boolean },
 ): Promise<number> {
   const { spec } = job;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { evaluateHeldOut, evaluateOwn } from "../../cli/models/job-evaluation.ts";
-import { prepareJob, uploadPrepared } from "../../cli/submission/prepare.ts";
+import { prepareJob, uploadInputs } from "../../cli/submission/prepare-job.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { keys } from "../../protocol/keys.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
@@ -46,7 +46,7 @@ function prepared(name: string, changes: Record<string, unknown>) {
 
 async function run(name: string, changes: Record<string, unknown> = {}) {
   const job = await prepared(name, changes);
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   return lab.run(job.spec, 60_000, job.dataset ?? undefined);
 }
 
@@ -84,7 +84,7 @@ test("the job names the bytes that its workers run, and they run no others", asy
   const changed = Buffer.concat([example, Buffer.from("\n// changed\n")]);
   writeFileSync(join(folder, "damaged.ts"), changed);
   const job = await prepared("damaged", { model: { module: "damaged.ts" } });
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   const key = keys.module(sha256(changed));
   const stored = await lab.cloud.store.get(key);
   assert.ok(stored);

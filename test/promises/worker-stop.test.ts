@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { SetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { prepareJob, uploadPrepared } from "../../cli/submission/prepare.ts";
+import { prepareJob, uploadInputs } from "../../cli/submission/prepare-job.ts";
 import { clientConfig } from "../../cloud/connect.ts";
 import { parseJobFile } from "../../protocol/job.ts";
 import { type Lab, linearJob, openLab, waitFor } from "../support/lab.ts";
@@ -62,7 +62,7 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
   };
   const file = { job: parseJobFile(job, name), textPath: null, folder };
   const prepared = await prepareJob(file, { cache: join(folder, "cache") });
-  await uploadPrepared(lab.cloud, prepared);
+  await uploadInputs(lab.cloud, prepared);
   await lab.submit(prepared.spec);
   const url = (await lab.cloud.queues.findTasks(name, 1)) ?? "";
   await setLease(url);

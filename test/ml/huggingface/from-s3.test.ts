@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { readJobFile } from "../../../cli/submission/job-file.ts";
-import { type Prepared, prepareJob } from "../../../cli/submission/prepare.ts";
+import { type PreparedJob, prepareJob } from "../../../cli/submission/prepare-job.ts";
 import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
 import { openBucket } from "../../contract/bucket.ts";
 import { endpointAt } from "../../contract/endpoint.ts";
@@ -31,7 +31,7 @@ for (const name of readdirSync(model))
 await put({ Key: "models/mine/README.md", Body: "not taken along" });
 await put({ Key: "models/mine/onnx/model.safetensors", Body: "of another format" });
 
-function prepare(from: string): Promise<Prepared> {
+function prepare(from: string): Promise<PreparedJob> {
   const file = join(folder.path, "tuned.json");
   const job = {
     model: { from },

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { writeModel } from "../../../cli/models/model-directory.ts";
 import { resumeJob } from "../../../cli/submission/create.ts";
-import { type Prepared, prepareJob, uploadPrepared } from "../../../cli/submission/prepare.ts";
+import { type PreparedJob, prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
@@ -45,7 +45,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function prepared(name: string, changes: Record<string, unknown>): Promise<Prepared> {
+function prepared(name: string, changes: Record<string, unknown>): Promise<PreparedJob> {
   const job = {
     name,
     model: { from: "gpt2-F16" },
@@ -66,7 +66,7 @@ function prepared(name: string, changes: Record<string, unknown>): Promise<Prepa
 /** Runs a job to its end; gives the SHA-256 of its parameters, and its last version's directory. */
 async function run(name: string, changes: Record<string, unknown>) {
   const job = await prepared(name, changes);
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   const state = await lab.run(job.spec, 60_000, job.dataset ?? undefined);
   assert.equal(state.status, "succeeded", state.reason ?? "");
   const directory = join(folder, `out-${name}`);
@@ -95,7 +95,7 @@ const inOrder = (parameters: ReadonlyMap<string, Float32Array>) =>
 
 const startsAt = async (name: string, changes: Record<string, unknown>) => {
   const job = await prepared(name, changes);
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   await lab.submit(job.spec, job.dataset ?? undefined);
   await initialize(lab.cloud, await lab.cloud.jobs.record(name), job.dataset);
   await wakeCoordinator(lab.cloud, name, "initialized");
@@ -232,9 +232,9 @@ test("frozen parameters that were changed end the job", async () => {
 test("what is stored of a directory is stored once, and the job says which it was", async () => {
   const job = await prepared("stored-once", {});
   assert.ok(job.pretrained && job.spec.model.type === "pretrained");
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   const first = await lab.cloud.store.list(keys.pretrained(job.pretrained.digest, ""));
-  await uploadPrepared(lab.cloud, job);
+  await uploadInputs(lab.cloud, job);
   assert.deepEqual(await lab.cloud.store.list(keys.pretrained(job.pretrained.digest, "")), first);
   assert.deepEqual(
     first.map(({ key }) => key.split("/").at(-1)),
@@ -248,7 +248,7 @@ test("a directory that changes between its check and its upload is refused", asy
   writeDirectory(join(folder, "changing"), "gpt2", { config: { note: "one of its kind" } });
   const job = await prepared("changing", { model: { from: "changing" } });
   writeDirectory(join(folder, "changing"), "gpt2", { dtype: "BF16", config: { note: "one of its kind" } });
-  await assert.rejects(uploadPrepared(lab.cloud, job), {
+  await assert.rejects(uploadInputs(lab.cloud, job), {
     message: /model\.safetensors was changed while it was read/,
   });
   const stored = await lab.cloud.store.list(keys.pretrained(job.pretrained?.digest ?? "", "model"));

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { writeModel } from "../../../cli/models/model-directory.ts";
-import { prepareJob, uploadPrepared } from "../../../cli/submission/prepare.ts";
+import { prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { opsOf } from "../../../ml/models/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
@@ -63,7 +63,7 @@ async function versionZero(from: string, name: string): Promise<string> {
   const spec = jobOf(job, name);
   const file = { job: spec, textPath: join(folder, "text.txt"), folder };
   const prepared = await prepareJob(file, { cache: join(lab.target.home, "cache") });
-  await uploadPrepared(lab.cloud, prepared);
+  await uploadInputs(lab.cloud, prepared);
   await lab.submit(prepared.spec, prepared.dataset ?? undefined);
   await initialize(lab.cloud, await lab.cloud.jobs.record(name), prepared.dataset);
   await wakeCoordinator(lab.cloud, name, "initialized");

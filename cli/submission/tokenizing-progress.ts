@@ -10,7 +10,7 @@ type Watching = Pick<PrepareOptions, "onProgress" | "signal">;
 /**
  * Tokenizes with its progress on the terminal, until it is done or the user interrupts it; nothing stays of it then.
  */
-export async function tokenizing<T>(
+export async function withTokenizingProgress<T>(
   work: (watching: Watching) => Promise<T>,
 ): Promise<{ readonly done: T } | { readonly signal: Signal }> {
   const interruption = listenForInterruption();

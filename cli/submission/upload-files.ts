@@ -15,7 +15,7 @@ export type UploadedFile = {
 };
 
 /** Stores the files that are not there yet, with progress on the terminal. A call that was cut short is taken up. */
-export async function upload(store: Store, files: readonly UploadedFile[]): Promise<void> {
+export async function uploadFiles(store: Store, files: readonly UploadedFile[]): Promise<void> {
   const there = new Set<string>();
   for (const folder of new Set(files.map(({ key }) => key.slice(0, key.lastIndexOf("/") + 1)))) {
     for (const { key } of await store.list(folder)) there.add(key);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { differences } from "../../../cli/submission/differences.ts";
+import { differences } from "../../../cli/submission/job-differences.ts";
 import { jobOf } from "../../support/job.ts";
 import { tinyJob } from "../command.ts";
 

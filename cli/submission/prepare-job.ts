@@ -12,12 +12,17 @@ import { shardCount } from "../../protocol/shard-count.ts";
 import { count } from "../terminal/format.ts";
 import { datasetFiles, prepareDataset } from "./dataset.ts";
 import type { LoadedJobFile } from "./job-file.ts";
-import { type PreparedModule, prepareModule, uploadModule, withModule } from "./module.ts";
-import { preparePretrained, pretrainedFiles, withDownloadedModel, withPretrained } from "./pretrained.ts";
-import { upload } from "./upload.ts";
+import {
+  preparePretrained,
+  pretrainedFiles,
+  withDownloadedModel,
+  withPretrained,
+} from "./pretrained-model.ts";
+import { uploadFiles } from "./upload-files.ts";
+import { type PreparedModule, prepareModule, uploadModule, withModule } from "./user-module.ts";
 
 /** A job and its inputs, checked against each other and ready to be stored. */
-export type Prepared = {
+export type PreparedJob = {
   /** Complete, with the digests of the files that the job names. */
   readonly spec: JobSpec;
   /** Null for generated data. */
@@ -36,7 +41,7 @@ export type Prepared = {
 export async function prepareJob(
   jobFile: LoadedJobFile,
   options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
-): Promise<Prepared> {
+): Promise<PreparedJob> {
   const file = await withDownloadedModel(jobFile, options.cache);
   const pretrained = await preparePretrained(file);
   const module = await prepareModule(file);
@@ -68,14 +73,14 @@ const sizeOf = (parameters: readonly ModelParameter[]): number =>
   parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
 
 /** Stores the inputs of a job that are not there yet. */
-export async function uploadPrepared(
+export async function uploadInputs(
   { store }: Cloud,
-  { dataset, pretrained, module }: Prepared,
+  { dataset, pretrained, module }: PreparedJob,
 ): Promise<void> {
   if (module) await uploadModule(store, module);
   const files = [
     ...(pretrained === null ? [] : pretrainedFiles(pretrained)),
     ...(dataset === null ? [] : await datasetFiles(dataset)),
   ];
-  await upload(store, files);
+  await uploadFiles(store, files);
 }

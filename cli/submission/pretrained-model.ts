@@ -8,7 +8,7 @@ import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
 import { downloadModel } from "./download-model.ts";
 import type { LoadedJobFile } from "./job-file.ts";
-import type { UploadedFile } from "./upload.ts";
+import type { UploadedFile } from "./upload-files.ts";
 
 /**
  * Downloads a `model.from` that is on S3.
