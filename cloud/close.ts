@@ -1,4 +1,4 @@
-import { CorruptData, describe } from "../protocol/errors.ts";
+import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { isEnded, type State } from "../protocol/records.ts";
 import type { Cloud } from "./connect.ts";
@@ -45,13 +45,13 @@ async function removeGradients({ store, jobs }: Cloud, { job, attempt }: Attempt
  * @param attempt that the reason is about: a late word of an earlier one does not end the job that was resumed
  */
 export async function failJob(cloud: Cloud, job: string, reason: string, attempt?: number): Promise<void> {
-  log("job failed", { job, attempt, reason });
+  log.error("job failed", { job, attempt, reason });
   try {
     if (!(await cloud.jobs.findState(job))) return;
     const state = await cloud.jobs.end(job, "failed", reason, attempt);
     if (isEnded(state)) await closeJob(cloud, state);
   } catch (error) {
     if (!(error instanceof CorruptData)) throw error;
-    log("job not ended", { job, error: describe(error) });
+    log.error("job not ended", { job, error });
   }
 }

@@ -13,7 +13,7 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { describe, InvalidInput, TryAgain } from "../protocol/errors.ts";
+import { InvalidInput, TryAgain } from "../protocol/errors.ts";
 import { log } from "./log.ts";
 import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./service-errors.ts";
 
@@ -82,7 +82,7 @@ export async function uploadStream(place: Place, bodies: AsyncIterable<Uint8Arra
     return created;
   } catch (error) {
     await abort(place, upload).catch((also: unknown) =>
-      log("upload not removed", { key: place.key, error: describe(also) }),
+      log.warn("upload not removed", { key: place.key, error: also }),
     );
     throw error;
   }

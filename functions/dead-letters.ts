@@ -2,7 +2,6 @@ import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { failJob } from "../cloud/close.ts";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
-import { describe } from "../protocol/errors.ts";
 import { actorOf } from "../protocol/messages.ts";
 
 /**
@@ -19,7 +18,7 @@ export function deadLettersHandler(cloud: Cloud): (event: SQSEvent) => Promise<S
       try {
         await endJobOf(cloud, record);
       } catch (error) {
-        log("job not ended", { group: record.attributes.MessageGroupId, error: describe(error) });
+        log.error("job not ended", { group: record.attributes.MessageGroupId, error });
         errors.push(error);
       }
     }

@@ -46,7 +46,7 @@ async function backOff({ cloud }: Server, records: readonly SQSRecord[]): Promis
     );
   } catch (error) {
     // Nothing is lost: they come back when the timeout lapses.
-    log("messages not given back", { messageId: first.messageId, error: describe(error) });
+    log.warn("messages not given back", { messageId: first.messageId, error });
   }
 }
 
@@ -68,7 +68,7 @@ async function handleGroup(
     try {
       await handle(server, group, records.slice(i, i + size));
     } catch (error) {
-      log("update failed", { group, messageId: records[i]?.messageId, error: describe(error) });
+      log.warn("update failed", { group, messageId: records[i]?.messageId, error });
       return records.slice(i);
     }
   }

@@ -45,10 +45,42 @@ export class TryAgain extends PsError {
   readonly retryable = true;
 }
 
-/** The text of anything thrown, for a log line or a job's reason. */
+/**
+ * The text of anything thrown, for a log line or a job's reason. The texts of its causes follow in brackets, unless its
+ * message repeats them already.
+ */
 export function describe(error: unknown): string {
+  const [text = "", ...causes] = chainOf(error).map(textOf);
+  return causes.reduce((whole, cause) => (isPartOf(cause, whole) ? whole : `${whole} (${cause})`), text);
+}
+
+/** An error, its cause, the cause of that, and so on. An error that only gathers others counts as the first of them. */
+export function chainOf(error: unknown): unknown[] {
+  const chain: unknown[] = [];
+  for (let link = error; link !== undefined && link !== null && !chain.includes(link); ) {
+    // Node reports a refused connection as an AggregateError without a message.
+    if (link instanceof AggregateError && link.message === "" && link.errors.length > 0)
+      link = link.errors[0];
+    chain.push(link);
+    link = link instanceof Error ? link.cause : undefined;
+  }
+  return chain;
+}
+
+function textOf(error: unknown): string {
   if (error instanceof PsError) return error.message;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+const isPartOf = (cause: string, text: string): boolean =>
+  text.includes(cause) || text.includes(cause.replace(/^\w+: /, ""));
+
+/** True for an error that this project raises on purpose, and for one of the network, S3 or SQS: no mistake of ours. */
+export function isExpected(error: unknown): boolean {
+  if (error instanceof PsError) return !(error instanceof Bug);
+  // Node's errors of the kind ERR_INVALID_ARG_TYPE are mistakes of the caller.
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return isOutage(error) && !code.startsWith("ERR_");
 }
 
 /** True for an error that says the same thing however often the work is tried. */

@@ -1,6 +1,5 @@
 import { log } from "../cloud/log.ts";
 import type { Queues } from "../cloud/queues.ts";
-import { describe } from "../protocol/errors.ts";
 
 /** The lease that a worker holds. */
 export type HeldLease = { readonly url: string; readonly receipt: string; readonly seconds: number };
@@ -51,7 +50,7 @@ export class LeaseRenewer {
     try {
       await this.#queues.lease(lease.url, lease.receipt, 0);
     } catch (error) {
-      log("lease not given back", { error: describe(error) });
+      log.warn("lease not given back", { error });
     }
   }
 
@@ -60,10 +59,10 @@ export class LeaseRenewer {
       const renewed = await this.#queues.lease(lease.url, lease.receipt, lease.seconds);
       if (renewed || this.#held !== lease) return;
       clearInterval(this.#timer);
-      log("lease lost", { why: "it lapsed, or the job has ended" });
+      log.warn("lease lost", { why: "it lapsed, or the job has ended" });
     } catch (error) {
       // A lease that was given up meanwhile has nothing to report.
-      if (this.#held === lease) log("lease not renewed", { error: describe(error) });
+      if (this.#held === lease) log.warn("lease not renewed", { error });
     }
   }
 }

@@ -40,7 +40,7 @@ export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
       await lease.acknowledge();
     } catch (error) {
       // A worker that stops has given its lease back: whoever takes the task next meets the error, if it is one.
-      if (signal.aborted) log("task left", { task: lease.body, error: describe(error) });
+      if (signal.aborted) log.info("task left", { task: lease.body, error });
       else await putDown(loop, lease, error);
     }
   }
@@ -60,7 +60,7 @@ async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): 
     } catch (error) {
       if (signal.aborted) return null;
       if (Date.now() - heard > OUTAGE_MS) throw error;
-      log("no answer from the queue", { error: describe(error) });
+      log.warn("no answer from the queue", { error });
       await delay(RETRY_MS);
     }
   }
@@ -70,7 +70,7 @@ async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): 
 /** A task that went wrong: for good, and the job ends with the reason; or not, and someone tries again. */
 async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> {
   const { body: task, receives } = lease;
-  log("task failed", { task, receives, error: describe(error) });
+  log.warn("task failed", { task, receives, error });
   const tries = isOutage(error) ? TAKES : FAULTS;
   try {
     if (isPermanent(error) || receives >= tries) {
@@ -81,7 +81,7 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
     }
   } catch (also) {
     // Nothing is lost: the lease lapses by itself.
-    log("task not given back", { error: describe(also) });
+    log.warn("task not given back", { error: also });
   }
 }
 

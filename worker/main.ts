@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
-import { describe, isPermanent } from "../protocol/errors.ts";
+import { isPermanent } from "../protocol/errors.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { type HeldLease, LeaseRenewer } from "./lease-renewer.ts";
 import { runsOnBatch, spotNotice } from "./spot.ts";
@@ -25,7 +25,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
 
   const why = await Promise.race([left, toldToStop(), runsOnBatch(env) ? spotNotice(env) : never()]);
   if (typeof why === "number") process.exit(why);
-  log("worker stopping", { why });
+  log.info("worker stopping", { why });
   thread.postMessage("stop");
   // With nothing in hand it leaves by itself, unless it is still loading.
   if (!renewer.held) await Promise.race([left, delay(IDLE_MS)]);
@@ -63,6 +63,6 @@ function leave(): never {
 }
 
 main(process.env).catch((error: unknown) => {
-  log("worker failed", { error: describe(error) });
+  log.error("worker failed", { error });
   process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
 });

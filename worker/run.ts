@@ -34,7 +34,7 @@ export async function runWorker(env: Environment, onLease: OnLease, signal: Abor
   try {
     const queue = await patiently(() => findQueue(cloud, job, idleMs), signal);
     if (queue === null) {
-      log("nothing to do", { job });
+      log.info("nothing to do", { job });
       return workerExit.done;
     }
     attempt = queue.attempt;
@@ -43,7 +43,7 @@ export async function runWorker(env: Environment, onLease: OnLease, signal: Abor
     return workerExit.done;
   } catch (error) {
     if (!isPermanent(error)) throw error;
-    log("worker refuses", { job, error: describe(error) });
+    log.error("worker refuses", { job, error });
     // Without an attempt there is no job that could be ended.
     if (attempt !== null) await failJob({ cloud, job, attempt }, describe(error));
     return workerExit.refused;
@@ -66,7 +66,7 @@ async function start(place: Place, env: Environment, onLease: OnLease): Promise<
     record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
     fetchModule(cloud.store, record.spec),
   ]);
-  log("worker started", { job, worker, backend: backend.name, version: backend.version, device });
+  log.info("worker started", { job, worker, backend: backend.name, version: backend.version, device });
   const leases = await Leases.open(cloud.queues, url, onLease);
   const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
   return { ...place, leases, tasks };
@@ -110,7 +110,7 @@ async function patiently<T>(attempt: () => Promise<T>, signal: AbortSignal): Pro
       return await attempt();
     } catch (error) {
       if (!isAway(error) || Date.now() - since > OUTAGE_MS) throw error;
-      log("no answer at the start", { error: describe(error) });
+      log.warn("no answer at the start", { error });
     }
   }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { log } from "../cloud/log.ts";
-import { describe } from "../protocol/errors.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,7 +25,7 @@ export async function spotNotice(env: Environment): Promise<string> {
       if (notice !== null) return notice;
       silent = false;
     } catch (error) {
-      if (!silent) log("the instance's metadata does not answer", { error: describe(error) });
+      if (!silent) log.warn("the instance's metadata does not answer", { error });
       silent = true;
     }
   }

@@ -1,7 +1,7 @@
 import "../cloud/buffers.ts";
 import { parentPort } from "node:worker_threads";
 import { log } from "../cloud/log.ts";
-import { describe, isPermanent } from "../protocol/errors.ts";
+import { isPermanent } from "../protocol/errors.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { runWorker } from "./run.ts";
 
@@ -13,7 +13,7 @@ parentPort?.unref();
 runWorker(process.env, (lease) => parentPort?.postMessage(lease), stop.signal).then(
   (code) => process.exit(code),
   (error: unknown) => {
-    log("worker failed", { error: describe(error) });
+    log.error("worker failed", { error });
     process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
   },
 );

@@ -4,7 +4,6 @@ import type { Cloud } from "../../cloud/connect.ts";
 import type { Stated } from "../../cloud/jobs.ts";
 import { log } from "../../cloud/log.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
-import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { whyNoWorker, workersInWords } from "./workers.ts";
@@ -31,7 +30,7 @@ export async function watch(cloud: Cloud, redispatchSeconds: number, now = Date.
       try {
         await watchAttempt(cloud, { job, attempt: Number(number), modified }, redispatchSeconds, now);
       } catch (error) {
-        log("not watched", { job, error: describe(error) });
+        log.error("not watched", { job, error });
         errors.push(error);
       }
     }
@@ -75,7 +74,7 @@ async function watchJob(cloud: Cloud, stated: Stated, redispatchSeconds: number,
   } else if (silent > spec.stallMinutes * MINUTE_MS) {
     await fail(cloud, stated, await stalled(cloud, state, spec.stallMinutes, depth));
   } else if (depth.waiting + depth.inFlight === 0) {
-    log("redispatch", { job, version: state.version, silentSeconds: Math.round(silent / 1000) });
+    log.info("redispatch", { job, version: state.version, silentSeconds: Math.round(silent / 1000) });
     await wakeCoordinator(cloud, job, `redispatch-${state.version}-${now}`, true);
   }
 }
@@ -92,7 +91,7 @@ async function fail(cloud: Cloud, stated: Stated, reason: string): Promise<void>
     stated,
   );
   if (!isEnded(after)) return;
-  log("job failed", { job, reason });
+  log.error("job failed", { job, reason });
   await closeJob(cloud, after);
 }
 

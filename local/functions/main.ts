@@ -3,7 +3,6 @@ import { clientConfig } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
 import { createHandlers } from "../../functions/handler.ts";
 import { numberVariable, variable } from "../../protocol/environment.ts";
-import { describe } from "../../protocol/errors.ts";
 import { poll, type Source } from "./poller.ts";
 
 /**
@@ -22,10 +21,10 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   });
   const updatesSource = await source(cloud.updates, updates);
   const timer = setInterval(
-    () => watchdog().catch((error: unknown) => log("watchdog failed", { error: describe(error) })),
+    () => watchdog().catch((error: unknown) => log.error("watchdog failed", { error })),
     numberVariable(env, "PS_WATCHDOG_SECONDS", 5) * 1000,
   );
-  log("functions started", { updates: cloud.updates });
+  log.info("functions started", { updates: cloud.updates });
   await Promise.all([
     ...Array.from({ length: POLLERS }, () => poll(updatesSource, stop)),
     poll(await source(variable(env, "PS_DEAD_LETTERS_URL"), deadLetters), stop),
@@ -48,7 +47,7 @@ function stopSignal(): AbortSignal {
 main(process.env).then(
   () => process.exit(0),
   (error: unknown) => {
-    log("functions failed", { error: describe(error) });
+    log.error("functions failed", { error });
     process.exit(1);
   },
 );

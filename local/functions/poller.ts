@@ -8,7 +8,6 @@ import {
 } from "@aws-sdk/client-sqs";
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { log } from "../../cloud/log.ts";
-import { describe } from "../../protocol/errors.ts";
 import { required } from "../../protocol/required.ts";
 
 /** A queue and the Lambda behind it. */
@@ -33,7 +32,7 @@ export async function poll(source: Source, signal: AbortSignal): Promise<void> {
       if (messages.length > 0) await deliver(source, messages);
     } catch (error) {
       if (signal.aborted) return;
-      log("poll failed", { error: describe(error) });
+      log.warn("poll failed", { error });
       await sleep(RETRY_MS);
     }
   }
@@ -53,7 +52,7 @@ async function deliver(source: Source, messages: readonly Message[]): Promise<vo
   const { client, url, handler, visibilitySeconds } = source;
   const renew = () =>
     changeVisibility(source, messages, visibilitySeconds).catch((error: unknown) =>
-      log("visibility not renewed", { error: describe(error) }),
+      log.warn("visibility not renewed", { error }),
     );
   const timer = setInterval(renew, (visibilitySeconds * 1000) / 3);
   try {
