@@ -11,20 +11,20 @@ import { checkTied, matchWeights } from "./match.ts";
 import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
 import { openWeights, type Weights } from "./weights.ts";
 
-/** A directory in the open format, opened for use: config.json, weights, tokenizer.json. Close it when done. */
+/** An open directory in the open format: config.json, weights, tokenizer.json. Close it when done. */
 export type Checkpoint = {
   readonly family: Family;
   readonly config: ModelConfig;
   readonly parameters: readonly ModelParameter[];
   readonly tokenizer: Tokenizer;
   /** Tokens that end a text. */
-  readonly ends: ReadonlySet<number>;
-  /** The values of one parameter, into memory of its length. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Reads the values of one parameter into memory of its length. */
   read(parameter: string, into: Float32Array): Promise<Float32Array>;
   close(): Promise<void>;
 };
 
-const MAX_SMALL_BYTES = 1 << 20;
+const MAX_CONFIG_BYTES = 1 << 20;
 const MAX_TOKENIZER_BYTES = 1 << 26;
 
 /**
@@ -39,7 +39,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const json = await readConfig(folder);
   const { family, config } = modelOfConfig(json, `${directory}/config.json`);
   const tokenizer = await readTokenizer(folder, config);
-  const ends = await endsOf(folder, json, tokenizer);
+  const endTokens = await endTokensOf(folder, json, tokenizer);
   const weights = await openWeights(folder);
   try {
     const { parameters, stored } = await matchAll(weights, family, config);
@@ -48,7 +48,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
       config,
       parameters,
       tokenizer,
-      ends,
+      endTokens,
       read: (parameter, into) => weights.read(stored.get(parameter) ?? parameter, into),
       close: weights.close,
     };
@@ -58,6 +58,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   }
 }
 
+/** @throws InvalidInput when a parameter of the model is not among the weights */
 async function matchAll(weights: Weights, family: Family, config: ModelConfig) {
   const match = matchWeights(weights, family, config);
   const [first] = match.fresh;
@@ -77,9 +78,9 @@ async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Token
   }
   const made = await madeTokenizer(folder);
   if (!files["tokenizer.json"] && !made)
-    throw new InvalidInput(`${what} is not there; the model's text is read with it`);
+    throw new InvalidInput(`${what} is not there; the model needs it to read text`);
   const tokenizer = openTokenizer(made?.files ?? files, what);
-  // Some models have more rows than tokens, for the sake of round numbers.
+  // Some models have more rows than tokens, so that their number is round.
   if (tokenizer.vocabulary <= config.vocabulary) return tokenizer;
   throw new CorruptData(
     `${what} must have at most the ${config.vocabulary} tokens of config.json, got ${tokenizer.vocabulary}`,
@@ -90,9 +91,13 @@ const endSchema = z.looseObject({
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
 });
 
-/** As transformers has it: what generation_config.json says, else config.json; failing both, the tokenizer. */
-async function endsOf(folder: Folder, json: object, { special }: Tokenizer): Promise<ReadonlySet<number>> {
-  const bytes = await folder.readSmall("generation_config.json", MAX_SMALL_BYTES);
+/** As in transformers: those of generation_config.json, else of config.json, else of the tokenizer. */
+async function endTokensOf(
+  folder: Folder,
+  json: object,
+  { special }: Tokenizer,
+): Promise<ReadonlySet<number>> {
+  const bytes = await folder.readSmall("generation_config.json", MAX_CONFIG_BYTES);
   const generation = bytes ? parseAs(endSchema, bytes, `${folder.name}/generation_config.json`) : {};
   const ends = generation.eos_token_id ?? endSchema.safeParse(json).data?.eos_token_id ?? special.eos;
   return new Set([ends ?? []].flat());

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { at } from "../../protocol/required.ts";
 import type { GenerativeModel } from "./generative-model.ts";
 import { type Sampling, sampleToken } from "./sampling.ts";
 import { SlidingContext } from "./sliding-context.ts";
@@ -7,10 +8,10 @@ import { TextStream } from "./text-stream.ts";
 
 export type GenerateOptions = Sampling & {
   readonly model: GenerativeModel;
-  /** Each with at least one character. They are continued side by side, each as if it were alone. */
+  /** Each with at least one character. They are continued together, each as if it were alone. */
   readonly prompts: readonly string[];
   readonly maxNewTokens: number;
-  /** A text ends before the first of these that comes up in what is added. */
+  /** A text ends before the first of these in what is generated. */
   readonly stop?: readonly string[];
   readonly signal?: AbortSignal;
 };
@@ -18,42 +19,42 @@ export type GenerateOptions = Sampling & {
 export type Generated = {
   /** The continuation, without the prompt. */
   readonly text: string;
-  /** How many tokens it took, one that ends the text included. */
+  /** The tokens generated, with the one that ends the text. */
   readonly tokens: number;
-  /** Why it ended: `maxNewTokens`, a token that ends texts, or a stop string. */
+  /** The reason for its end: `maxNewTokens`, a token that ends texts, or a stop string. */
   readonly end: "length" | "end-of-text" | "stop";
 };
 
 /**
- * Continues prompts, token by token. The keys and values of the tokens before are kept, so a token costs one pass over
+ * Continues prompts, token by token. The keys and values of earlier tokens are kept, so each token costs one pass over
  * itself only. When the context is full its oldest quarter leaves it and the rest is read once more: past the context a
- * token is predicted from the last three quarters of it or more, and a text goes on in the same way wherever its prompt
- * ended.
+ * token is predicted from at least three quarters of it, and the same text is continued in the same way wherever its
+ * prompt ended.
  *
- * @param onText called with each new piece of a text and its prompt's place in `prompts`, and waited for
- * @throws InvalidInput for an option out of range, a prompt with unknown characters, or a model that can't do this
+ * @param onText called with each new fragment of a text and its prompt's index in `prompts`, and waited for
+ * @throws InvalidInput for an option out of range, or a prompt with unknown characters
  * @throws CorruptData when the model predicts numbers that are not finite, and the signal's reason when it is aborted
  */
 export async function generate(
   options: GenerateOptions,
-  onText: (piece: string, prompt: number) => void | Promise<void> = () => {},
+  onText: (fragment: string, prompt: number) => void | Promise<void> = () => {},
 ): Promise<Generated[]> {
   checkOptions(options);
   const { model, signal } = options;
   const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
-  const decoder = model.decoder({ count: texts.length, length: mostTokens(options, texts) });
+  const decoder = model.decoder({ count: texts.length, length: maxTokens(options, texts) });
   try {
     const tokens = texts.map((text) => text.tokens);
-    const reader = new SlidingContext(decoder, model.config.context, tokens);
+    const context = new SlidingContext(decoder, model.config.context, tokens);
     for (;;) {
       const open = [...texts.entries()].filter(([, { end }]) => end === null);
       if (open.length === 0) break;
       await setImmediate();
       signal?.throwIfAborted();
-      const logits = reader.next(open.map(([place]) => place));
-      for (const [i, [place, text]] of open.entries()) {
-        const piece = text.extend(logits[i] ?? new Float32Array());
-        if (piece !== "") await onText(piece, place);
+      const logits = context.next(open.map(([index]) => index));
+      for (const [i, [index, text]] of open.entries()) {
+        const fragment = text.extend(at(logits, i, "logits of a text"));
+        if (fragment !== "") await onText(fragment, index);
       }
     }
   } finally {
@@ -82,11 +83,11 @@ function checkOptions(options: GenerateOptions): void {
   if (problems.length > 0) throw new InvalidInput(problems);
 }
 
-/** The most tokens of a text that are read at a time. */
-const mostTokens = ({ model, maxNewTokens }: GenerateOptions, texts: readonly Text[]): number =>
+/** The most tokens of a text that the decoder holds. */
+const maxTokens = ({ model, maxNewTokens }: GenerateOptions, texts: readonly Text[]): number =>
   Math.min(model.config.context, maxNewTokens + Math.max(...texts.map(({ tokens }) => tokens.length)));
 
-/** One prompt and what is added to it. */
+/** A prompt and its continuation. */
 class Text {
   readonly tokens: number[];
   end: Generated["end"] | null = null;
@@ -116,26 +117,26 @@ class Text {
     return this.tokens.length - this.#promptTokens;
   }
 
-  /** Chooses the next token; returns the text that is certain with it. */
+  /** Chooses the next token; returns the fragment of text that it completes. */
   extend(logits: Float32Array): string {
     const token = sampleToken(logits, this.#options, this.added, this.tokens);
     this.tokens.push(token);
-    const piece = this.#accept(token);
-    this.text += piece;
-    return piece;
+    const fragment = this.#accept(token);
+    this.text += fragment;
+    return fragment;
   }
 
   #accept(token: number): string {
-    if (this.#model.ends.has(token)) {
+    if (this.#model.endTokens.has(token)) {
       this.end = "end-of-text";
       return this.#stream.end();
     }
-    let piece = this.#stream.push(token);
+    let fragment = this.#stream.push(token);
     if (!this.#stream.stopped && this.added === this.#options.maxNewTokens) {
       this.end = "length";
-      piece += this.#stream.end();
+      fragment += this.#stream.end();
     }
     if (this.#stream.stopped) this.end = "stop";
-    return piece;
+    return fragment;
   }
 }

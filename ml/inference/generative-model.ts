@@ -7,9 +7,9 @@ import type { Texts } from "./shared-decoder.ts";
 import { loadSharedWeights, type SharedWeights } from "./shared-weights.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
-/** A checkpoint that predicts one token after the other, its parameters in memory; TensorFlow has no part in it. */
-export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
-  /** What reads texts; close it when done. */
+/** A checkpoint that generates text, with its parameters in memory that threads share. It needs no TensorFlow. */
+export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens"> & {
+  /** Creates a decoder for some texts; close it when done. */
   decoder(texts: Texts): Decoder;
   dispose(): void;
 };
@@ -24,24 +24,24 @@ export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer"
 export async function loadGenerativeModel(directory: string): Promise<GenerativeModel> {
   const checkpoint = await openCheckpoint(directory);
   try {
-    const { family, config, tokenizer, ends } = checkpoint;
+    const { family, config, tokenizer, endTokens } = checkpoint;
     const shape = decoderShape(family, config);
     const weights = await loadSharedWeights(checkpoint, shape);
     const module = compileKernels();
     const pool = new ThreadPool(threadsFor(weights));
     const decoder = (texts: Texts) => new Decoder({ shape, weights, module }, pool, texts);
-    return { family, config, tokenizer, ends, decoder, dispose: () => pool.close() };
+    return { family, config, tokenizer, endTokens, decoder, dispose: () => pool.close() };
   } finally {
     await checkpoint.close();
   }
 }
 
-/** More threads than this get in each other's way at the memory. */
+/** More threads than this compete for the memory's bandwidth. */
 const MAX_THREADS = 8;
-/** What makes a thread worth waiting for. */
+/** Fewer bytes are read faster than a thread is woken. */
 const BYTES_PER_THREAD = 1 << 20;
 
-/** TF_NUM_INTRAOP_THREADS is the user's word for all that computes here. */
+/** TF_NUM_INTRAOP_THREADS limits the threads of all that computes, with TensorFlow or without. */
 function threadsFor({ memories }: SharedWeights): number {
   const bytes = memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
   const wanted = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();

@@ -5,8 +5,8 @@ import type { Tensors } from "../models/model.ts";
 import { type Ops, opsOf } from "../models/ops.ts";
 import type { Backend } from "../tensorflow/backend.ts";
 
-/** A checkpoint with its parameters on a backend, ready to be used. */
-export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "ends"> & {
+/** A checkpoint with its parameters on a backend. */
+export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens"> & {
   readonly ops: Ops;
   readonly theta: Tensors;
   dispose(): void;
@@ -33,18 +33,18 @@ export async function loadLanguageModel(directory: string, { tf }: Backend): Pro
   } finally {
     await checkpoint.close();
   }
-  const { family, config, tokenizer, ends } = checkpoint;
-  return { family, config, tokenizer, ends, ops, theta, dispose: () => tf.dispose(theta) };
+  const { family, config, tokenizer, endTokens } = checkpoint;
+  return { family, config, tokenizer, endTokens, ops, theta, dispose: () => tf.dispose(theta) };
 }
 
 const LARGE = 1 << 20;
-/** What lies before the memory that the system gives for a large array, in bytes. */
+/** Bytes before the memory that the system gives for a large array. */
 const ALLOCATION_HEADER = 16;
 const ALIGNMENT = 64;
 
 /**
- * Memory that TensorFlow takes over without a copy: it asks for addresses that are multiples of 64, and large arrays
- * start 16 bytes past one. Where that is not so it copies, and nothing else changes.
+ * Memory that TensorFlow takes over without a copy: it needs addresses that are multiples of 64, and large arrays start
+ * 16 bytes after one. At other addresses it copies, and nothing else changes.
  */
 function alignedFloats(length: number): Float32Array {
   if (length < LARGE) return new Float32Array(length);
@@ -52,7 +52,7 @@ function alignedFloats(length: number): Float32Array {
   return new Float32Array(buffer, ALIGNMENT - ALLOCATION_HEADER, length);
 }
 
-/** On the native backend a tensor's values stay JavaScript's until a kernel first uses it: that is now. */
+/** Uploads at once: on the native backend a tensor's values stay in JavaScript until a kernel uses it. */
 function upload({ tf, native }: Ops, values: Float32Array, shape: readonly number[]): Tensor {
   const tensor = tf.tensor(values, [...shape]);
   native?.run("Identity", { T: { type: "float32" } }, [tensor]).dispose();

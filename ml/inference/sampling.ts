@@ -1,12 +1,13 @@
 import { CorruptData } from "../../protocol/errors.ts";
+import { at } from "../../protocol/required.ts";
 import { uniform } from "../random/streams.ts";
 
-/** How the next token is chosen from the logits. The formulas and their order are those of transformers' generate. */
+/** The rule that chooses the next token from the logits. Formulas and their order are those of transformers' generate. */
 export type Sampling = {
-  /** Divides the logits: below 1 bolder, above 1 more varied; 0 always takes the likeliest token. */
+  /** Divides the logits: above 1 texts vary more, below 1 less; 0 always takes the likeliest token. */
   readonly temperature: number;
   /**
-   * Draws from the k likeliest tokens only, and those as likely as the last of them.
+   * Draws only from the k likeliest tokens, and those as likely as the last of them.
    * @default null: from all
    */
   readonly topK?: number | null;
@@ -16,7 +17,7 @@ export type Sampling = {
    */
   readonly topP?: number;
   /**
-   * Makes tokens that are there already less likely, above 1, or likelier, below.
+   * Above 1, makes tokens of the text so far less likely; below 1, likelier.
    * @default 1
    */
   readonly repetitionPenalty?: number;
@@ -25,17 +26,17 @@ export type Sampling = {
 };
 
 /**
- * The next token.
+ * Chooses the next token.
  *
- * @param logits of one place, changed by this
- * @param seen the tokens before: the prompt and what was added
- * @param place numbers the draws of one text
+ * @param logits changed by this
+ * @param position of the token among those generated for its text
+ * @param seen the tokens before: the prompt and what was generated
  * @throws CorruptData when a logit is not finite
  */
 export function sampleToken(
   logits: Float32Array,
   sampling: Sampling,
-  place: number,
+  position: number,
   seen: readonly number[] = [],
 ): number {
   requireFinite(logits);
@@ -44,11 +45,11 @@ export function sampleToken(
   const best = likeliest(logits);
   if (temperature === 0) return best;
   // The largest becomes 0 first: a tiny temperature then makes the others -Infinity, and none of them infinite.
-  const highest = logits[best] ?? 0;
+  const highest = at(logits, best, "logit");
   const scaled = Float64Array.from(logits, (logit) => (logit - highest) / temperature);
   if (topK !== null && topK < scaled.length) keepLikeliest(scaled, topK);
   if (topP < 1) keepShare(scaled, topP);
-  return draw(scaled, uniform({ seed, purpose: "sample", indices: [place] }), best);
+  return draw(scaled, uniform({ seed, purpose: "sample", indices: [position] }), best);
 }
 
 function requireFinite(logits: Float32Array): void {
@@ -74,7 +75,7 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** Makes all but the k largest -Infinity; ties with the last one stay. Source: Fan et al. 2018. */
+/** Sets all but the k largest to -Infinity; ties with the last one stay. Source: Fan et al. 2018. */
 export function keepLikeliest(logits: Float64Array, k: number): void {
   const sorted = logits.slice().sort();
   const least = sorted[sorted.length - k] ?? -Infinity;
@@ -82,14 +83,14 @@ export function keepLikeliest(logits: Float64Array, k: number): void {
 }
 
 /**
- * Makes all but the largest with `share` of the probability -Infinity; ties with the last one stay.
+ * Sets all but the largest with `share` of the probability to -Infinity; ties with the last one stay.
  * Source: Holtzman et al. 2020, section 3.1.
  */
 export function keepShare(logits: Float64Array, share: number): void {
   const sorted = logits.slice().sort();
   const highest = sorted.at(-1) ?? 0;
   const total = sorted.reduce((sum, logit) => sum + Math.exp(logit - highest), 0);
-  // From the unlikeliest on, what is together at most 1 - share goes; the likeliest stays in any case.
+  // The unlikeliest tokens that have at most 1 - share together are left out; the likeliest stays in any case.
   let first = 0;
   for (let sum = 0; first < sorted.length - 1; first++) {
     sum += Math.exp((sorted[first] ?? 0) - highest) / total;
@@ -107,6 +108,6 @@ function draw(logits: Float64Array, chance: number, best: number): number {
     left -= weights[token] ?? 0;
     if (left < 0) return token;
   }
-  // Rounding may leave a crumb past the last token.
+  // Rounding may leave a rest after the last token.
   return best;
 }

@@ -1,32 +1,33 @@
+import { at } from "../../protocol/required.ts";
 import type { Decoder, NewToken } from "./decoder.ts";
 
 /** The tokens of a text, which grow. */
 export type Tokens = readonly number[];
 
-/** What leaves a full context at a time, of the whole. With half of it tokens would cost less and be predicted from less. */
-const DROPPED = 1 / 4;
+/** The share of a full context that leaves it at a time. Half of it would cost less, but predict from fewer tokens. */
+const DROPPED_SHARE = 1 / 4;
 
 /**
- * The first token that the model sees of a text. It depends on the text's length alone, so a text goes on in the same
- * way wherever its prompt ended.
+ * Returns the first token of a text that the model sees. It depends on the text's length alone, so the same text is
+ * continued in the same way wherever its prompt ended.
  *
  * @param length of the text so far, in tokens
  * @param context the most tokens that the model sees
  */
 export function firstSeen(length: number, context: number): number {
-  const dropped = Math.ceil(context * DROPPED);
+  const dropped = Math.ceil(context * DROPPED_SHARE);
   return Math.max(0, Math.ceil((length - context) / dropped) * dropped);
 }
 
 /**
- * Reads texts that grow by a token at a time, and of each one only what is new. When a context is full its oldest
- * quarter leaves it, and the rest is read once more, at its new positions: three tokens for each that comes after.
+ * Reads texts that grow by a token at a time, and only the new tokens of each. When a context is full its oldest quarter
+ * leaves it, and the rest is read once more at its new positions: three tokens for each one that follows.
  */
 export class SlidingContext {
   readonly #decoder: Pick<Decoder, "read">;
   readonly #context: number;
   readonly #texts: readonly Tokens[];
-  /** How many tokens of each text have been read. */
+  /** The number of tokens read of each text. */
   readonly #read: number[];
 
   /** @param texts as many as the decoder holds; they may grow between calls of `next` */
@@ -38,19 +39,19 @@ export class SlidingContext {
   }
 
   /**
-   * The logits of what follows some of the texts, each longer than when it was last asked for.
+   * Returns the logits of what follows some of the texts; each must have grown since its last call.
    *
-   * @param texts places of the texts
+   * @param texts indices of the texts
    */
   next(texts: readonly number[]): Float32Array[] {
-    return this.#decoder.read(texts.flatMap((text) => this.#added(text)));
+    return this.#decoder.read(texts.flatMap((text) => this.#newTokens(text)));
   }
 
-  #added(text: number): NewToken[] {
-    const tokens = this.#texts[text] ?? [];
-    const read = this.#read[text] ?? 0;
+  #newTokens(text: number): NewToken[] {
+    const tokens = at(this.#texts, text, "text");
+    const read = at(this.#read, text, "text");
     const first = firstSeen(tokens.length, this.#context);
-    // What was read stays where it was as long as the context begins there.
+    // Tokens that were read keep their positions as long as the context begins at the same token.
     const start = firstSeen(read, this.#context) === first ? read : first;
     this.#read[text] = tokens.length;
     return tokens.slice(start).map((token, i) => ({

@@ -7,24 +7,24 @@ import type { Ops } from "../models/ops.ts";
 import { callUser, checkLoss, sizesOf } from "../models/user-model.ts";
 import type { UserModel } from "../models/user-model-types.d.ts";
 import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
-import type { TextPredictor } from "./evaluate-file.ts";
+import type { TextPredictor } from "./text-predictor.ts";
 
-/** A user's model that trains on text, for use on other text. */
-export type UserText = {
+/** A user's model that was trained on text, to evaluate on other text. */
+export type TrainedUserModel = {
   readonly ops: Ops;
-  readonly spec: TrainingSpec;
-  /** What it was trained on: its tokenizer reads the text. */
+  readonly spec: Pick<TrainingSpec, "name" | "model">;
+  /** The training data, whose tokenizer reads the text. */
   readonly dataset: Dataset | null;
   readonly user: UserModel;
   readonly theta: Tensors;
 };
 
 /**
- * What `evaluateFile` needs of a user's model: its loss, on windows as in training.
+ * Returns what `evaluateFile` needs of a user's model: its loss, on windows as in training.
  *
- * @throws InvalidInput when the job does not train on text, or on tokens whose text is not known
+ * @throws InvalidInput when the job does not train on text, or on ids without a tokenizer
  */
-export function userPredictor({ ops, spec, dataset, user, theta }: UserText): TextPredictor {
+export function userPredictor({ ops, spec, dataset, user, theta }: TrainedUserModel): TextPredictor {
   const { model } = spec;
   if (model.type !== "module") throw new InvalidInput(`model.type must be "module", got "${model.type}"`);
   const name = `model.module ${model.module}`;
@@ -32,8 +32,8 @@ export function userPredictor({ ops, spec, dataset, user, theta }: UserText): Te
   const { context, vocabulary } = sizes;
   if (dataset === null || context === null || vocabulary === null) {
     throw new InvalidInput(
-      `${spec.name} trains on what the batch function of ${model.module} makes, so it can't be given a text; ` +
-        "without one, evaluate takes the batches that the job holds out",
+      `${spec.name} trains on what the batch function of ${model.module} makes, so it can't be evaluated on a text; ` +
+        "leave out the text to evaluate it on the batches that the job holds out",
     );
   }
   if (dataset.meta.tokenizer === "none") {
@@ -44,7 +44,7 @@ export function userPredictor({ ops, spec, dataset, user, theta }: UserText): Te
   return {
     ops,
     theta,
-    // How many layers it has is its own affair.
+    // Only the user's code knows its layers.
     config: { context, vocabulary, layers: 0 },
     tokenizer: openTokenizer(dataset.files, "the job's tokenizer.json"),
     userCode: true,

@@ -1,6 +1,6 @@
 /**
- * Philox 4x32-10, a counter-based generator: a block of four random words is a pure function of a counter and a
- * key, so every draw can be made by anyone, in any order, without a state to keep or to send.
+ * Philox 4x32-10, a counter-based generator: a block of four random words is a pure function of a counter and a key, so
+ * anyone can draw any number, in any order, without a state to keep or to send.
  * Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11, section 3.3.
  */
 export type Counter = readonly [number, number, number, number];

@@ -203,7 +203,8 @@ test("evaluate takes a model of one's own on what its job holds out, with the lo
   const path = join(folder, "text.txt");
   await assert.rejects(evaluateOwn(lab.target, "held-out", undefined, { path }), {
     name: "InvalidInput",
-    message: /held-out trains on what the batch function of mlp\.ts makes, so it can't be given a text/,
+    message:
+      /held-out trains on what the batch function of mlp\.ts makes, so it can't be evaluated on a text/,
   });
   await assert.rejects(evaluateHeldOut(lab.target, "held-out", 77), { message: /has no version 77/ });
 });

@@ -64,9 +64,9 @@ function oneByOne(decoder: Decoder, sample: Sample): number[][][] {
 /** The same numbers; `deepEqual` takes minutes to describe how many others differ. */
 function assertSame(actual: readonly number[][][], expected: readonly number[][][]): void {
   const [a, b] = [actual.flat(2), expected.flat(2)];
-  const place = b.findIndex((value, i) => !Object.is(value, a[i]));
+  const index = b.findIndex((value, i) => !Object.is(value, a[i]));
   assert.equal(a.length, b.length);
-  assert.equal(place, -1, `number ${place} is ${a[place]}, not ${b[place]}`);
+  assert.equal(index, -1, `number ${index} is ${a[index]}, not ${b[index]}`);
 }
 
 for (const sample of [...causal, ...long]) {

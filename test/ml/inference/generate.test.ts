@@ -26,16 +26,16 @@ const options = (changes: Partial<GenerateOptions> = {}): GenerateOptions => ({
 
 const textOf = async (changes: Partial<GenerateOptions> = {}) => (await generate(options(changes)))[0]?.text;
 
-test("generation goes on past the context and streams every piece in order", async () => {
-  const pieces: string[] = [];
-  const [generated] = await generate(options(), async (piece) => {
+test("generation goes on past the context and streams every fragment in order", async () => {
+  const fragments: string[] = [];
+  const [generated] = await generate(options(), async (fragment) => {
     await Promise.resolve();
-    pieces.push(piece);
+    fragments.push(fragment);
   });
   const text = generated?.text ?? "";
   assert.equal([...text].length, 20);
-  assert.equal(pieces.length, 20);
-  assert.equal(pieces.join(""), text);
+  assert.equal(fragments.length, 20);
+  assert.equal(fragments.join(""), text);
   assert.deepEqual({ ...generated, text: "" }, { text: "", tokens: 20, end: "length" });
   assert.ok([...text].every((character) => TEXT.includes(character)));
 });
@@ -91,32 +91,32 @@ test("several prompts give what each gives alone, however long they are and when
 test("a text ends before a stop string, which is never shown in part", async () => {
   const whole = (await textOf({ maxNewTokens: 30 })) ?? "";
   const stop = whole.slice(10, 13);
-  const pieces: string[] = [];
-  const [stopped] = await generate(options({ maxNewTokens: 30, stop: ["never there", stop] }), (piece) => {
-    pieces.push(piece);
+  const fragments: string[] = [];
+  const [stopped] = await generate(options({ maxNewTokens: 30, stop: ["never there", stop] }), (fragment) => {
+    fragments.push(fragment);
   });
   assert.equal(stopped?.text, whole.slice(0, whole.indexOf(stop)));
   assert.equal(stopped?.end, "stop");
-  assert.equal(pieces.join(""), stopped?.text);
+  assert.equal(fragments.join(""), stopped?.text);
 });
 
 test("a token that ends texts ends this one, and is not part of it", async () => {
   const whole = (await textOf()) ?? "";
   const end = [...whole][5] ?? "";
-  const ends = new Set(model.tokenizer.encode(end));
-  const [generated] = await generate(options({ model: { ...model, ends } }));
+  const endTokens = new Set(model.tokenizer.encode(end));
+  const [generated] = await generate(options({ model: { ...model, endTokens } }));
   const text = whole.slice(0, whole.indexOf(end));
   assert.deepEqual(generated, { text, tokens: [...text].length + 1, end: "end-of-text" });
 });
 
 test("generation stops between two tokens when its signal is aborted", async () => {
   const controller = new AbortController();
-  const pieces: string[] = [];
-  const running = generate(options({ maxNewTokens: 1000, signal: controller.signal }), (piece) => {
-    if (pieces.push(piece) === 3) controller.abort(new Error("enough"));
+  const fragments: string[] = [];
+  const running = generate(options({ maxNewTokens: 1000, signal: controller.signal }), (fragment) => {
+    if (fragments.push(fragment) === 3) controller.abort(new Error("enough"));
   });
   await assert.rejects(running, { message: "enough" });
-  assert.equal(pieces.length, 3);
+  assert.equal(fragments.length, 3);
 });
 
 test("options out of range are refused together, and unknown characters are named", async () => {

@@ -73,7 +73,7 @@ test("a gate is silu times what it lets through", () => {
   }
 });
 
-test("softmax is that of large numbers too, and of places that are not there", () => {
+test("softmax is that of large numbers too, and of hidden positions", () => {
   const scores = [1e4, 1e4 - 1, 1e4 - 20, 9950, 3, -1e4, -1e30, -1e30];
   floats.set(scores);
   kernels.softmax(0, 4 * scores.length);

@@ -54,8 +54,8 @@ test("tokens are drawn by their probability at the temperature, among the k like
   const logits = [Math.log(1), Math.log(6), Math.log(3)];
   const shares = (temperature: number, topK: number | null = null, topP = 1) => {
     const counts = [0, 0, 0];
-    for (let place = 0; place < 10_000; place++) {
-      const token = sampleToken(Float32Array.from(logits), { temperature, topK, topP, seed: 4 }, place);
+    for (let position = 0; position < 10_000; position++) {
+      const token = sampleToken(Float32Array.from(logits), { temperature, topK, topP, seed: 4 }, position);
       counts[token] = (counts[token] ?? Number.NaN) + 1 / 10_000;
     }
     return counts;

@@ -43,11 +43,11 @@ for (const sample of causal) {
     const theta = sampleTheta(tf, sample);
     const pool = new ThreadPool(2);
     const decoder = await decoderOf(sample, pool, { texts: { count: rows.length, length: context } });
-    const reader = new SlidingContext(decoder, context, texts);
+    const sliding = new SlidingContext(decoder, context, texts);
     for (;;) {
       const open = rows.flatMap((row, i) => ((texts[i] ?? []).length < row.length ? [i] : []));
       if (open.length === 0) break;
-      const logits = reader.next(open);
+      const logits = sliding.next(open);
       for (const [i, text] of open.entries()) {
         const tokens = texts[text] ?? [];
         const expected = expectedOf(sample, theta, seenBy(tokens, context));
@@ -72,8 +72,8 @@ test("however long a text gets, a token costs no more than four on average", () 
         return [];
       },
     };
-    const reader = new SlidingContext(decoder, context, [tokens]);
-    for (; tokens.length < 20 * context; tokens.push(tokens.length)) reader.next([0]);
+    const sliding = new SlidingContext(decoder, context, [tokens]);
+    for (; tokens.length < 20 * context; tokens.push(tokens.length)) sliding.next([0]);
     assert.ok(read <= 4 * tokens.length, `${read} tokens were read for ${tokens.length} with ${context}`);
   }
 });
