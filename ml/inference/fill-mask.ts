@@ -1,7 +1,7 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
 import type { LanguageModel } from "./language-model.ts";
-import { maskedTextTokens } from "./special-tokens.ts";
+import { maskedTextTokens } from "./masked-text.ts";
 
 export type Guess = {
   readonly token: number;

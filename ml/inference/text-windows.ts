@@ -1,7 +1,12 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { maskTokens } from "../data/masking.ts";
-import { maskedTextTokens } from "./special-tokens.ts";
+import { maskedTextTokens } from "./masked-text.ts";
 import type { TextPredictor } from "./text-predictor.ts";
+
+/** What windows depend on of a model. */
+export type WindowedModel = Pick<TextPredictor, "config" | "tokenizer" | "userCode"> & {
+  readonly family: Pick<TextPredictor["family"], "masked">;
+};
 
 /** Windows of one length, and the tokens to predict in them. */
 export type WindowBatch = {
@@ -29,14 +34,14 @@ const MAX_LOGITS = 1 << 25;
 const MAX_WINDOWS = 16;
 
 /** Returns windows of the model's context, end to end. */
-export const textWindows = (model: TextPredictor): TextWindows =>
+export const textWindows = (model: WindowedModel): TextWindows =>
   model.family.masked ? maskedWindows(model) : causalWindows(model);
 
-const windowsPerBatch = ({ config }: TextPredictor): number =>
+const windowsPerBatch = ({ config }: WindowedModel): number =>
   Math.max(1, Math.min(MAX_WINDOWS, Math.floor(MAX_LOGITS / (config.context * config.vocabulary))));
 
 /** Windows of which every token but the first is predicted; the last token of one is the first of the next. */
-function causalWindows(model: TextPredictor): TextWindows {
+function causalWindows(model: WindowedModel): TextWindows {
   const { config, tokenizer, userCode = false } = model;
   const rule: CutRule = {
     step: config.context,
@@ -54,7 +59,7 @@ function causalWindows(model: TextPredictor): TextWindows {
 }
 
 /** Windows within special tokens, of which some tokens are hidden. */
-function maskedWindows(model: TextPredictor): TextWindows {
+function maskedWindows(model: WindowedModel): TextWindows {
   const { config, tokenizer } = model;
   const { before, after, special, mask } = maskedTextTokens(tokenizer);
   const step = config.context - before.length - after.length;

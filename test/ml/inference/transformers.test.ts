@@ -12,20 +12,20 @@ import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { withoutModules } from "../../support/python.ts";
 import {
   type Answer,
+  answersFile,
   askTransformers,
   parseAnswers,
   type Request,
-  referenceFile,
   requests,
   writeModels,
-} from "./use.ts";
+} from "./transformers-requests.ts";
 
-/** generate, fill-mask and evaluate give what transformers gives: its answers are in a file, and asked for anew. */
+/** generate, fill-mask and evaluate give what transformers gives: its answers are in a file, and are checked. */
 const backend = await loadBackend("auto", { threads: 1 });
-const directory = mkdtempSync(join(tmpdir(), "ps-use-"));
+const directory = mkdtempSync(join(tmpdir(), "ps-inference-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 writeModels(directory);
-const reference = parseAnswers(readFileSync(referenceFile, "utf8"));
+const reference = parseAnswers(readFileSync(answersFile, "utf8"));
 
 async function withModel<T>(
   name: string,

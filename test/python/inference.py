@@ -1,6 +1,6 @@
-"""What transformers makes of checkpoint directories when they are used, for test/inference/use.ts.
+"""The answers of transformers to requests of checkpoint directories, for test/ml/inference/transformers-requests.ts.
 
-Usage: use.py < requests.json > answers.json
+Usage: inference.py < requests.json > answers.json
 Request, one of:
   {"kind": "generate", "directory": str, "prompt": str, "tokens": int, "penalty": float}
   {"kind": "fill-mask", "directory": str, "text": str, "top": int}

@@ -13,7 +13,7 @@ import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
 import { writeModel } from "../../support/models.ts";
 import { python } from "../../support/python.ts";
 
-/** Small checkpoints of each family with a tokenizer, what to ask of them, and what transformers answers. */
+/** Small checkpoints of each family with a tokenizer, the requests to them, and the answers of transformers. */
 
 const CHARACTERS = "abcdefgh ijklmnopqr.\n";
 
@@ -157,12 +157,12 @@ const guess = z.object({ text: z.string(), probability: z.number() });
 const answersSchema = z.array(z.union([z.string(), z.number(), z.array(z.array(guess))]));
 export type Answer = z.infer<typeof answersSchema>[number];
 
-export const referenceFile = fileURLToPath(new URL("./use-reference.json", import.meta.url));
+export const answersFile = fileURLToPath(new URL("./transformers-answers.json", import.meta.url));
 export const parseAnswers = (json: string): Answer[] => answersSchema.parse(JSON.parse(json));
 
-/** What transformers answers. */
+/** The answers of transformers. */
 export function askTransformers(directory: string): Answer[] {
-  const script = fileURLToPath(new URL("../../python/use.py", import.meta.url));
+  const script = fileURLToPath(new URL("../../python/inference.py", import.meta.url));
   const input = requests.map((request) => ({ ...request, directory: join(directory, request.model) }));
   const result = spawnSync(python, [script], {
     input: JSON.stringify(input),
