@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import type { Scalar } from "@tensorflow/tfjs";
 import type { Dataset } from "../ml/data/dataset.ts";
+import { opsOf } from "../ml/models/layers/ops.ts";
 import { type Tensors, tensorOf } from "../ml/models/model.ts";
 import { objectiveOf } from "../ml/models/objective.ts";
-import { opsOf } from "../ml/models/ops.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import type { Backend } from "../ml/tensorflow/backend.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import type { Family, ModelConfig } from "../../ml/models/family.ts";
+import { opsOf } from "../../ml/models/layers/ops.ts";
 import type { Batch, Tensors } from "../../ml/models/model.ts";
-import { opsOf } from "../../ml/models/ops.ts";
 import { recorded } from "../../ml/models/recorded.ts";
 import { familyOf } from "../../ml/models/registry.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
@@ -110,7 +110,7 @@ function batchOf(tf: Backend["tf"], masked: boolean): Batch {
   return {
     tokens: { ids: ids(all, 0), sequences: batch, length: context },
     targets: ids(predicted, 3),
-    ...(masked && { places: tf.tensor1d(predicted, "int32") }),
+    ...(masked && { predicted: tf.tensor1d(predicted, "int32") }),
   };
 }
 

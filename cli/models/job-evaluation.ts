@@ -4,7 +4,7 @@ import {
   type FileEvaluation,
 } from "../../ml/inference/evaluate-file.ts";
 import { userPredictor } from "../../ml/inference/user-predictor.ts";
-import { opsOf } from "../../ml/models/ops.ts";
+import { opsOf } from "../../ml/models/layers/ops.ts";
 import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";

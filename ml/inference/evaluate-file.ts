@@ -122,7 +122,7 @@ function meanLoss({ ops, theta }: TextPredictor, lossFunction: LossFunction, win
     const batch: Batch = {
       tokens: { ids: tf.tensor1d(ids, "int32"), sequences, length: ids.length / sequences },
       targets: tf.tensor1d(targets, "int32"),
-      ...(positions && { places: tf.tensor1d(positions, "int32") }),
+      ...(positions && { predicted: tf.tensor1d(positions, "int32") }),
     };
     return lossFunction(theta, batch);
   });

@@ -1,8 +1,8 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { elements } from "../../protocol/safetensors.ts";
 import { type Checkpoint, openCheckpoint } from "../huggingface/checkpoint.ts";
+import { type Ops, opsOf } from "../models/layers/ops.ts";
 import type { Tensors } from "../models/model.ts";
-import { type Ops, opsOf } from "../models/ops.ts";
 import type { Backend } from "../tensorflow/backend.ts";
 
 /** A checkpoint with its parameters on a backend. */

@@ -1,42 +1,47 @@
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
+import { z } from "zod";
+import { CorruptData } from "../../protocol/errors.ts";
+import { valueAs } from "../../protocol/parse.ts";
 import {
-  type BertPlace,
-  bertBlock,
-  bertBlockDropout,
-  normalize,
-  normalizeBackward,
-  type Place,
-  project,
-  projectBackward,
-} from "./bert-block.ts";
-import { forwardBlocks, throughBlocks } from "./blocks.ts";
-import type { TokenIds } from "./config.ts";
-import { biasedBackward, dense } from "./dense.ts";
-import { type DropoutPlaces, drop } from "./dropout.ts";
-import { geluErf, geluErfWithSlope } from "./gelu-erf.ts";
+  fieldsOfTokenIds,
+  jsonText,
+  NO_TOKEN_IDS,
+  paddingOf,
+  size,
+  tokenIdFields,
+  tokenIdsOf,
+  wrongModel,
+} from "./config.ts";
+import type { Family, ModelConfig } from "./family.ts";
+import type { Block } from "./layers/blocks.ts";
+import { blockMasks, drop, dropoutNames, type MaskShapes } from "./layers/dropout.ts";
 import {
-  type Batch,
-  type LossAndGradient,
-  type ModelParameter,
-  type Tensors,
-  type Tokens,
-  tensorOf,
-} from "./model.ts";
-import { columnSums, crossEntropy, lookUpBackward, type Ops } from "./ops.ts";
-import { wordsBackward } from "./words.ts";
+  addPositions,
+  lookUpBackward,
+  padRows,
+  positionsBackward,
+  tokensBackward,
+} from "./layers/embedding.ts";
+import { geluErf } from "./layers/gelu.ts";
+import { mergedGradients, type Pass } from "./layers/layer.ts";
+import { linear, linearOf } from "./layers/linear.ts";
+import { maskedTokenModel } from "./layers/masked-token.ts";
+import { mlp } from "./layers/mlp.ts";
+import { layerNorm, type Normalized } from "./layers/norm.ts";
+import { columnSums, type Ops } from "./layers/ops.ts";
+import { postNormBlock } from "./layers/residual.ts";
+import { scaling, separateAttention, unchanged } from "./layers/self-attention.ts";
+import { type ModelParameter, normalTable, type Tokens, tensorOf } from "./model.ts";
 
 /**
  * BERT (Devlin et al. 2019) as `BertForMaskedLM` of Hugging Face's transformers has it: the same names, layouts and
  * initial distributions. The output projection is the token embedding and is not stored twice.
  */
-export type Bert = {
-  readonly layers: number;
+export type Bert = ModelConfig & {
   readonly heads: number;
   readonly width: number;
   /** Width of the feed-forward layer. */
   readonly hidden: number;
-  readonly context: number;
-  readonly vocabulary: number;
   /** Token types: parts of a pair that are told apart. */
   readonly types: number;
   readonly epsilon: number;
@@ -44,11 +49,6 @@ export type Bert = {
   readonly deviation: number;
   /** The token whose embedding is not trained by being read; null: none. */
   readonly padding: number | null;
-  readonly special?: TokenIds;
-  /** Share of elements left out in training. */
-  readonly dropout: number;
-  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
-  readonly recompute?: boolean;
 };
 
 const EMBEDDINGS = "bert.embeddings";
@@ -56,200 +56,225 @@ const WORDS = `${EMBEDDINGS}.word_embeddings.weight`;
 const POSITIONS = `${EMBEDDINGS}.position_embeddings.weight`;
 const TYPES = `${EMBEDDINGS}.token_type_embeddings.weight`;
 const HEAD = "cls.predictions";
-const BIAS = `${HEAD}.bias`;
-const blockName = (layer: number): string => `bert.encoder.layer.${layer}`;
 
-export function bertParameters(model: Bert): ModelParameter[] {
-  const { layers, width, hidden, context, vocabulary, types, deviation, padding } = model;
-  const zeros = (name: string, length: number): ModelParameter => ({
-    name,
-    shape: [length],
-    init: { type: "zeros" },
+const layer = (name: string) => linear(name, { bias: true, inputsFirst: false });
+const TRANSFORM = layer(`${HEAD}.transform.dense`);
+const DECODER = linearOf({ weight: WORDS, bias: `${HEAD}.bias`, inputsFirst: false });
+const normsOf = ({ epsilon }: Bert) => ({
+  embedding: layerNorm(`${EMBEDDINGS}.LayerNorm`, epsilon),
+  transform: layerNorm(`${HEAD}.transform.LayerNorm`, epsilon),
+});
+
+const blockNames = ({ layers }: Bert): string[] =>
+  Array.from({ length: layers }, (_, i) => `bert.encoder.layer.${i}`);
+
+const layersOf = (block: string, epsilon: number) => ({
+  attention: {
+    queries: layer(`${block}.attention.self.query`),
+    keys: layer(`${block}.attention.self.key`),
+    values: layer(`${block}.attention.self.value`),
+    output: layer(`${block}.attention.output.dense`),
+  },
+  attentionNorm: layerNorm(`${block}.attention.output.LayerNorm`, epsilon),
+  mlp: { input: layer(`${block}.intermediate.dense`), output: layer(`${block}.output.dense`) },
+  mlpNorm: layerNorm(`${block}.output.LayerNorm`, epsilon),
+});
+
+function parametersOf(model: Bert): ModelParameter[] {
+  const { width, hidden, context, vocabulary, types, epsilon, deviation, padding } = model;
+  const norms = normsOf(model);
+  const blocks = blockNames(model).flatMap((name) => {
+    const { attention, attentionNorm, mlp, mlpNorm } = layersOf(name, epsilon);
+    return [
+      ...Object.values(attention).flatMap((each) => each.parameters(width, width, deviation)),
+      ...attentionNorm.parameters(width),
+      ...mlp.input.parameters(width, hidden, deviation),
+      ...mlp.output.parameters(hidden, width, deviation),
+      ...mlpNorm.parameters(width),
+    ];
   });
-  const matrix = (name: string, rows: number, columns: number): ModelParameter => ({
-    name,
-    shape: [rows, columns],
-    init: { type: "normal", deviation, zeroRow: name === WORDS ? padding : null },
-  });
-  const norm = (name: string): ModelParameter[] => [
-    { name: `${name}.weight`, shape: [width], init: { type: "ones" } },
-    zeros(`${name}.bias`, width),
-  ];
-  const layer = (name: string, outputs: number, inputs: number) => [
-    matrix(`${name}.weight`, outputs, inputs),
-    zeros(`${name}.bias`, outputs),
-  ];
-  const blocks = Array.from({ length: layers }, (_, i) => blockName(i)).flatMap((block) => [
-    ...["query", "key", "value"].flatMap((name) => layer(`${block}.attention.self.${name}`, width, width)),
-    ...layer(`${block}.attention.output.dense`, width, width),
-    ...norm(`${block}.attention.output.LayerNorm`),
-    ...layer(`${block}.intermediate.dense`, hidden, width),
-    ...layer(`${block}.output.dense`, width, hidden),
-    ...norm(`${block}.output.LayerNorm`),
-  ]);
+  // Its weight is the table of words.
+  const [, bias] = DECODER.parameters(width, vocabulary, deviation);
   return [
-    matrix(WORDS, vocabulary, width),
-    matrix(POSITIONS, context, width),
-    matrix(TYPES, types, width),
-    ...norm(`${EMBEDDINGS}.LayerNorm`),
+    normalTable(WORDS, [vocabulary, width], deviation, padding),
+    normalTable(POSITIONS, [context, width], deviation),
+    normalTable(TYPES, [types, width], deviation),
+    ...norms.embedding.parameters(width),
     ...blocks,
-    ...layer(`${HEAD}.transform.dense`, width, width),
-    ...norm(`${HEAD}.transform.LayerNorm`),
-    zeros(BIAS, vocabulary),
+    ...TRANSFORM.parameters(width, width, deviation),
+    ...norms.transform.parameters(width),
+    ...(bias ? [bias] : []),
   ];
 }
 
-/** Where BERT drops what, for B sequences of T tokens. */
-export function bertDropout(
-  { layers, heads, width }: Bert,
-  sequences: number,
-  length: number,
-): DropoutPlaces {
-  const groups = { sequences, length, heads, keyValueHeads: heads };
-  const blocks = Array.from({ length: layers }, (_, i) => bertBlockDropout(blockName(i), groups, width));
+function maskShapes(model: Bert, sequences: number, length: number): MaskShapes {
+  const { heads, width } = model;
+  const blocks = blockNames(model).map((name) => blockMasks(name, { sequences, length, heads, width }));
   return Object.assign({ [EMBEDDINGS]: [sequences * length, width] }, ...blocks);
 }
 
-/** What all blocks share, made once per pass. */
-type Shared = Omit<BertPlace, "prefix">;
-
-function sharedOf(
-  ops: Ops,
-  model: Bert,
-  theta: Tensors,
-  { tokens, dropout }: Pick<Batch, "tokens" | "dropout">,
-): Shared {
+function blocksOf(pass: Pass, model: Bert, tokens: Tokens): Block[] {
+  const { ops } = pass;
+  const { heads, width, epsilon } = model;
   const { sequences, length } = tokens;
-  const { heads, epsilon } = model;
   const mask = tokens.mask ? paddingMask(ops, tokens.mask) : null;
-  const shape = { sequences, length, heads, keyValueHeads: heads };
-  return { ops, theta, shape, epsilon, mask, dropout };
+  const groups = { sequences, length, heads, keyValueHeads: heads };
+  const prepare = { queries: scaling(ops, 1 / Math.sqrt(width / heads)), keys: unchanged };
+  return blockNames(model).map((name) => {
+    const layers = layersOf(name, epsilon);
+    const dropout = dropoutNames(name);
+    const attentionLayers = { ...layers.attention, prepare, dropout: dropout.attention };
+    const attention = separateAttention(pass, attentionLayers, mask, groups);
+    const inner = mlp(pass, { ...layers.mlp, activation: geluErf, dropout: dropout.mlp });
+    return postNormBlock(
+      pass,
+      { norm: layers.attentionNorm, branch: attention },
+      { norm: layers.mlpNorm, branch: inner },
+    );
+  });
 }
 
 /** [B, T] of 1 and 0 -> what is added to the scores, [B, 1, 1, T]. */
 const paddingMask = ({ tf }: Ops, mask: Tensor2D): Tensor =>
   tf.tidy(() => tf.reshape(tf.mul(tf.sub(1, mask), -1e9), [mask.shape[0], 1, 1, mask.shape[1]]));
 
-const at = <T extends Shared | Place>(shared: T, prefix: string) => ({ ...shared, prefix });
-
-const blocksOf = (shared: Shared, { layers }: Bert) =>
-  Array.from({ length: layers }, (_, layer) => bertBlock(at(shared, blockName(layer))));
-
 /** Token, position and type embeddings added and normalized, [B T, C]. */
-function embed(shared: Shared, { ids, sequences, length, types }: Tokens) {
-  const { ops, theta, dropout } = shared;
+function embed(pass: Pass, model: Bert, tokens: Tokens): { y: Tensor; saved: Normalized } {
+  const { ops, theta, dropout } = pass;
   const { tf } = ops;
+  const { ids, types } = tokens;
   return tf.tidy(() => {
     const words = tf.gather(tensorOf(theta, WORDS), ids);
     const table = tensorOf(theta, TYPES);
     const typed = tf.add(words, types ? tf.gather(table, types) : tf.slice(table, 0, 1));
-    const positions = tf.slice(tensorOf(theta, POSITIONS), 0, length);
-    const sum = tf.add(tf.reshape(typed, [sequences, length, -1]), positions);
-    const { y, ...norm } = normalize(at(shared, EMBEDDINGS), "LayerNorm", tf.reshape(sum, words.shape));
-    return { y: drop(ops, y, EMBEDDINGS, dropout), norm };
+    const x = addPositions(ops, typed, tensorOf(theta, POSITIONS), tokens);
+    const { y, saved } = normsOf(model).embedding.forward(pass, x);
+    return { y: drop(ops, y, EMBEDDINGS, dropout), saved };
   });
 }
 
-function embedBackward(
-  shared: Shared,
-  model: Bert,
-  dy: Tensor,
-  norm: ReturnType<typeof embed>["norm"],
-  { ids, sequences, length, types }: Tokens,
-): Record<string, Tensor> {
-  const { ops, dropout } = shared;
-  const { tf } = ops;
-  return tf.tidy(() => {
+function embedBackward(pass: Pass, model: Bert, dy: Tensor, saved: Normalized, tokens: Tokens) {
+  const { ops, dropout } = pass;
+  const { ids, types } = tokens;
+  return ops.tf.tidy(() => {
     const dSum = drop(ops, dy, EMBEDDINGS, dropout);
-    const { dx, gradient } = normalizeBackward(at(shared, EMBEDDINGS), "LayerNorm", dSum, norm);
-    const perPosition = tf.sum(tf.reshape(dx, [sequences, length, -1]), 0);
+    const { dx, gradient } = normsOf(model).embedding.backward(pass, dSum, saved);
     return {
       ...gradient,
-      [WORDS]: wordsBackward(ops, dx, ids, model),
-      // Positions and types that no token had have no gradient.
-      [POSITIONS]: padRows(ops, perPosition, model.context),
+      [WORDS]: tokensBackward(ops, dx, ids, model),
+      [POSITIONS]: positionsBackward(ops, dx, tokens, model.context),
+      // Types that no token had have no gradient.
       [TYPES]: types
         ? lookUpBackward(ops, dx, types, model.types)
-        : padRows(ops, tf.reshape(columnSums(ops, dx), [1, -1]), model.types),
+        : padRows(ops, columnSums(ops, dx).reshape([1, -1]), model.types),
     };
   });
 }
 
-const padRows = ({ tf }: Ops, x: Tensor, rows: number): Tensor =>
-  tf.pad(x, [
-    [0, rows - (x.shape[0] ?? 0)],
-    [0, 0],
-  ]);
-
-/** The logits of every token, [B T, V]. */
-export const bertLogits = (ops: Ops, model: Bert, theta: Tensors, tokens: Tokens): Tensor2D =>
-  ops.tf.tidy(() => {
-    const shared = sharedOf(ops, model, theta, { tokens });
-    return head(shared, encode(shared, model, tokens)).logits as Tensor2D;
-  });
-
-/** The last block's output, [B T, C]. */
-function encode(shared: Shared, model: Bert, tokens: Tokens): Tensor {
-  return throughBlocks(shared.ops, blocksOf(shared, model), embed(shared, tokens).y);
+/** The head's last layer shares its weight with the table of words. */
+function head(pass: Pass, model: Bert, x: Tensor) {
+  const hidden = TRANSFORM.forward(pass, x);
+  const { y, saved } = normsOf(model).transform.forward(pass, geluErf.forward(pass.ops, hidden));
+  return { logits: DECODER.forward(pass, y), saved: { y, norm: saved, hidden } };
 }
 
-/** The masked language model's head over rows [M, C], and what its backward function needs. */
-function head(shared: Shared, x: Tensor) {
-  const { ops, theta } = shared;
-  const place = at(shared, `${HEAD}.transform`);
-  const hidden = project(place, "dense", x);
-  const norm = normalize(place, "LayerNorm", geluErf(ops, hidden));
-  return { logits: dense(ops, norm.y, tensorOf(theta, WORDS), tensorOf(theta, BIAS)), norm, hidden };
-}
+const computation = maskedTokenModel({
+  embed,
+  embedBackward,
+  blocks: blocksOf,
+  head,
+  headBackward(pass, model, dLogits, { y, norm, hidden }: ReturnType<typeof head>["saved"], x) {
+    const { ops } = pass;
+    const decoder = DECODER.backward(pass, dLogits, y);
+    const normed = normsOf(model).transform.backward(pass, decoder.dx, norm);
+    const dHidden = ops.tf.mul(normed.dx, geluErf.withSlope(ops, hidden).slope);
+    const transform = TRANSFORM.backward(pass, dHidden, x);
+    return { dx: transform.dx, gradient: mergedGradients([decoder, normed, transform]) };
+  },
+});
 
-/** Mean cross-entropy of the tokens to predict, without a gradient. */
-export function bertLoss(ops: Ops, model: Bert, theta: Tensors, { tokens, targets, places }: Batch): Scalar {
-  return ops.tf.tidy(() => {
-    const shared = sharedOf(ops, model, theta, { tokens });
-    const x = encode(shared, model, tokens);
-    return crossEntropy(ops, head(shared, places ? ops.tf.gather(x, places) : x).logits, targets).loss;
-  });
-}
+/** What of a BERT config changes the computation; fields that only other tools read are let through. */
+const configSchema = z.object({
+  model_type: z.literal("bert"),
+  vocab_size: size,
+  max_position_embeddings: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  type_vocab_size: size.default(2),
+  hidden_act: z.literal("gelu").default("gelu"),
+  layer_norm_eps: z.number().positive().lt(1).default(1e-12),
+  initializer_range: z.number().min(0).lt(1).default(0.02),
+  position_embedding_type: z.literal("absolute").optional(),
+  is_decoder: z.literal(false).optional(),
+  add_cross_attention: z.literal(false).optional(),
+  tie_word_embeddings: z.literal(true).optional(),
+  ...tokenIdFields,
+});
 
-/** Mean cross-entropy of the tokens to predict and its gradient for every parameter. */
-export function bertLossAndGradient(ops: Ops, model: Bert, theta: Tensors, batch: Batch): LossAndGradient {
-  const { tf } = ops;
-  return tf.tidy(() => {
-    const shared = sharedOf(ops, model, theta, batch);
-    const embedded = embed(shared, batch.tokens);
-    const blocks = forwardBlocks(ops, blocksOf(shared, model), embedded.y, {
-      recompute: model.recompute ?? false,
-      savesInput: true,
-    });
-    const output = headBackward(shared, blocks.y, batch);
-    blocks.y.dispose();
-    const encoder = blocks.backward(output.dx);
-    const embedding = embedBackward(shared, model, encoder.dx, embedded.norm, batch.tokens);
-    const words = tf.add(tensorOf(embedding, WORDS), output.dWords);
-    const gradient = { ...embedding, [WORDS]: words, ...encoder.gradient, ...output.gradient };
-    return { loss: output.loss, gradient };
-  });
-}
+export const bert: Family<Bert> = {
+  type: "bert",
+  masked: true,
 
-/** From the last block's output to the loss of the tokens to predict, and back. */
-function headBackward(shared: Shared, x: Tensor, { targets, places }: Batch) {
-  const { ops, theta } = shared;
-  const { tf } = ops;
-  return tf.tidy(() => {
-    const rows = places ? tf.gather(x, places) : x;
-    const { logits, norm, hidden } = head(shared, rows);
-    const { loss, dLogits } = crossEntropy(ops, logits, targets);
-    const decoder = biasedBackward(ops, dLogits, norm.y, tensorOf(theta, WORDS));
-    const place = at(shared, `${HEAD}.transform`);
-    const normed = normalizeBackward(place, "LayerNorm", decoder.dx, norm);
-    const input = projectBackward(
-      place,
-      "dense",
-      tf.mul(normed.dx, geluErfWithSlope(ops, hidden).slope),
-      rows,
-    );
-    const dx = places ? lookUpBackward(ops, input.dx, places as Tensor1D, x.shape[0] ?? 0) : input.dx;
-    const gradient = { [BIAS]: decoder.dBias, ...normed.gradient, ...input.gradient };
-    return { loss, dx, dWords: decoder.dWeight, gradient };
-  });
+  configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
+    if (spec.type !== "bert") return wrongModel("bert", spec);
+    const { layers, heads, width, hidden, context, dropout, recompute } = spec;
+    const sizes = { layers, heads, width, hidden, context, vocabulary, types: 2 };
+    return { ...sizes, epsilon: 1e-12, deviation: 0.02, padding: special.pad, special, dropout, recompute };
+  },
+
+  fromHuggingFace(configJson, what) {
+    const config = valueAs(configSchema, configJson, what);
+    const [heads, width] = [config.num_attention_heads, config.hidden_size];
+    if (width % heads !== 0) {
+      throw new CorruptData(`${what}: num_attention_heads must divide hidden_size ${width}, got ${heads}`);
+    }
+    const vocabulary = config.vocab_size;
+    // transformers takes a missing padding token for token 0.
+    const pad = config.pad_token_id === undefined ? 0 : config.pad_token_id;
+    const padding = paddingOf(pad, vocabulary, what);
+    return {
+      layers: config.num_hidden_layers,
+      heads,
+      width,
+      hidden: config.intermediate_size,
+      context: config.max_position_embeddings,
+      vocabulary,
+      types: config.type_vocab_size,
+      epsilon: config.layer_norm_eps,
+      deviation: config.initializer_range,
+      padding,
+      special: tokenIdsOf(config),
+      dropout: 0,
+    };
+  },
+
+  parameters: parametersOf,
+  files: filesOf,
+  dropout: maskShapes,
+  ...computation,
+};
+
+function filesOf(model: Bert): Record<string, string> {
+  const config = {
+    architectures: ["BertForMaskedLM"],
+    model_type: "bert",
+    vocab_size: model.vocabulary,
+    max_position_embeddings: model.context,
+    hidden_size: model.width,
+    intermediate_size: model.hidden,
+    num_hidden_layers: model.layers,
+    num_attention_heads: model.heads,
+    type_vocab_size: model.types,
+    hidden_act: "gelu",
+    hidden_dropout_prob: model.dropout,
+    attention_probs_dropout_prob: model.dropout,
+    layer_norm_eps: model.epsilon,
+    initializer_range: model.deviation,
+    tie_word_embeddings: true,
+    ...fieldsOfTokenIds({ ...(model.special ?? NO_TOKEN_IDS), pad: model.padding }),
+    torch_dtype: "float32",
+  };
+  return { "config.json": jsonText(config) };
 }

@@ -4,7 +4,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
 import type { Family, ModelConfig } from "./family.ts";
-import { linearFiles, linearParameters } from "./linear.ts";
+import { regressionFiles, regressionParameters } from "./linear-regression.ts";
 import type { ModelDescription } from "./model.ts";
 import { familyOf, isFamily } from "./registry.ts";
 import { describeUserModel, type ModuleSpec, sizesOf } from "./user-model.ts";
@@ -24,7 +24,7 @@ export function modelDescription(
 ): ModelDescription {
   if (spec.model.type === "module") return describeModule(spec.model, dataset, user);
   if (spec.model.type === "linear") {
-    return { parameters: linearParameters(spec.model), files: linearFiles(spec.model) };
+    return { parameters: regressionParameters(spec.model), files: regressionFiles(spec.model) };
   }
   const { family, config, dataset: text } = languageModelOf(spec, dataset);
   const decoder = new TextDecoder();

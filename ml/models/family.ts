@@ -2,9 +2,9 @@ import type { Scalar, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
 import type { TokenIds } from "./config.ts";
 import type { DecoderShape } from "./decoder-shape.ts";
-import type { DropoutPlaces } from "./dropout.ts";
+import type { MaskShapes } from "./layers/dropout.ts";
+import type { Ops } from "./layers/ops.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
-import type { Ops } from "./ops.ts";
 
 /** What every language model's config has. */
 export type ModelConfig = {
@@ -38,9 +38,9 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
    * @throws CorruptData for a field that is missing, out of range, or asks for what this family can't do
    */
   fromHuggingFace(configJson: unknown, what: string): Config;
-  /** Where dropout leaves out what, for B sequences of T tokens; a family without dropout has no such function. */
-  dropout?(config: Config, sequences: number, length: number): DropoutPlaces;
-  /** Mean loss over the places to predict, and its gradient for every parameter. */
+  /** The masks of dropout for B sequences of T tokens; a family without dropout has no such function. */
+  dropout?(config: Config, sequences: number, length: number): MaskShapes;
+  /** Mean loss over the tokens to predict, and its gradient for every parameter. */
   lossAndGradient(ops: Ops, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
   /** The same loss without its gradient. */
   loss(ops: Ops, config: Config, theta: Tensors, batch: Batch): Scalar;

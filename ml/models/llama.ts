@@ -1,181 +1,273 @@
-import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
-import { causalMask } from "./attention.ts";
-import { forwardBlocks, throughBlocks } from "./blocks.ts";
-import type { TokenIds } from "./config.ts";
-import type { DecoderBlock, DecoderShape } from "./decoder-shape.ts";
-import { dense, denseBackward } from "./dense.ts";
-import { llamaBlock } from "./llama-block.ts";
+import { z } from "zod";
+import { CorruptData } from "../../protocol/errors.ts";
+import { valueAs } from "../../protocol/parse.ts";
 import {
-  type Batch,
-  type LossAndGradient,
-  type ModelParameter,
-  type Tensors,
-  type Tokens,
-  tensorOf,
-} from "./model.ts";
-import { crossEntropy, type Ops } from "./ops.ts";
-import { rmsNorm, rmsNormBackward } from "./rms-norm.ts";
-import { type Llama3Scaling, rotaryFrequencies, rotationOf } from "./rotary.ts";
-import { wordsBackward } from "./words.ts";
+  fieldsOfTokenIds,
+  jsonText,
+  NO_TOKEN_IDS,
+  paddingOf,
+  size,
+  tokenIdFields,
+  tokenIdsOf,
+  wrongModel,
+} from "./config.ts";
+import type { DecoderBlock, DecoderShape } from "./decoder-shape.ts";
+import type { Family, ModelConfig } from "./family.ts";
+import { causalMask } from "./layers/attention.ts";
+import type { Block } from "./layers/blocks.ts";
+import { tokensBackward } from "./layers/embedding.ts";
+import type { Pass } from "./layers/layer.ts";
+import { linear, linearOf } from "./layers/linear.ts";
+import { gatedMlp } from "./layers/mlp.ts";
+import { nextTokenModel } from "./layers/next-token.ts";
+import { rmsNorm } from "./layers/norm.ts";
+import { preNormBlock } from "./layers/residual.ts";
+import { rotaryFrequencies, rotation } from "./layers/rotary.ts";
+import { separateAttention } from "./layers/self-attention.ts";
+import { type ModelParameter, normalTable, type Tokens, tensorOf } from "./model.ts";
+import { fieldsOfRope, type Rope, ropeFields, ropeOf } from "./rope-config.ts";
 
 /**
  * Llama (Touvron et al. 2023) as `LlamaForCausalLM` of Hugging Face's transformers has it: the same names, layouts
  * and initial distributions, with grouped-query attention and Llama 3.1's rotary scaling.
  */
-export type Llama = {
-  readonly layers: number;
-  readonly heads: number;
-  /** Heads of keys and values; divides `heads`. */
-  readonly keyValueHeads: number;
-  /** Even. */
-  readonly headWidth: number;
-  readonly width: number;
-  /** Width of the gated layer. */
-  readonly hidden: number;
-  readonly context: number;
-  readonly vocabulary: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: Llama3Scaling | null;
-  /** The output projection is the token embedding, and is not stored twice. */
-  readonly tied: boolean;
-  readonly epsilon: number;
-  /** Standard deviation of the initial weights. */
-  readonly deviation: number;
-  /** The token whose embedding is not trained by being read; null: none. */
-  readonly padding: number | null;
-  readonly special?: TokenIds;
-  /** Keep only each block's input for the backward pass, and run the block once more there; left out: no. */
-  readonly recompute?: boolean;
-};
+export type Llama = ModelConfig &
+  Rope & {
+    readonly heads: number;
+    /** Heads of keys and values; divides `heads`. */
+    readonly keyValueHeads: number;
+    /** Even. */
+    readonly headWidth: number;
+    readonly width: number;
+    /** Width of the gated layer. */
+    readonly hidden: number;
+    /** The output projection is the token embedding, and is not stored twice. */
+    readonly tied: boolean;
+    readonly epsilon: number;
+    /** Standard deviation of the initial weights. */
+    readonly deviation: number;
+    /** The token whose embedding is not trained by being read; null: none. */
+    readonly padding: number | null;
+  };
 
 const TOKENS = "model.embed_tokens.weight";
-const FINAL_NORM = "model.norm.weight";
-const HEAD = "lm_head.weight";
-const blockName = (layer: number): string => `model.layers.${layer}`;
+const headOf = ({ tied }: Pick<Llama, "tied">) =>
+  linearOf({ weight: tied ? TOKENS : "lm_head.weight", bias: null, inputsFirst: false });
+const finalNorm = ({ epsilon }: Llama) => rmsNorm("model.norm", epsilon);
 
-export function llamaParameters(model: Llama): ModelParameter[] {
-  const { layers, heads, keyValueHeads, headWidth, width, hidden, vocabulary, deviation, padding } = model;
-  const norm = (name: string): ModelParameter => ({ name, shape: [width], init: { type: "ones" } });
-  const matrix = (name: string, rows: number, columns: number): ModelParameter => ({
-    name,
-    shape: [rows, columns],
-    init: { type: "normal", deviation },
-  });
-  const blocks = Array.from({ length: layers }, (_, layer) => blockName(layer)).flatMap((block) => [
-    norm(`${block}.input_layernorm.weight`),
-    matrix(`${block}.self_attn.q_proj.weight`, heads * headWidth, width),
-    matrix(`${block}.self_attn.k_proj.weight`, keyValueHeads * headWidth, width),
-    matrix(`${block}.self_attn.v_proj.weight`, keyValueHeads * headWidth, width),
-    matrix(`${block}.self_attn.o_proj.weight`, width, heads * headWidth),
-    norm(`${block}.post_attention_layernorm.weight`),
-    matrix(`${block}.mlp.gate_proj.weight`, hidden, width),
-    matrix(`${block}.mlp.up_proj.weight`, hidden, width),
-    matrix(`${block}.mlp.down_proj.weight`, width, hidden),
-  ]);
-  const words: ModelParameter = {
-    name: TOKENS,
-    shape: [vocabulary, width],
-    init: { type: "normal", deviation, zeroRow: padding },
+const blockNames = ({ layers }: Llama): string[] =>
+  Array.from({ length: layers }, (_, layer) => `model.layers.${layer}`);
+
+function layersOf(block: string, epsilon: number) {
+  const layer = (name: string) => linear(`${block}.${name}`, { bias: false, inputsFirst: false });
+  return {
+    attentionNorm: rmsNorm(`${block}.input_layernorm`, epsilon),
+    attention: {
+      queries: layer("self_attn.q_proj"),
+      keys: layer("self_attn.k_proj"),
+      values: layer("self_attn.v_proj"),
+      output: layer("self_attn.o_proj"),
+    },
+    mlpNorm: rmsNorm(`${block}.post_attention_layernorm`, epsilon),
+    mlp: { gate: layer("mlp.gate_proj"), up: layer("mlp.up_proj"), output: layer("mlp.down_proj") },
   };
-  const head = model.tied ? [] : [matrix(HEAD, vocabulary, width)];
-  return [words, ...blocks, norm(FINAL_NORM), ...head];
 }
 
-/** Llama as ml/inference runs it. */
-export function llamaDecoder(model: Llama): DecoderShape {
-  const { layers, width, heads, keyValueHeads, headWidth, hidden, vocabulary, epsilon } = model;
-  const layer = (name: string) => ({ weight: `${name}.weight`, bias: null, inputsFirst: false });
-  const norm = (name: string) => ({ gain: name, bias: null, epsilon });
-  const block = (h: string): DecoderBlock => ({
-    attention: {
-      norm: norm(`${h}.input_layernorm.weight`),
-      projections: ["q_proj", "k_proj", "v_proj"].map((name) => layer(`${h}.self_attn.${name}`)),
-      output: layer(`${h}.self_attn.o_proj`),
-    },
-    mlp: {
-      type: "swiglu",
-      norm: norm(`${h}.post_attention_layernorm.weight`),
-      gate: layer(`${h}.mlp.gate_proj`),
-      up: layer(`${h}.mlp.up_proj`),
-      output: layer(`${h}.mlp.down_proj`),
-    },
+function parametersOf(model: Llama): ModelParameter[] {
+  const { heads, keyValueHeads, headWidth, width, hidden, vocabulary, deviation, padding } = model;
+  const blocks = blockNames(model).flatMap((name) => {
+    const { attentionNorm, attention, mlpNorm, mlp } = layersOf(name, model.epsilon);
+    return [
+      ...attentionNorm.parameters(width),
+      ...attention.queries.parameters(width, heads * headWidth, deviation),
+      ...attention.keys.parameters(width, keyValueHeads * headWidth, deviation),
+      ...attention.values.parameters(width, keyValueHeads * headWidth, deviation),
+      ...attention.output.parameters(heads * headWidth, width, deviation),
+      ...mlpNorm.parameters(width),
+      ...mlp.gate.parameters(width, hidden, deviation),
+      ...mlp.up.parameters(width, hidden, deviation),
+      ...mlp.output.parameters(hidden, width, deviation),
+    ];
+  });
+  return [
+    normalTable(TOKENS, [vocabulary, width], deviation, padding),
+    ...blocks,
+    ...finalNorm(model).parameters(width),
+    ...(model.tied ? [] : headOf(model).parameters(width, vocabulary, deviation)),
+  ];
+}
+
+const rotaryOf = ({ headWidth, ropeTheta, ropeScaling }: Llama) => ({
+  headWidth,
+  theta: ropeTheta,
+  scaling: ropeScaling,
+});
+
+function blocksOf(pass: Pass, model: Llama, { sequences, length }: Tokens): Block[] {
+  const { heads, keyValueHeads, headWidth, epsilon } = model;
+  const prepare = {
+    queries: rotation(pass.ops, rotaryOf(model), length, { scale: 1 / Math.sqrt(headWidth) }),
+    keys: rotation(pass.ops, rotaryOf(model), length),
+  };
+  const mask = causalMask(pass.ops, length);
+  const groups = { sequences, length, heads, keyValueHeads };
+  return blockNames(model).map((name) => {
+    const layers = layersOf(name, epsilon);
+    const attention = separateAttention(pass, { ...layers.attention, prepare }, mask, groups);
+    return preNormBlock(
+      pass,
+      { norm: layers.attentionNorm, branch: attention },
+      { norm: layers.mlpNorm, branch: gatedMlp(pass, layers.mlp) },
+    );
+  });
+}
+
+const computation = nextTokenModel<Llama>({
+  embed: ({ ops, theta }, _model, { ids }) => ops.tf.gather(tensorOf(theta, TOKENS), ids),
+  embedBackward: ({ ops }, model, dx, { ids }) => ({ [TOKENS]: tokensBackward(ops, dx, ids, model) }),
+  blocks: blocksOf,
+  norm: finalNorm,
+  head: headOf,
+});
+
+function decoderOf(model: Llama): DecoderShape {
+  const { width, heads, keyValueHeads, headWidth, hidden, vocabulary, epsilon } = model;
+  const blocks = blockNames(model).map((name): DecoderBlock => {
+    const { attentionNorm, attention, mlpNorm, mlp } = layersOf(name, epsilon);
+    return {
+      attention: {
+        norm: attentionNorm.names,
+        projections: [attention.queries.names, attention.keys.names, attention.values.names],
+        output: attention.output.names,
+      },
+      mlp: {
+        ...{ type: "swiglu", norm: mlpNorm.names },
+        ...{ gate: mlp.gate.names, up: mlp.up.names, output: mlp.output.names },
+      },
+    };
   });
   return {
-    ...{ width, heads, vocabulary, headWidth, hidden, keyHeads: keyValueHeads },
-    tokens: TOKENS,
-    positions: null,
-    frequencies: rotaryFrequencies({ headWidth, theta: model.ropeTheta, scaling: model.ropeScaling }),
-    blocks: Array.from({ length: layers }, (_, i) => block(blockName(i))),
-    norm: norm(FINAL_NORM),
-    head: { weight: headName(model), bias: null, inputsFirst: false },
+    ...{ width, heads, keyHeads: keyValueHeads, headWidth, hidden, vocabulary },
+    ...{ tokens: TOKENS, positions: null, frequencies: rotaryFrequencies(rotaryOf(model)) },
+    ...{ blocks, norm: finalNorm(model).names, head: headOf(model).names },
   };
 }
 
-function blocksOf(ops: Ops, model: Llama, theta: Tensors, { sequences, length }: Tokens) {
-  const { heads, keyValueHeads, headWidth, ropeTheta: base, ropeScaling: scaling, epsilon } = model;
-  const rotary = { headWidth, theta: base, scaling };
-  const shared = {
-    ops,
-    theta,
-    shape: { sequences, length, heads, keyValueHeads },
-    epsilon,
-    rotations: {
-      queries: rotationOf(ops, rotary, length, { scale: 1 / Math.sqrt(headWidth) }),
-      keys: rotationOf(ops, rotary, length),
-    },
-    mask: causalMask(ops, length),
+/** What of a Llama config changes the computation; fields that only other tools read are let through. */
+const configSchema = z.object({
+  model_type: z.literal("llama"),
+  vocab_size: size,
+  max_position_embeddings: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  num_key_value_heads: size.nullable().optional(),
+  head_dim: size.nullable().optional(),
+  hidden_act: z.literal("silu").optional(),
+  rms_norm_eps: z.number().positive().lt(1).default(1e-6),
+  initializer_range: z.number().min(0).lt(1).default(0.02),
+  ...ropeFields,
+  tie_word_embeddings: z.boolean().default(false),
+  attention_bias: z.literal(false).optional(),
+  mlp_bias: z.literal(false).optional(),
+  pretraining_tp: z.literal(1).optional(),
+  ...tokenIdFields,
+});
+
+type Config = z.infer<typeof configSchema>;
+
+export const llama: Family<Llama> = {
+  type: "llama",
+  masked: false,
+
+  configOf(spec, vocabulary, special = NO_TOKEN_IDS) {
+    if (spec.type !== "llama") return wrongModel("llama", spec);
+    const { type: _, ...sizes } = spec;
+    return {
+      ...sizes,
+      headWidth: spec.width / spec.heads,
+      vocabulary,
+      ropeScaling: null,
+      epsilon: 1e-6,
+      deviation: 0.02,
+      padding: special.pad,
+      special,
+    };
+  },
+
+  fromHuggingFace(configJson, what) {
+    const config = valueAs(configSchema, configJson, what);
+    const sizes = sizesOf(config);
+    checkSizes(sizes, what);
+    return {
+      ...sizes,
+      ...ropeOf(config),
+      tied: config.tie_word_embeddings,
+      epsilon: config.rms_norm_eps,
+      deviation: config.initializer_range,
+      padding: paddingOf(config.pad_token_id ?? null, config.vocab_size, what),
+      special: tokenIdsOf(config),
+    };
+  },
+
+  parameters: parametersOf,
+  files: filesOf,
+  decoder: decoderOf,
+  ...computation,
+};
+
+const sizesOf = (config: Config) => ({
+  layers: config.num_hidden_layers,
+  heads: config.num_attention_heads,
+  keyValueHeads: config.num_key_value_heads ?? config.num_attention_heads,
+  headWidth: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
+  width: config.hidden_size,
+  hidden: config.intermediate_size,
+  context: config.max_position_embeddings,
+  vocabulary: config.vocab_size,
+});
+
+function checkSizes(
+  { heads, keyValueHeads, headWidth, width }: ReturnType<typeof sizesOf>,
+  what: string,
+): void {
+  const problem = (text: string): never => {
+    throw new CorruptData(`${what}: ${text}`);
   };
-  return Array.from({ length: model.layers }, (_, layer) =>
-    llamaBlock({ ...shared, prefix: blockName(layer) }),
-  );
+  if (width % heads !== 0) problem(`num_attention_heads must divide hidden_size ${width}, got ${heads}`);
+  if (headWidth % 2 !== 0 || headWidth === 0) problem(`the width of a head must be even, got ${headWidth}`);
+  if (heads % keyValueHeads !== 0) {
+    problem(`num_key_value_heads must divide num_attention_heads ${heads}, got ${keyValueHeads}`);
+  }
 }
 
-/** The logits of every token, [B T, V]. */
-export function llamaLogits(ops: Ops, model: Llama, theta: Tensors, tokens: Tokens): Tensor2D {
-  const { tf } = ops;
-  return tf.tidy(() => {
-    const embedded = tf.gather(tensorOf(theta, TOKENS), tokens.ids);
-    const x = throughBlocks(ops, blocksOf(ops, model, theta, tokens), embedded);
-    const { y } = rmsNorm(ops, x, tensorOf(theta, FINAL_NORM), model.epsilon);
-    return dense(ops, y, tensorOf(theta, headName(model))) as Tensor2D;
-  });
-}
-
-const headName = ({ tied }: Llama): string => (tied ? TOKENS : HEAD);
-
-/** Mean cross-entropy of the logits against the tokens that follow, without a gradient. */
-export function llamaLoss(ops: Ops, model: Llama, theta: Tensors, { tokens, targets }: Batch): Scalar {
-  return ops.tf.tidy(() => crossEntropy(ops, llamaLogits(ops, model, theta, tokens), targets).loss);
-}
-
-/** Mean cross-entropy and its gradient for every parameter. */
-export function llamaLossAndGradient(ops: Ops, model: Llama, theta: Tensors, batch: Batch): LossAndGradient {
-  const { tf } = ops;
-  return tf.tidy(() => {
-    const embedded = tf.gather(tensorOf(theta, TOKENS), batch.tokens.ids);
-    const blocks = forwardBlocks(ops, blocksOf(ops, model, theta, batch.tokens), embedded, {
-      recompute: model.recompute ?? false,
-      savesInput: false,
-    });
-    const head = headBackward(ops, model, theta, blocks.y, batch);
-    blocks.y.dispose();
-    const { dx, gradient } = blocks.backward(head.dx);
-    const dWords = wordsBackward(ops, dx, batch.tokens.ids, model);
-    const ofHead = model.tied
-      ? { [TOKENS]: tf.add(dWords, head.dHead) }
-      : { [TOKENS]: dWords, [HEAD]: head.dHead };
-    return { loss: head.loss, gradient: { ...ofHead, [FINAL_NORM]: head.dGain, ...gradient } };
-  });
-}
-
-/** From the last block's output to the loss, and back. */
-function headBackward(ops: Ops, model: Llama, theta: Tensors, x: Tensor, { targets }: Batch) {
-  return ops.tf.tidy(() => {
-    const [gain, weight] = [tensorOf(theta, FINAL_NORM), tensorOf(theta, headName(model))];
-    const norm = rmsNorm(ops, x, gain, model.epsilon);
-    const { loss, dLogits } = crossEntropy(ops, dense(ops, norm.y, weight), targets);
-    const output = denseBackward(ops, dLogits, norm.y, weight);
-    const { dx, dGain } = rmsNormBackward(ops, output.dx, norm, gain);
-    return { loss, dx, dGain, dHead: output.dWeight };
-  });
+function filesOf(model: Llama): Record<string, string> {
+  const special = fieldsOfTokenIds({ ...(model.special ?? NO_TOKEN_IDS), pad: model.padding });
+  const config = {
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    vocab_size: model.vocabulary,
+    max_position_embeddings: model.context,
+    hidden_size: model.width,
+    intermediate_size: model.hidden,
+    num_hidden_layers: model.layers,
+    num_attention_heads: model.heads,
+    num_key_value_heads: model.keyValueHeads,
+    head_dim: model.headWidth,
+    hidden_act: "silu",
+    rms_norm_eps: model.epsilon,
+    initializer_range: model.deviation,
+    ...fieldsOfRope(model),
+    tie_word_embeddings: model.tied,
+    attention_bias: false,
+    mlp_bias: false,
+    attention_dropout: 0,
+    ...special,
+    torch_dtype: "float32",
+  };
+  return {
+    "config.json": jsonText(config),
+    "generation_config.json": jsonText({ ...special, do_sample: true }),
+  };
 }

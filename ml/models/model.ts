@@ -1,7 +1,7 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { Parameter } from "../../protocol/layout.ts";
 import type { Place } from "../data/batches.ts";
-import type { Dropout } from "./dropout.ts";
+import type { Dropout } from "./layers/dropout.ts";
 
 /** How a parameter starts. */
 export type Init =
@@ -11,6 +11,14 @@ export type Init =
   | { readonly type: "normal"; readonly deviation: number; readonly zeroRow?: number | null };
 
 export type ModelParameter = Parameter & { readonly init: Init };
+
+/** A parameter whose values start from a normal distribution, with `zeroRow` as in `Init`. */
+export const normalTable = (
+  name: string,
+  shape: readonly number[],
+  deviation: number,
+  zeroRow: number | null = null,
+): ModelParameter => ({ name, shape, init: { type: "normal", deviation, zeroRow } });
 
 /** What a model is, apart from its computation. */
 export type ModelDescription = {
@@ -36,10 +44,10 @@ export type Tokens = {
 /** What a language model's loss is computed on. */
 export type Batch = {
   readonly tokens: Tokens;
-  /** The token to predict at each place, [B T], or at each of `places`, [M]. */
+  /** The token to predict for each token, [B T], or for each of `predicted`, [M]. */
   readonly targets: Tensor1D;
   /** Indices in [B T] of the tokens to predict, [M]; left out: all. */
-  readonly places?: Tensor1D;
+  readonly predicted?: Tensor1D;
   /** In training only. */
   readonly dropout?: Dropout;
 };

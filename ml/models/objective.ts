@@ -3,9 +3,9 @@ import { rowsOf } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { examplesOf, type LinearBatch, solutionOf } from "../data/linear.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
-import { linearLoss, linearLossAndGradient } from "./linear.ts";
+import type { Ops } from "./layers/ops.ts";
+import { regressionLoss, regressionLossAndGradient } from "./linear-regression.ts";
 import type { Objective } from "./model.ts";
-import type { Ops } from "./ops.ts";
 import { textObjective } from "./text-objective.ts";
 import type { UserModel } from "./user-model-types.d.ts";
 import { userObjective } from "./user-objective.ts";
@@ -35,12 +35,12 @@ function linearObjective(ops: Ops, spec: TrainingSpec): Objective {
   return {
     tokensPerBatch: spec.batch,
     lossAndGradient: (theta, place) =>
-      tf.tidy(() => linearLossAndGradient(ops, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
+      tf.tidy(() => regressionLossAndGradient(ops, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
     // Held out: the examples numbered from `examples` on, which training never draws.
     heldOutLoss: (theta, index) =>
       tf.tidy(() => {
         const numbers = Array.from({ length: spec.batch }, (_, i) => examples + index * spec.batch + i);
-        return linearLoss(ops, theta, ...tensors(batch(numbers)));
+        return regressionLoss(ops, theta, ...tensors(batch(numbers)));
       }),
   };
 }

@@ -1,7 +1,7 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { canRecord, type Program, recordProgram } from "../tensorflow/program.ts";
+import type { Ops } from "./layers/ops.ts";
 import { type Batch, type LossAndGradient, type Tensors, tensorOf } from "./model.ts";
-import type { Ops } from "./ops.ts";
 
 /** Programs kept; a job has one shape of batch. */
 const KEPT = 2;

@@ -1,11 +1,11 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import { bertFamily } from "./bert-family.ts";
+import { bert } from "./bert.ts";
 import type { Family } from "./family.ts";
-import { gpt2Family } from "./gpt2-family.ts";
-import { llamaFamily } from "./llama-family.ts";
+import { gpt2 } from "./gpt2.ts";
+import { llama } from "./llama.ts";
 
 /** The families of language models that this project has. */
-const FAMILIES: readonly Family[] = [gpt2Family, llamaFamily, bertFamily];
+const FAMILIES: readonly Family[] = [gpt2, llama, bert];
 
 /** True for the type of a language model that this project has. */
 export const isFamily = (modelType: string): boolean => FAMILIES.some(({ type }) => type === modelType);

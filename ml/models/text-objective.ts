@@ -6,9 +6,9 @@ import { type MaskRule, maskTokens } from "../data/masking.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
 import type { Stream } from "../random/streams.ts";
 import { type LanguageModel, languageModelOf } from "./describe.ts";
-import { type Dropout, drawDropout } from "./dropout.ts";
+import { type Dropout, drawDropout } from "./layers/dropout.ts";
+import type { Ops } from "./layers/ops.ts";
 import type { Batch, LossAndGradient, Objective } from "./model.ts";
-import type { Ops } from "./ops.ts";
 import { recorded, recordedLoss } from "./recorded.ts";
 
 /** The random numbers of a batch's row. */
@@ -82,7 +82,7 @@ function batchMaker(ops: Ops, spec: TrainingSpec, model: LanguageModel) {
     const masked = rule ? maskTokens(inputs, context, rule, streamOf) : null;
     const tokens = { ids: int32(inputs), sequences: starts.length, length: context };
     if (!masked) return { tokens, targets: int32(targets) };
-    return { tokens, targets: int32(masked.targets), places: int32(masked.places) };
+    return { tokens, targets: int32(masked.targets), predicted: int32(masked.places) };
   };
 }
 

@@ -12,8 +12,8 @@ import {
 import type { Dataset } from "../data/dataset.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
 import { fillNormal, fillUniform, indicesOfName } from "../random/streams.ts";
+import type { Ops } from "./layers/ops.ts";
 import { type Objective, type Tensors, tensorOf } from "./model.ts";
-import type { Ops } from "./ops.ts";
 import { callUser, checkBatch, checkLoss, describeUserModel, sizesOf } from "./user-model.ts";
 import type { BatchRequest, UserArray, UserModel, UserSizes } from "./user-model-types.d.ts";
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { writeModel } from "../../../cli/models/model-directory.ts";
 import { prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { initialize } from "../../../worker/init.ts";
 import { type InProcess, openInProcess } from "../../support/in-process.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Decoder } from "../../../ml/inference/decoder.ts";
 import { ThreadPool } from "../../../ml/inference/thread-pool.ts";
 import type { Gpt2 } from "../../../ml/models/gpt2.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import { familyOf } from "../../../ml/models/registry.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";

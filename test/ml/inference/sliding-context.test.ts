@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { NewToken } from "../../../ml/inference/decoder.ts";
 import { SlidingContext } from "../../../ml/inference/sliding-context.ts";
 import { ThreadPool } from "../../../ml/inference/thread-pool.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";
 import { type Sample, sampleRows, sampleTheta } from "../models/families.ts";

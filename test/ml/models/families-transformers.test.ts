@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose } from "../../support/models.ts";

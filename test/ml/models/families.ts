@@ -64,7 +64,7 @@ export const sampleTheta = (tf: Tf, { family, config }: Sample): Tensors =>
     family.parameters(config).map((p) => [p.name, tf.tensor(sampleValues(p), [...p.shape])]),
   );
 
-/** Its places to predict are given only where there are others. */
+/** `predicted` is given only where not all tokens are. */
 export function sampleBatch(tf: Tf, { ids, mask, types, labels }: Sample): Batch {
   const predicted = [...labels.flat().entries()].filter(([, label]) => label >= 0);
   const [sequences, length] = [ids.length, ids[0]?.length ?? 0];
@@ -79,7 +79,7 @@ export function sampleBatch(tf: Tf, { ids, mask, types, labels }: Sample): Batch
       ...(types && { types: int32(types.flat()) }),
     },
     targets: int32(predicted.map(([, label]) => label)),
-    ...(!all && { places: int32(predicted.map(([place]) => place)) }),
+    ...(!all && { predicted: int32(predicted.map(([place]) => place)) }),
   };
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Scalar, Tensor1D } from "@tensorflow/tfjs";
-import { type Gpt2, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { type Gpt2, gpt2 } from "../../../ml/models/gpt2.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { assertClose, backendOrSkip, randomParameters } from "../../support/models.ts";
 import { plainGpt2Loss } from "./plain-gpt2.ts";
@@ -29,7 +29,7 @@ function compare(backend: Backend, sequences: number, length: number): void {
   const { tf } = backend;
   const before = tf.memory().numTensors;
   tf.tidy(() => {
-    const theta = randomParameters(backend, gpt2Parameters(MODEL));
+    const theta = randomParameters(backend, gpt2.parameters(MODEL));
     const ids = (shift: number) =>
       tf.tensor1d(
         Int32Array.from({ length: sequences * length }, (_, i) => (i * i + shift) % MODEL.vocabulary),
@@ -37,7 +37,8 @@ function compare(backend: Backend, sequences: number, length: number): void {
       );
     const [inputs, targets] = [ids(3), ids(5)];
     const held = tf.memory().numTensors;
-    const ours = gpt2LossAndGradient(opsOf(tf), MODEL, theta, { ids: inputs, sequences, length }, targets);
+    const tokens = { ids: inputs, sequences, length };
+    const ours = gpt2.lossAndGradient(opsOf(tf), MODEL, theta, { tokens, targets });
     const made = Object.keys(ours.gradient).length + 1;
     assert.equal(tf.memory().numTensors - held, made, "only the results are left");
     const plain = tapeGradient(backend, theta, inputs, targets, sequences);

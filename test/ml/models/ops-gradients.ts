@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
-import { attention, attentionBackward, causalMask } from "../../../ml/models/attention.ts";
-import { geluErf, geluErfWithSlope } from "../../../ml/models/gelu-erf.ts";
-import * as op from "../../../ml/models/ops.ts";
-import { swiglu, swigluWithSlopes } from "../../../ml/models/swiglu.ts";
+import { attention, attentionBackward, causalMask } from "../../../ml/models/layers/attention.ts";
+import { crossEntropy } from "../../../ml/models/layers/cross-entropy.ts";
+import { lookUpBackward } from "../../../ml/models/layers/embedding.ts";
+import { type Activation, geluErf, geluTanh } from "../../../ml/models/layers/gelu.ts";
+import { linear } from "../../../ml/models/layers/linear.ts";
+import { layerNorm, type Norm, rmsNorm } from "../../../ml/models/layers/norm.ts";
+import { type Ops, opsOf } from "../../../ml/models/layers/ops.ts";
+import { swiglu, swigluWithSlopes } from "../../../ml/models/layers/swiglu.ts";
+import type { Tensors } from "../../../ml/models/model.ts";
 import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { assertClose, backendOrSkip, normals } from "../../support/models.ts";
 
@@ -32,61 +37,92 @@ export async function testOps(name: Backend["name"]): Promise<void> {
     test(`${title}: the backward pass is the gradient of the forward pass, on ${name}`, () => {
       const { tf } = backend;
       const before = tf.memory().numTensors;
-      tf.tidy(() => check(backend, of(op.opsOf(tf))));
+      tf.tidy(() => check(backend, of(opsOf(tf))));
       assert.equal(tf.memory().numTensors, before);
     });
   }
 }
 
-const cases: Record<string, (ops: op.Ops) => Case> = {
-  linear: (ops) => ({
-    shapes: [[N, I], [I, O], [O]],
-    forward: (x, w, b) => op.linear(ops, arg(x), arg(w), arg(b)),
-    backward: (dy, x, w) => {
-      const { dx, dWeight, dBias } = op.linearBackward(ops, dy, arg(x), arg(w));
-      return [dx, dWeight, dBias];
+/** A linear layer with a weight of this shape. */
+const linearCase = (ops: Ops, inputsFirst: boolean, bias: boolean): Case => {
+  const layer = linear("layer", { bias, inputsFirst });
+  const thetaOf = (w: Tensor | undefined, b: Tensor | undefined): Tensors => ({
+    "layer.weight": arg(w),
+    ...(b && { "layer.bias": b }),
+  });
+  return {
+    shapes: [[N, I], inputsFirst ? [I, O] : [O, I], ...(bias ? [[O]] : [])],
+    forward: (x, w, b) => layer.forward({ ops, theta: thetaOf(w, b) }, arg(x)),
+    backward: (dy, x, w, b) => {
+      const { dx, gradient } = layer.backward({ ops, theta: thetaOf(w, b) }, dy, arg(x));
+      return [dx, ...Object.values(gradient)];
     },
-    plain: (x, w, b) => ops.tf.add(ops.tf.matMul(arg(x), arg(w)), arg(b)),
-  }),
+    plain: (x, w, b) => {
+      const product = ops.tf.matMul(arg(x), inputsFirst ? arg(w) : arg(w).transpose());
+      return b ? product.add(b) : product;
+    },
+  };
+};
 
-  "layer norm": (ops) => ({
-    shapes: [[N, I], [I], [I]],
-    forward: (x, gain, bias) => op.layerNorm(ops, arg(x), arg(gain), arg(bias), EPSILON).y,
-    backward: (dy, x, gain, bias) => {
-      const norm = op.layerNorm(ops, arg(x), arg(gain), arg(bias), EPSILON);
-      const { dx, dGain, dBias } = op.layerNormBackward(ops, dy, norm, arg(gain));
-      return [dx, dGain, dBias];
+/** A norm whose parameters are of width I; `plain` is given its gain and its bias. */
+const normCase = (ops: Ops, norm: Norm, plain: Case["plain"]): Case => {
+  const names = norm.parameters(I).map(({ name }) => name);
+  const pass = (parameters: readonly Tensor[]) => ({
+    ops,
+    theta: Object.fromEntries(names.map((name, i) => [name, arg(parameters[i])])),
+  });
+  return {
+    shapes: [[N, I], ...names.map(() => [I])],
+    forward: (x, ...parameters) => norm.forward(pass(parameters), arg(x)).y,
+    backward: (dy, x, ...parameters) => {
+      const { saved } = norm.forward(pass(parameters), arg(x));
+      const { dx, gradient } = norm.backward(pass(parameters), dy, saved);
+      return [dx, ...Object.values(gradient)];
     },
-    plain: (x, gain, bias) => {
+    plain,
+  };
+};
+
+/** An activation, also as `withSlope` gives it. */
+const activationCase = (ops: Ops, activation: Activation, plain: (x: Tensor) => Tensor): Case => ({
+  shapes: [[N, I]],
+  forward: (x) => activation.forward(ops, arg(x)),
+  backward: (dy, x) => [ops.tf.mul(dy, activation.withSlope(ops, arg(x)).slope)],
+  plain: (x) => plain(arg(x)),
+});
+
+const cases: Record<string, (ops: Ops) => Case> = {
+  "linear, inputs first, with a bias": (ops) => linearCase(ops, true, true),
+  "linear, inputs first": (ops) => linearCase(ops, true, false),
+  "linear, outputs first, with a bias": (ops) => linearCase(ops, false, true),
+  "linear, outputs first": (ops) => linearCase(ops, false, false),
+
+  "layer norm": (ops) =>
+    normCase(ops, layerNorm("norm", EPSILON), (x, gain, bias) => {
       const { mean, variance } = ops.tf.moments(arg(x), -1, true);
       const scaled = arg(x).sub(mean).div(variance.add(EPSILON).sqrt());
       return scaled.mul(arg(gain)).add(arg(bias));
-    },
-  }),
+    }),
 
-  GELU: (ops) => ({
-    shapes: [[N, I]],
-    forward: (x) => op.gelu(ops, arg(x)),
-    backward: (dy, x) => [ops.tf.mul(dy, op.geluWithSlope(ops, arg(x)).slope)],
-    plain: (input) => {
-      const x = arg(input);
+  "RMS norm": (ops) =>
+    normCase(ops, rmsNorm("norm", EPSILON), (x, gain) =>
+      arg(x).div(arg(x).square().mean(-1, true).add(EPSILON).sqrt()).mul(arg(gain)),
+    ),
+
+  GELU: (ops) =>
+    activationCase(ops, geluTanh, (x) => {
       const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
       return x.mul(0.5).mul(inner.tanh().add(1));
-    },
-  }),
+    }),
 
   "GELU beside its slope": (ops) => ({
-    shapes: [[N, I]],
-    forward: (x) => op.geluWithSlope(ops, arg(x)).y,
-    backward: (dy, x) => [ops.tf.mul(dy, op.geluWithSlope(ops, arg(x)).slope)],
-    plain: (x) => op.gelu(ops, arg(x)),
+    ...activationCase(ops, geluTanh, (x) => geluTanh.forward(ops, x)),
+    forward: (x) => geluTanh.withSlope(ops, arg(x)).y,
   }),
 
   "exact GELU beside its slope": (ops) => ({
-    shapes: [[N, I]],
-    forward: (x) => geluErfWithSlope(ops, arg(x)).y,
-    backward: (dy, x) => [ops.tf.mul(dy, geluErfWithSlope(ops, arg(x)).slope)],
-    plain: (x) => geluErf(ops, arg(x)),
+    ...activationCase(ops, geluErf, (x) => geluErf.forward(ops, x)),
+    forward: (x) => geluErf.withSlope(ops, arg(x)).y,
   }),
 
   "SwiGLU beside its slopes": (ops) => ({
@@ -119,8 +155,8 @@ const cases: Record<string, (ops: op.Ops) => Case> = {
 
   "cross-entropy": (ops) => ({
     shapes: [[N, I]],
-    forward: (logits) => op.crossEntropy(ops, arg(logits), targets(ops)).loss,
-    backward: (dy, logits) => [ops.tf.mul(op.crossEntropy(ops, arg(logits), targets(ops)).dLogits, dy)],
+    forward: (logits) => crossEntropy(ops, arg(logits), targets(ops)).loss,
+    backward: (dy, logits) => [ops.tf.mul(crossEntropy(ops, arg(logits), targets(ops)).dLogits, dy)],
     plain: (logits) => {
       const hot = ops.tf.cast(ops.tf.oneHot(targets(ops), I), "float32");
       return ops.tf.logSoftmax(arg(logits)).mul(hot).sum(-1).mean().neg();
@@ -130,12 +166,12 @@ const cases: Record<string, (ops: op.Ops) => Case> = {
   "embedding look-up": (ops) => ({
     shapes: [[I, O]],
     forward: (table) => ops.tf.gather(arg(table), targets(ops)),
-    backward: (dy) => [op.lookUpBackward(ops, dy, targets(ops), I)],
+    backward: (dy) => [lookUpBackward(ops, dy, targets(ops), I)],
     plain: (table) => ops.tf.matMul(ops.tf.cast(ops.tf.oneHot(targets(ops), I), "float32"), arg(table)),
   }),
 };
 
-const targets = ({ tf }: op.Ops): Tensor1D => tf.tensor1d(IDS, "int32");
+const targets = ({ tf }: Ops): Tensor1D => tf.tensor1d(IDS, "int32");
 
 function arg(tensor: Tensor | undefined): Tensor {
   assert.ok(tensor);
@@ -143,7 +179,7 @@ function arg(tensor: Tensor | undefined): Tensor {
 }
 
 /** One token, sequence and head at a time, over the tokens up to it: no mask. */
-function plainAttention({ tf }: op.Ops, qkv: Tensor): Tensor {
+function plainAttention({ tf }: Ops, qkv: Tensor): Tensor {
   const { sequences, length, heads } = HEADS;
   const [q, k, v] = tf
     .split(qkv, 3, 1)

@@ -1,5 +1,5 @@
-import { gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { gpt2 } from "../../../ml/models/gpt2.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import { recorded } from "../../../ml/models/recorded.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
@@ -15,9 +15,7 @@ const ids = tf.tensor1d(
   Int32Array.from({ length: 512 }, (_, i) => (i * i) % 65),
   "int32",
 );
-const lossAndGradient = recorded(ops, (theta, { tokens, targets }) =>
-  gpt2LossAndGradient(ops, MODEL, theta, tokens, targets),
-);
-const theta = randomParameters(backend, gpt2Parameters(MODEL));
+const lossAndGradient = recorded(ops, (theta, batch) => gpt2.lossAndGradient(ops, MODEL, theta, batch));
+const theta = randomParameters(backend, gpt2.parameters(MODEL));
 const { gradient } = lossAndGradient(theta, { tokens: { ids, sequences: 8, length: 64 }, targets: ids });
 process.stdout.write(sha256(...Object.values(gradient).map((x) => bytesOf(x.dataSync<"float32">()))));

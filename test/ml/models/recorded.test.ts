@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Tensor } from "@tensorflow/tfjs";
-import { drawDropout } from "../../../ml/models/dropout.ts";
-import { type Gpt2, gpt2Dropout, gpt2LossAndGradient, gpt2Parameters } from "../../../ml/models/gpt2.ts";
+import { type Gpt2, gpt2 } from "../../../ml/models/gpt2.ts";
+import { drawDropout } from "../../../ml/models/layers/dropout.ts";
+import { type Ops, opsOf } from "../../../ml/models/layers/ops.ts";
 import type { Batch, LossAndGradient, Tensors } from "../../../ml/models/model.ts";
-import { type Ops, opsOf } from "../../../ml/models/ops.ts";
 import { recorded, recordedLoss } from "../../../ml/models/recorded.ts";
 import type { Backend } from "../../../ml/tensorflow/backend.ts";
 import { recordProgram } from "../../../ml/tensorflow/program.ts";
@@ -24,8 +24,8 @@ const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 1
 
 const plain =
   (ops: Ops, model = MODEL) =>
-  (theta: Tensors, { tokens, targets, dropout }: Batch): LossAndGradient =>
-    gpt2LossAndGradient(ops, model, theta, tokens, targets, dropout);
+  (theta: Tensors, batch: Batch): LossAndGradient =>
+    gpt2.lossAndGradient(ops, model, theta, batch);
 
 /** A batch of its own for each number. */
 function batchOf(ops: Ops, number: number, sequences = 4, length = 11): Batch {
@@ -34,15 +34,15 @@ function batchOf(ops: Ops, number: number, sequences = 4, length = 11): Batch {
       Int32Array.from({ length: sequences * length }, (_, i) => (i * i + number * 5 + shift) % 17),
       "int32",
     );
-  const places = gpt2Dropout(MODEL, sequences, length);
-  const dropout = drawDropout(ops, 0.2, places, { seed: 1, step: number, rank: 0, micro: 0 });
+  const shapes = gpt2.dropout?.(MODEL, sequences, length) ?? {};
+  const dropout = drawDropout(ops, 0.2, shapes, { seed: 1, step: number, rank: 0, micro: 0 });
   return { tokens: { ids: ids(0), sequences, length }, targets: ids(3), dropout };
 }
 
 /** Calls `check` within a tidy and asserts that no tensor of TensorFlow's or tfjs's is left. */
 function within(
   check: (ops: Ops, theta: Tensors) => void,
-  thetaOf: (backend: Backend) => Tensors = (backend) => randomParameters(backend, gpt2Parameters(MODEL)),
+  thetaOf: (backend: Backend) => Tensors = (backend) => randomParameters(backend, gpt2.parameters(MODEL)),
 ): void {
   if (!backend) return;
   const { tf } = backend;
@@ -51,10 +51,10 @@ function within(
   assert.equal(tf.memory().numTensors, before);
 }
 
-/** Masks for the places of a sample's family; without such places none. */
+/** Masks for a sample's family, if it has dropout. */
 function dropoutOf(ops: Ops, { family, config, ids }: Sample): Pick<Batch, "dropout"> {
-  const places = family.dropout?.(config, ids.length, ids[0]?.length ?? 0);
-  return places ? { dropout: drawDropout(ops, 0.2, places, { seed: 1, step: 1, rank: 0, micro: 0 }) } : {};
+  const shapes = family.dropout?.(config, ids.length, ids[0]?.length ?? 0);
+  return shapes ? { dropout: drawDropout(ops, 0.2, shapes, { seed: 1, step: 1, rank: 0, micro: 0 }) } : {};
 }
 
 function assertSame(actual: LossAndGradient, expected: LossAndGradient, tolerance: number): void {

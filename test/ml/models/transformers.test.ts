@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { type Gpt2, gpt2Logits, gpt2LossAndGradient } from "../../../ml/models/gpt2.ts";
-import { opsOf } from "../../../ml/models/ops.ts";
+import { type Gpt2, gpt2 } from "../../../ml/models/gpt2.ts";
+import { opsOf } from "../../../ml/models/layers/ops.ts";
 import { loadBackend } from "../../../ml/tensorflow/load.ts";
 import { assertClose, TEXT, writeCheckpoint } from "../../support/models.ts";
 import { python, withoutModules } from "../../support/python.ts";
@@ -84,7 +84,7 @@ test("PyTorch's logits, loss and gradients equal ours", { skip }, async () => {
     const theta = Object.fromEntries(parameters.map((p) => [p.name, tf.tensor(p.values, [...p.shape])]));
     const ids = tf.tensor1d(inputs.flat(), "int32");
     const tokens = { ids, sequences: inputs.length, length: inputs[0]?.length ?? 0 };
-    const logits = gpt2Logits(ops, model, theta, tokens).dataSync();
+    const logits = gpt2.logits(ops, model, theta, tokens).dataSync();
     for (const [i, logit] of answer.logits.entries()) {
       assert.ok(
         Math.abs((logits[i] ?? Number.NaN) - logit) <= 1e-4,
@@ -92,7 +92,7 @@ test("PyTorch's logits, loss and gradients equal ours", { skip }, async () => {
       );
     }
     const next = tf.tensor1d(targets.flat(), "int32");
-    const { loss, gradient } = gpt2LossAndGradient(ops, model, theta, tokens, next);
+    const { loss, gradient } = gpt2.lossAndGradient(ops, model, theta, { tokens, targets: next });
     assertClose(loss, [answer.loss], 1e-5, "loss");
     assert.deepEqual(Object.keys(gradient).sort(), Object.keys(answer.gradients).sort());
     for (const [name, expected] of Object.entries(answer.gradients)) {

@@ -1,14 +1,9 @@
 import type { Tensor, TensorContainer } from "@tensorflow/tfjs";
+import type { Backward } from "./layer.ts";
 import type { Ops } from "./ops.ts";
 
-/** The gradient of the input, and those of the parameters by their full names. */
-export type Backward = { dx: Tensor; gradient: Record<string, Tensor> };
-
-export const mergedGradients = (parts: readonly Backward[]): Record<string, Tensor> =>
-  Object.assign({}, ...parts.map(({ gradient }) => gradient));
-
 /** A transformer block, from [B T, C] to [B T, C]. Both functions make only the tensors that they return. */
-export type Block<Saved extends TensorContainer> = {
+export type Block<Saved extends TensorContainer = TensorContainer> = {
   /** `saved` is what the backward pass needs; the input may be part of it. */
   forward(x: Tensor): { y: Tensor; saved: Saved };
   backward(dy: Tensor, saved: Saved): Backward;
@@ -17,16 +12,12 @@ export type Block<Saved extends TensorContainer> = {
 export type BlockOptions = {
   /** Keep only each block's input for the backward pass, and run the block once more there. */
   readonly recompute: boolean;
-  /** Whether the blocks' `saved` has their input, which else needs not be kept. */
+  /** True when the blocks' `saved` has their input: otherwise it is not kept. */
   readonly savesInput: boolean;
 };
 
 /** The output of blocks, one after the other; disposes `x`. */
-export function throughBlocks<Saved extends TensorContainer>(
-  { tf }: Ops,
-  blocks: readonly Block<Saved>[],
-  x: Tensor,
-): Tensor {
+export function throughBlocks({ tf }: Ops, blocks: readonly Block[], x: Tensor): Tensor {
   return blocks.reduce((input, block) => {
     const y = tf.tidy(() => block.forward(input).y);
     input.dispose();
@@ -38,9 +29,9 @@ export function throughBlocks<Saved extends TensorContainer>(
  * Runs blocks on `x`, one after the other, and keeps what their backward pass needs; `x` becomes part of that.
  * The backward pass, which may be taken once, disposes `dy` and all that was kept, each block's as soon as it is used.
  */
-export function forwardBlocks<Saved extends TensorContainer>(
+export function forwardBlocks(
   { tf }: Ops,
-  blocks: readonly Block<Saved>[],
+  blocks: readonly Block[],
   x: Tensor,
   { recompute, savesInput }: BlockOptions,
 ): { y: Tensor; backward(dy: Tensor): Backward } {

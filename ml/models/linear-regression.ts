@@ -1,26 +1,27 @@
 import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
+import { jsonText } from "./config.ts";
+import { type Ops, transposedTimes } from "./layers/ops.ts";
 import { type LossAndGradient, type ModelParameter, type Tensors, tensorOf } from "./model.ts";
-import { type Ops, transposedTimes } from "./ops.ts";
 
 /** One weight matrix: y = x w, and as loss the mean square of its errors over all rows and outputs. */
-export type Linear = Omit<Extract<ModelSpec, { type: "linear" }>, "type">;
+export type LinearRegression = Omit<Extract<ModelSpec, { type: "linear" }>, "type">;
 
 const WEIGHT = "w";
 
-export const linearParameters = ({ inputs, outputs }: Linear): ModelParameter[] => [
+export const regressionParameters = ({ inputs, outputs }: LinearRegression): ModelParameter[] => [
   { name: WEIGHT, shape: [inputs, outputs], init: { type: "zeros" } },
 ];
 
-export const linearFiles = ({ inputs, outputs }: Linear): Record<string, string> => ({
-  "config.json": `${JSON.stringify({ model_type: "linear", inputs, outputs, torch_dtype: "float32" }, null, 2)}\n`,
+export const regressionFiles = ({ inputs, outputs }: LinearRegression): Record<string, string> => ({
+  "config.json": jsonText({ model_type: "linear", inputs, outputs, torch_dtype: "float32" }),
 });
 
-export function linearLoss({ tf }: Ops, theta: Tensors, x: Tensor, y: Tensor): Scalar {
+export function regressionLoss({ tf }: Ops, theta: Tensors, x: Tensor, y: Tensor): Scalar {
   return tf.tidy(() => tf.mean(tf.square(errors(tf, theta, x, y))) as Scalar);
 }
 
-export function linearLossAndGradient(ops: Ops, theta: Tensors, x: Tensor, y: Tensor): LossAndGradient {
+export function regressionLossAndGradient(ops: Ops, theta: Tensors, x: Tensor, y: Tensor): LossAndGradient {
   const { tf } = ops;
   return tf.tidy(() => {
     const e = errors(tf, theta, x, y);

@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Ops } from "./ops.ts";
+import type { Preparation } from "./self-attention.ts";
 
 /**
  * Rotary position embeddings: pairs of elements (i, i + D/2) of a head are turned by an angle that grows with the
@@ -54,6 +55,24 @@ export function rotationOf(
   return {
     cosine: tf.tensor(cosine, [length, headWidth]),
     sine: tf.tensor(sine, [length, headWidth]),
+  };
+}
+
+/**
+ * Rotates queries or keys by their positions.
+ *
+ * @param scale multiplies what is rotated, so that the queries' 1/sqrt(D) costs nothing
+ */
+export function rotation(
+  ops: Ops,
+  options: RotaryOptions,
+  length: number,
+  { scale = 1 }: { readonly scale?: number } = {},
+): Preparation {
+  const tables = rotationOf(ops, options, length, { scale });
+  return {
+    forward: (x) => rotate(ops, x, tables),
+    backward: (dy) => rotateBackward(ops, dy, tables),
   };
 }
 
