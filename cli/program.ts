@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { InvalidInput } from "../protocol/errors.ts";
 import { collect, decimal, examples, jobArgument, share, wholeNumber, workersOption } from "./arguments.ts";
 import { choosePlace, type PlaceOptions } from "./targets/address.ts";
-import { isQuiet, quietly } from "./terminal/filtered-stderr.ts";
+import { hasFilteredStderr, withFilteredStderr } from "./terminal/filtered-stderr.ts";
 import { closest } from "./terminal/suggestion.ts";
 
 /** The grammar of the command line. What a verb does is in commands/, loaded when it is called. */
@@ -87,7 +87,7 @@ function definePlace(program: Command): void {
   }
   program.hook("preAction", (_, command) => {
     const note = choosePlace(command.optsWithGlobals<PlaceOptions>());
-    if (note !== null && !isQuiet()) process.stderr.write(`${note}\n`);
+    if (note !== null && !hasFilteredStderr()) process.stderr.write(`${note}\n`);
   });
 }
 
@@ -238,7 +238,7 @@ ${examples("evaluate shakespeare", "evaluate shakespeare held-out.txt", "evaluat
     )
     .action(async (model, file, flags) => {
       const command = async () => (await import("./commands/evaluate.ts")).evaluate(model, file, flags);
-      end(await quietly(args, command));
+      end(await withFilteredStderr(args, command));
     });
 }
 

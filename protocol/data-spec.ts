@@ -11,24 +11,28 @@ const textData = z
       .describe(
         "The text: a UTF-8 file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT writes it, a directory of such " +
           "files, a glob, s3://bucket/key or s3://bucket/prefix/. A relative path starts at the job file's folder.",
-      ),
+      )
+      .meta({ examples: ["data/tinyshakespeare.txt"] }),
     field: z
       .string()
       .min(1)
       .default("text")
-      .describe("Name of the field that holds the document in a line of .jsonl or a row of .parquet."),
+      .describe("Name of the field that holds the document in a line of .jsonl or a row of .parquet.")
+      .meta({ examples: ["content"] }),
     vocabulary: z
       .int()
       .min(1)
       .max(0x7fffffff)
       .optional()
-      .describe("Number of distinct tokens of a .bin. Default: that of the tokenizer."),
+      .describe("Number of distinct tokens of a .bin. Default: that of the tokenizer.")
+      .meta({ examples: [50_257] }),
     heldOut: z
       .number()
       .min(0)
       .lt(1)
       .default(0.1)
-      .describe("Share of the text, at its end, that is kept out of training and used for evaluation."),
+      .describe("Share of the text, at its end, that is kept out of training and used for evaluation.")
+      .meta({ examples: [0.05] }),
   })
   .describe("A text. A plain string stands for its path.");
 
@@ -39,7 +43,8 @@ const linearData = z
       .int()
       .min(1)
       .default(4096)
-      .describe("Number of examples x, drawn from a normal distribution; y = x w* for a random w*."),
+      .describe("Number of examples x, drawn from a normal distribution; y = x w* for a random w*.")
+      .meta({ examples: [10_000] }),
   })
   .describe("Random examples for a linear model.");
 

@@ -18,37 +18,54 @@ export const jobName = z.string().regex(JOB_NAME, JOB_NAME_RULE);
 export const MAX_SHARDS = 1024;
 
 const fields = z.strictObject({
-  $schema: z.string().optional().describe("Path of job.schema.json, for editors; otherwise ignored."),
-  name: jobName.describe("Name of the job. Default: the name of the job file."),
+  $schema: z
+    .string()
+    .optional()
+    .describe("Path of job.schema.json, for editors; otherwise ignored.")
+    .meta({ examples: ["../job.schema.json"] }),
+  name: jobName
+    .describe("Name of the job. Default: the name of the job file.")
+    .meta({ examples: ["shakespeare-2"] }),
   model: modelSchema,
   data: dataSchema,
-  steps: count.describe("Number of updates to apply."),
-  tokenizer: tokenizerSchema.optional(),
+  steps: count.describe("Number of updates to apply.").meta({ examples: [2000] }),
+  tokenizer: tokenizerSchema.optional().meta({ examples: [{ train: { vocab: 4096 } }] }),
   optimizer: optimizerSchema
     .optional()
-    .describe("Turns gradients into updates. Default: AdamW with settings that suit the model."),
+    .describe(
+      "Turns gradients into updates. Default: AdamW with settings that suit the model (see optimizer).",
+    )
+    .meta({ examples: [{ learningRate: 1e-3 }] }),
   batch: count
     .optional()
     .describe(
       "Number of sequences in a rank's micro-batch. Default: as many as make 1024 tokens, from 4 to 64; 8 for a pretrained " +
         "model without `context`; 32 examples for a model that does not train on text.",
-    ),
+    )
+    .meta({ examples: [16] }),
   accumulation: count
     .default(1)
-    .describe("Number of micro-batches that a rank averages into its gradient of a step."),
+    .describe("Number of micro-batches that a rank averages into its gradient of a step.")
+    .meta({ examples: [4] }),
   ranks: z
     .int()
     .min(1)
     .max(1024)
     .default(1)
-    .describe("Number of gradients that a step combines; each is computed on data of its own."),
-  reduce: z.enum(["mean", "sum"]).default("mean").describe("How a step combines the ranks' gradients."),
+    .describe("Number of gradients that a step combines; each is computed on data of its own.")
+    .meta({ examples: [2] }),
+  reduce: z
+    .enum(["mean", "sum"])
+    .default("mean")
+    .describe("How a step combines the ranks' gradients.")
+    .meta({ examples: ["sum"] }),
   workers: z
     .int()
     .min(1)
     .max(10_000)
     .optional()
-    .describe("Number of worker processes; never changes the result. Default: `ranks`."),
+    .describe("Number of worker processes; never changes the result. Default: `ranks`.")
+    .meta({ examples: [2] }),
   shards: z
     .int()
     .min(1)
@@ -57,60 +74,76 @@ const fields = z.strictObject({
     .describe(
       "Number of parts of the parameter vector, each with an aggregator of its own; never changes the result. Default: " +
         "the number that costs least on AWS for this model and these ranks (docs/scaling.md).",
-    ),
+    )
+    .meta({ examples: [4] }),
   freeze: z
     .array(z.string().min(1))
     .default([])
     .describe(
       "Names of parameters that keep their initial values. * stands for any characters, ? for one; a pattern may " +
         "begin at any dot of the name. Frozen parameters cost no gradient traffic and no optimizer state.",
-    ),
+    )
+    .meta({ examples: [["wte.weight", "h.?.attn.*"]] }),
   order: z
     .enum(["random", "sequential"])
     .default("random")
     .describe(
       "Order of the training windows. random: at random offsets; sequential: one after the other, and again from the start.",
-    ),
+    )
+    .meta({ examples: ["sequential"] }),
   seed: z
     .int()
     .min(0)
     .max(0xffffffff)
     .default(1337)
-    .describe("Seed of the initial parameters, the batches and every other random draw."),
+    .describe("Seed of the initial parameters, the batches and every other random draw.")
+    .meta({ examples: [7] }),
   evaluateEvery: z
     .int()
     .min(0)
     .default(0)
-    .describe("Number of steps between evaluations on held-out data. 0: no evaluation."),
+    .describe("Number of steps between evaluations on held-out data. 0: no evaluation.")
+    .meta({ examples: [250] }),
   evaluateBatches: count
     .default(20)
-    .describe("Number of batches in an evaluation, spread evenly over the held-out data."),
+    .describe("Number of batches in an evaluation, spread evenly over the held-out data.")
+    .meta({ examples: [100] }),
   checkpointEvery: z
     .int()
     .min(0)
     .default(0)
-    .describe("Number of steps between checkpoints; the last version always gets one. 0: only that one."),
+    .describe("Number of steps between checkpoints; the last version always gets one. 0: only that one.")
+    .meta({ examples: [500] }),
   backend: z
     .enum(["auto", "tensorflow", "wasm"])
     .default("auto")
-    .describe("Library that workers compute with. auto: native TensorFlow where it is installed, else wasm."),
+    .describe("Library that workers compute with. auto: native TensorFlow where it is installed, else wasm.")
+    .meta({ examples: ["wasm"] }),
   device: z
     .enum(["auto", "cpu", "gpu"])
     .default("auto")
     .describe(
       "Device that workers compute on. auto: on a laptop a GPU if TensorFlow finds one, on a stack its GPU workers. A " +
         "worker without the device ends the job with the reason.",
-    ),
+    )
+    .meta({ examples: ["gpu"] }),
   stallMinutes: z
     .number()
     .positive()
     .default(60)
-    .describe("Number of minutes without a new version after which the job fails."),
+    .describe("Number of minutes without a new version after which the job fails.")
+    .meta({ examples: [120] }),
 });
 
 /** A job file as JSON Schema describes it; what `job.schema.json` and docs/jobs.md are made from. */
 export const jobFileSchema = fields
-  .extend({ data: z.union([z.string().min(1).describe("The path of a text."), dataSchema]) })
+  .extend({
+    model: modelSchema.describe("The model to train (see model)."),
+    data: z
+      .union([z.string().min(1).describe("The path of a text."), dataSchema])
+      .describe("The data to train on (see data).")
+      .meta({ examples: ["my.txt"] }),
+  })
   .partial({ name: true });
 
 const jobSchema = fields.transform(({ $schema: _, ...job }) => ({

@@ -3,10 +3,12 @@ import { z } from "zod";
 /** The models that a job can name; their mathematics is in ml/models. */
 
 const count = z.int().min(1);
-const layers = count.describe("Number of transformer blocks.");
-const heads = count.describe("Number of attention heads in each block; must divide `width`.");
-const width = count.describe("Size of an embedding.");
-const context = count.describe("Longest sequence, in tokens.");
+const layers = count.describe("Number of transformer blocks.").meta({ examples: [4] });
+const heads = count
+  .describe("Number of attention heads in each block; must divide `width`.")
+  .meta({ examples: [4] });
+const width = count.describe("Size of an embedding.").meta({ examples: [128] });
+const context = count.describe("Longest sequence, in tokens.").meta({ examples: [64] });
 
 const dropout = z
   .number()
@@ -16,7 +18,8 @@ const dropout = z
   .describe(
     "Probability that a value of the embeddings, the attention weights or a block's output is set to zero in " +
       "training. The draws depend on seed, step and rank only.",
-  );
+  )
+  .meta({ examples: [0.1] });
 
 const recompute = z
   .boolean()
@@ -24,15 +27,18 @@ const recompute = z
   .describe(
     "Keeps only the inputs of the blocks for the backward pass and computes the rest again: less memory, more " +
       "time, the same result.",
-  );
+  )
+  .meta({ examples: [true] });
 
 const gpt2 = z
   .strictObject({
     type: z.literal("gpt2"),
-    layers: count.describe("Number of transformer blocks (n_layer)."),
-    heads: count.describe("Number of attention heads in each block (n_head); must divide `width`."),
-    width: count.describe("Size of an embedding (n_embd)."),
-    context: count.describe("Longest sequence, in tokens (n_positions)."),
+    layers: count.describe("Number of transformer blocks (n_layer).").meta({ examples: [12] }),
+    heads: count
+      .describe("Number of attention heads in each block (n_head); must divide `width`.")
+      .meta({ examples: [12] }),
+    width: count.describe("Size of an embedding (n_embd).").meta({ examples: [768] }),
+    context: count.describe("Longest sequence, in tokens (n_positions).").meta({ examples: [1024] }),
     dropout,
     recompute,
   })
@@ -45,17 +51,30 @@ const llama = z
   .strictObject({
     type: z.literal("llama"),
     layers,
-    heads: count.describe("Number of query heads in each block."),
+    heads: count.describe("Number of query heads in each block.").meta({ examples: [4] }),
     keyValueHeads: count
       .optional()
-      .describe("Number of key and value heads in each block; must divide `heads`. Default: `heads`."),
-    width: count.describe("Size of an embedding; must be an even multiple of `heads`."),
+      .describe("Number of key and value heads in each block; must divide `heads`. Default: `heads`.")
+      .meta({ examples: [2] }),
+    width: count
+      .describe("Size of an embedding; must be an even multiple of `heads`.")
+      .meta({ examples: [128] }),
     hidden: count
       .optional()
-      .describe("Size of the gated layer. Default: 8/3 of `width`, rounded up to a multiple of 256."),
+      .describe("Size of the gated layer. Default: 8/3 of `width`, rounded up to a multiple of 256.")
+      .meta({ examples: [352] }),
     context,
-    ropeTheta: z.number().min(1).default(10_000).describe("Base of the wavelengths of the rotary embedding."),
-    tied: z.boolean().default(true).describe("Uses the token embedding as the output projection too."),
+    ropeTheta: z
+      .number()
+      .min(1)
+      .default(10_000)
+      .describe("Base of the wavelengths of the rotary embedding.")
+      .meta({ examples: [500_000] }),
+    tied: z
+      .boolean()
+      .default(true)
+      .describe("Uses the token embedding as the output projection too.")
+      .meta({ examples: [false] }),
     recompute,
   })
   .describe("A LLaMA with random initial weights.")
@@ -71,7 +90,10 @@ const bert = z
     layers,
     heads,
     width,
-    hidden: count.optional().describe("Size of the feed-forward layer. Default: 4 times `width`."),
+    hidden: count
+      .optional()
+      .describe("Size of the feed-forward layer. Default: 4 times `width`.")
+      .meta({ examples: [512] }),
     context,
     dropout,
     recompute,
@@ -83,7 +105,8 @@ const bert = z
       .describe(
         "Share of the tokens that the model must predict. Of these, 80 % are masked, 10 % replaced by random tokens and " +
           "10 % left unchanged.",
-      ),
+      )
+      .meta({ examples: [0.3] }),
   })
   .describe("A BERT with random initial weights, trained to predict masked tokens.")
   .transform((model) => ({ ...model, hidden: model.hidden ?? 4 * model.width }));
@@ -91,8 +114,8 @@ const bert = z
 const linear = z
   .strictObject({
     type: z.literal("linear"),
-    inputs: count.describe("Number of rows of the weight matrix."),
-    outputs: count.describe("Number of columns of the weight matrix."),
+    inputs: count.describe("Number of rows of the weight matrix.").meta({ examples: [10] }),
+    outputs: count.describe("Number of columns of the weight matrix.").meta({ examples: [10] }),
   })
   .describe("A linear regression, for tests and measurements.");
 
@@ -107,10 +130,12 @@ const pretrained = z
       .min(1)
       .describe(
         "A Hugging Face model directory, or s3://bucket/prefix. A relative path starts at the job file's folder.",
-      ),
+      )
+      .meta({ examples: ["models/gpt2"] }),
     context: count
       .optional()
-      .describe("Length of a training sequence, in tokens. Default: the longest that the model takes."),
+      .describe("Length of a training sequence, in tokens. Default: the longest that the model takes.")
+      .meta({ examples: [256] }),
     dropout,
     recompute,
     digest: digest
@@ -132,14 +157,17 @@ const userModule = z
       .min(1)
       .describe(
         "A TypeScript file with a model of your own (docs/your-own-model.md). A relative path starts at the job file's folder.",
-      ),
+      )
+      .meta({ examples: ["./mlp-classifier.ts"] }),
     options: z
       .record(z.string(), z.unknown())
       .default({})
-      .describe("Values that the module's functions receive."),
+      .describe("Values that the module's functions receive.")
+      .meta({ examples: [{ hidden: 32 }] }),
     context: count
       .optional()
-      .describe("Length of a training sequence, in tokens. Required for a model that trains on text."),
+      .describe("Length of a training sequence, in tokens. Required for a model that trains on text.")
+      .meta({ examples: [64] }),
     digest: digest
       .optional()
       .describe("Set by ps-submit: the SHA-256 of the file, which is stored under it."),

@@ -8,34 +8,63 @@ const fraction = z.number().min(0).lt(1);
 
 const scheduleType = z
   .enum(["constant", "cosine", "linear"])
-  .describe("Form of the decay after the warm-up; constant: no decay.");
-const warmup = z.int().min(0).describe("Number of steps in which the learning rate rises linearly from 0.");
-const minLearningRate = nonNegative.describe("Learning rate at the end of the decay.");
+  .describe("Form of the decay after the warm-up; constant: no decay.")
+  .meta({ examples: ["cosine"] });
+const warmup = z
+  .int()
+  .min(0)
+  .describe("Number of steps in which the learning rate rises linearly from 0.")
+  .meta({ examples: [100] });
+const minLearningRate = nonNegative
+  .describe("Learning rate at the end of the decay.")
+  .meta({ examples: [1e-4] });
 
-const decaySteps = z.int().min(1).optional().describe("Step at which the decay ends. Default: `steps`.");
+const decaySteps = z
+  .int()
+  .min(1)
+  .optional()
+  .describe("Step at which the decay ends. Default: `steps`.")
+  .meta({ examples: [10000] });
 const schedule = z.strictObject({
   type: scheduleType.default("constant"),
   warmup: warmup.default(0),
   decaySteps,
   minLearningRate: minLearningRate.default(0),
 });
+const SCHEDULE = "Course of the learning rate over the steps.";
 
-const learningRate = positive.describe("Highest learning rate.");
+const learningRate = positive.describe("Highest learning rate.").meta({ examples: [1e-3] });
 const clipNorm = positive
   .nullable()
   .describe(
     "Largest global L2 norm of a rank's gradient; a larger gradient is scaled down to it. The worker clips before it " +
       "cuts the gradient into shards, so the number of shards never changes the result, and one rank gives the same as " +
       "PyTorch's clip_grad_norm_. null: no clipping.",
-  );
-const common = { learningRate, schedule: schedule.prefault({}), clipNorm: clipNorm.default(null) };
+  )
+  .meta({ examples: [1] });
+const common = {
+  learningRate,
+  schedule: schedule
+    .prefault({})
+    .describe(SCHEDULE)
+    .meta({ examples: [{ type: "cosine", warmup: 100 }] }),
+  clipNorm: clipNorm.default(null),
+};
 
-const l2 = nonNegative.default(0).describe("Factor of the L2 penalty on matrices, added to their gradient.");
-const decay = nonNegative.describe("Factor of the decoupled weight decay, which applies to matrices only.");
-const momentum = fraction.default(0.9).describe("Share of the last update that the next one keeps.");
-const beta1 = fraction.describe("Decay rate of the first moment.");
-const beta2 = fraction.describe("Decay rate of the second moment.");
-const epsilon = positive.describe("Added to the denominator for stability.");
+const l2 = nonNegative
+  .default(0)
+  .describe("Factor of the L2 penalty on matrices, added to their gradient.")
+  .meta({ examples: [1e-4] });
+const decay = nonNegative
+  .describe("Factor of the decoupled weight decay, which applies to matrices only.")
+  .meta({ examples: [0.1] });
+const momentum = fraction
+  .default(0.9)
+  .describe("Share of the last update that the next one keeps.")
+  .meta({ examples: [0.95] });
+const beta1 = fraction.describe("Decay rate of the first moment.").meta({ examples: [0.9] });
+const beta2 = fraction.describe("Decay rate of the second moment.").meta({ examples: [0.95] });
+const epsilon = positive.describe("Added to the denominator for stability.").meta({ examples: [1e-6] });
 const moments = {
   beta1: beta1.default(0.9),
   beta2: beta2.default(0.999),
@@ -62,7 +91,9 @@ const untyped = z
         decaySteps,
         minLearningRate: minLearningRate.exactOptional(),
       })
-      .exactOptional(),
+      .exactOptional()
+      .describe(SCHEDULE)
+      .meta({ examples: [{ type: "cosine", warmup: 100 }] }),
     clipNorm: clipNorm.exactOptional(),
     beta1: beta1.exactOptional(),
     beta2: beta2.exactOptional(),

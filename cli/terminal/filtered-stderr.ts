@@ -1,31 +1,35 @@
 import { type StdioOptions, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { Bug } from "../../protocol/errors.ts";
 import { codeOfSignal, exitCodes } from "./exit.ts";
 
-/** Marks the child in which the work is done, and says whether it has the terminal as TERMINAL. */
-const MARK = "PS_QUIETLY";
+/** Marks the child that does the work: "terminal" when it has the terminal as descriptor TERMINAL. */
+const MARK = "PS_FILTERED_STDERR";
 const TERMINAL = 3;
 
-/** Whether this process is such a child. */
-export const isQuiet = (): boolean => process.env[MARK] !== undefined;
+/** True in such a child. */
+export const hasFilteredStderr = (): boolean => process.env[MARK] !== undefined;
 
-/** The terminal that standard error is, for what is written over; null when it is none. */
+/** The descriptor of the terminal behind standard error, for a line that is rewritten; null without a terminal. */
 export function terminal(): number | null {
   if (process.stderr.isTTY) return process.stderr.fd;
   return process.env[MARK] === "terminal" ? TERMINAL : null;
 }
 
-/** What TensorFlow's C++ code says when it loads a graph; no setting of its own silences it. */
+/** Lines that TensorFlow's C++ code writes when it loads a graph; no setting of its own suppresses them. */
 const NOISE = /^(WARNING: All log messages before absl::InitializeLog\(\)|I0000 .*MLIR V1 optimization pass)/;
 
 /**
  * Runs a command in a child process whose standard error is passed on without TensorFlow's noise.
  *
  * @param args the command line, for the child
- * @param command does the work, in the child; returns the exit code
+ * @param command does the work in the child and returns the exit code
  */
-export async function quietly(args: readonly string[], command: () => Promise<number>): Promise<number> {
-  if (isQuiet()) return command();
+export async function withFilteredStderr(
+  args: readonly string[],
+  command: () => Promise<number>,
+): Promise<number> {
+  if (hasFilteredStderr()) return command();
   const script = process.argv[1] ?? "";
   const env = { ...process.env, [MARK]: process.stderr.isTTY ? "terminal" : "no terminal" };
   const stdio: StdioOptions = [
@@ -35,7 +39,7 @@ export async function quietly(args: readonly string[], command: () => Promise<nu
     process.stderr.isTTY ? process.stderr : "ignore",
   ];
   const child = spawn(process.execPath, [script, ...args], { stdio, env });
-  if (!child.stderr) throw new Error("the child's standard error must be a pipe");
+  if (!child.stderr) throw new Bug("the child's standard error must be a pipe");
   createInterface({ input: child.stderr }).on("line", (line) => {
     if (!NOISE.test(line)) process.stderr.write(`${line}\n`);
   });
@@ -45,8 +49,8 @@ export async function quietly(args: readonly string[], command: () => Promise<nu
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {
-      const known = signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP";
-      resolve(code ?? (known ? codeOfSignal(signal) : exitCodes.environment));
+      const isInterruption = signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP";
+      resolve(code ?? (isInterruption ? codeOfSignal(signal) : exitCodes.environment));
     });
   });
 }
