@@ -8,7 +8,7 @@ import { HISTORY_BLOCK, type Metrics } from "../protocol/records.ts";
 import { linearJob, openLab } from "../test/support/lab.ts";
 import { initialize } from "../worker/init.ts";
 import { pull } from "../worker/pull.ts";
-import { type GradientTask, push } from "../worker/push.ts";
+import { push } from "../worker/push.ts";
 import { type Counts, countRequests } from "./support/count-requests.ts";
 import { PRICES, priceOf } from "./support/prices.ts";
 import { median, report } from "./support/report.ts";
@@ -95,12 +95,13 @@ async function timedWorker(job: string, worker: string): Promise<void> {
       if (!layout) throw new Error(`${job} has no layout`);
       if (theta.length === 0) theta = new Float32Array(layout.parameters);
       const started = performance.now();
-      await pull(cloud, job, layout, task.step, theta);
+      await pull(cloud, { job, version: task.step, layout, theta });
       const pulled = performance.now();
       await compute(COMPUTE_MS);
       const computed = performance.now();
       const timed = { pullMs: pulled - started, computeMs: computed - pulled, pushMs };
-      await push(cloud, task as GradientTask, layout, theta, { loss: 1, tokens: 1, worker, ...timed });
+      const report = { loss: 1, tokens: 1, worker, ...timed };
+      await push(cloud, { task, layout, gradient: theta, report });
       pushMs = performance.now() - computed;
     }
     clearInterval(renewing);

@@ -9,16 +9,17 @@ export const NOT_FOUND = 404;
 const CONFLICT = 409;
 const CONFLICT_TRIES = 10;
 
-export const statusOf = (error: unknown): number | undefined =>
+export const httpStatusOf = (error: unknown): number | undefined =>
   error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
 
-/** What S3 answers, or null when it answers with that status. */
+/** Returns the answer of S3, or null when it answers with that status. */
 export async function orNull<T>(status: number, request: Promise<T>): Promise<T | null> {
   try {
     return await request;
   } catch (error) {
-    if (statusOf(error) === status && !(error instanceof Error && error.name === "NoSuchBucket")) return null;
-    throw understood(error);
+    if (httpStatusOf(error) === status && !(error instanceof Error && error.name === "NoSuchBucket"))
+      return null;
+    throw asOurs(error);
   }
 }
 
@@ -28,14 +29,24 @@ export async function retryConflicts<T>(key: string, request: () => Promise<T>):
     try {
       return await request();
     } catch (error) {
-      if (statusOf(error) !== CONFLICT) throw error;
+      if (httpStatusOf(error) !== CONFLICT) throw error;
     }
   }
   throw new TryAgain(`${key}: ${CONFLICT_TRIES} conditional writes in a row met another one`);
 }
 
-function understood(error: unknown): unknown {
+/** Returns the error of a full disk, which the emulator reports, as one that no further try would mend. */
+function asOurs(error: unknown): unknown {
   if (!(error instanceof S3ServiceException)) return error;
   if (error.name === "InsufficientStorage") return new Unrecoverable(error.message, { cause: error });
   return error;
+}
+
+/** True for a request to AWS that got no answer, or one that says that the service is in trouble. */
+export function isAway(error: unknown): boolean {
+  if (!(error instanceof Error) || !("$metadata" in error)) return false;
+  const metadata = error.$metadata;
+  if (typeof metadata !== "object" || metadata === null) return true;
+  const status = "httpStatusCode" in metadata ? metadata.httpStatusCode : undefined;
+  return typeof status !== "number" || status >= 500;
 }

@@ -10,11 +10,11 @@ import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
 import {
   type Created,
+  httpStatusOf,
   NOT_FOUND,
   orNull,
   PRECONDITION_FAILED,
   retryConflicts,
-  statusOf,
 } from "./service-errors.ts";
 import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished-uploads.ts";
 import {
@@ -219,7 +219,7 @@ async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T>
   try {
     return await request;
   } catch (error) {
-    if (statusOf(error) !== 416) throw error;
+    if (httpStatusOf(error) !== 416) throw error;
     throw new CorruptData(`${key} is truncated: it ends before the bytes wanted`, { cause: error });
   }
 }

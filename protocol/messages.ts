@@ -12,8 +12,8 @@ export const INLINE_LIMIT_BYTES = 256 * 1024;
 /** A message of the `updates` queue that was received this often goes to the dead letters. */
 export const MAX_RECEIVES = 12;
 
-/** A reason is for people: of a longer one the start says enough, and no more of it is sent. In characters. */
-export const MOST_REASON = 10_000;
+/** A longer reason is cut: its start is enough for a person. */
+export const MAX_REASON_CHARACTERS = 10_000;
 
 const index = z.int().min(0);
 
@@ -50,7 +50,7 @@ export const updateSchema = z.discriminatedUnion("kind", [
     kind: z.literal("fail"),
     job: jobName,
     attempt: index,
-    reason: z.string().min(1).max(MOST_REASON),
+    reason: z.string().min(1).max(MAX_REASON_CHARACTERS),
   }),
   /** To the checkpointer: write this version in the open format. */
   z.strictObject({ kind: z.literal("checkpoint"), job: jobName, version: index }),

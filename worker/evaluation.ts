@@ -76,7 +76,7 @@ type Pulling = Pick<JobModel, "layout" | "theta"> & { readonly wanted: number | 
 async function pullVersion(cloud: Cloud, job: string, { layout, theta, wanted }: Pulling): Promise<number> {
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     const version = wanted ?? (await cloud.jobs.latestVersion(job));
-    if (await pull(cloud, job, layout, version, theta)) return version;
+    if (await pull(cloud, { job, version, layout, theta })) return version;
     if (wanted !== undefined) throw new InvalidInput(`${job} has no version ${wanted}`);
   }
   throw new TryAgain(`the versions of ${job} are replaced faster than they are read`);

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
-import { log } from "../cloud/log.ts";
+import { type LogFields, log, withLogFields } from "../cloud/log.ts";
 import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
-import { MOST_REASON, taskSchema } from "../protocol/messages.ts";
+import { MAX_REASON_CHARACTERS, taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { isEnded } from "../protocol/records.ts";
 import type { Lease, Leases } from "./lease.ts";
@@ -19,62 +19,69 @@ export type Loop = {
   readonly idleMs: number;
 };
 
-/** A task that was taken this often kills its holders (out of memory, most likely), or S3 is away for too long. */
-const TAKES = 20;
-/** An error of the model's own that comes back this often will not go away. */
-const FAULTS = 3;
-/** Together with the takes: an outage of four minutes is no job's end. */
+/** A task that was taken this often kills its workers (out of memory, most likely), or S3 is away for too long. */
+const MAX_TAKES = 20;
+/** An error of the model itself that comes back this often will not go away. */
+const MAX_FAULTS = 3;
+/** Together with the takes, an outage of four minutes does not end a job. */
 const MAX_BACKOFF_SECONDS = 15;
 const RETRY_MS = 500;
 /** How long S3 and SQS may be out of reach before the worker gives up. */
-export const OUTAGE_MS = 300_000;
+export const MAX_OUTAGE_MS = 300_000;
 
-/** Does tasks until the job ends, nothing comes for a while, or `signal` says stop. */
+/** Takes and performs tasks until the job ends, nothing comes for a while, or `signal` says stop. */
 export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
-  for (let lease = await next(loop, signal); lease; lease = await next(loop, signal)) {
-    try {
-      const task = parseAs(taskSchema, lease.body, "a message");
-      if (lease.receives > TAKES)
-        await failJob(loop, `a task was taken ${TAKES} times and never done: ${lease.body}`);
-      else await loop.tasks.perform(task);
-      await lease.acknowledge();
-    } catch (error) {
-      // A worker that stops has given its lease back: whoever takes the task next meets the error, if it is one.
-      if (signal.aborted) log.info("task left", { task: lease.body, error });
-      else await putDown(loop, lease, error);
-    }
+  for (let lease = await nextLease(loop, signal); lease; lease = await nextLease(loop, signal)) {
+    const { body } = lease;
+    await withLogFields(logFieldsOf(body), () => workOn(loop, lease, signal));
   }
 }
 
-/** The next task, or null when there is nothing more to do. */
-async function next({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): Promise<Lease | null> {
-  let heard = Date.now();
-  for (const since = heard; Date.now() - since < idleMs && !signal.aborted; ) {
+/** Performs a task, and acknowledges it once its effect is stored. Never throws: a failure is told to the queue. */
+async function workOn(loop: Loop, lease: Lease, signal: AbortSignal): Promise<void> {
+  try {
+    const task = parseAs(taskSchema, lease.body, "a task");
+    log.debug("task taken", { receives: lease.receives });
+    if (lease.receives > MAX_TAKES)
+      await reportFailure(loop, `a task was taken ${MAX_TAKES} times and never done: ${lease.body}`);
+    else await loop.tasks.perform(task);
+    await lease.acknowledge();
+  } catch (error) {
+    // A worker that stops has given its lease back: whoever takes the task next meets the error, if it is one.
+    if (signal.aborted) log.info("task left", { error });
+    else await settleFailure(loop, lease, error);
+  }
+}
+
+/** Waits for the next task. Returns null when there is nothing more to do. */
+async function nextLease({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): Promise<Lease | null> {
+  const start = Date.now();
+  for (let answered = start; Date.now() - start < idleMs && !signal.aborted; ) {
     try {
       const taken = await leases.take(signal);
       if (taken === "gone") return null;
       if (taken) return taken;
-      const found = await cloud.jobs.findState(job);
-      if (!found || isEnded(found.state)) return null;
-      heard = Date.now();
+      const stated = await cloud.jobs.findState(job);
+      if (!stated || isEnded(stated.state)) return null;
+      answered = Date.now();
     } catch (error) {
       if (signal.aborted) return null;
-      if (Date.now() - heard > OUTAGE_MS) throw error;
+      if (Date.now() - answered > MAX_OUTAGE_MS) throw error;
       log.warn("no answer from the queue", { error });
-      await delay(RETRY_MS);
+      await sleep(RETRY_MS);
     }
   }
   return null;
 }
 
-/** A task that went wrong: for good, and the job ends with the reason; or not, and someone tries again. */
-async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> {
-  const { body: task, receives } = lease;
-  log.warn("task failed", { task, receives, error });
-  const tries = isOutage(error) ? TAKES : FAULTS;
+/** Ends the job with the reason when no further try can help; otherwise gives the task back, for a later try. */
+async function settleFailure(loop: Loop, lease: Lease, error: unknown): Promise<void> {
+  const { receives } = lease;
+  log.warn("task failed", { receives, error });
+  const tries = isOutage(error) ? MAX_TAKES : MAX_FAULTS;
   try {
     if (isPermanent(error) || receives >= tries) {
-      await failJob(loop, describe(error));
+      await reportFailure(loop, describe(error));
       await lease.acknowledge();
     } else {
       await lease.giveBack(Math.min(2 ** (receives - 1), MAX_BACKOFF_SECONDS));
@@ -85,11 +92,21 @@ async function putDown(loop: Loop, lease: Lease, error: unknown): Promise<void> 
   }
 }
 
-/** Ends the job with a reason a person can act on. */
-export async function failJob(
+/** Asks the coordinator to end the job with a reason a person can act on. */
+export async function reportFailure(
   { cloud, job, attempt }: Pick<Loop, "cloud" | "job" | "attempt">,
   reason: string,
 ): Promise<void> {
-  const update = { kind: "fail", job, attempt, reason: reason.slice(0, MOST_REASON) } as const;
+  const update = { kind: "fail", job, attempt, reason: reason.slice(0, MAX_REASON_CHARACTERS) } as const;
   await cloud.queues.sendUpdates(cloud.updates, [update], () => `fail-${Date.now()}`);
+}
+
+/** The log fields of a task: its kind, step, rank or version; its text when it is malformed, which `workOn` reports. */
+function logFieldsOf(body: string): LogFields {
+  try {
+    const { kind, job: _, dispatch: __, ...numbers } = parseAs(taskSchema, body, "a task");
+    return { task: kind, ...numbers };
+  } catch {
+    return { task: body };
+  }
 }

@@ -1,19 +1,20 @@
 import { once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { connect } from "../cloud/connect.ts";
-import { log } from "../cloud/log.ts";
+import { log, withLogFields } from "../cloud/log.ts";
 import { isPermanent } from "../protocol/errors.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { type HeldLease, LeaseRenewer } from "./lease-renewer.ts";
 import { runsOnBatch, spotNotice } from "./spot.ts";
+import { workerName } from "./worker-name.ts";
 
 /**
- * A worker process: one per GPU on AWS Batch, a child process on a laptop. Its environment says which job (`PS_JOB`)
- * in which cloud. The work is done on a thread of its own (`worker-thread.ts`); this one keeps the lease alive and
- * hears what ends the process: SIGTERM (Batch, ps-submit), the end of its parent, a Spot notice.
+ * A worker process: one per GPU on AWS Batch, a child process on a laptop. Its environment names the job (`PS_JOB`) and
+ * the cloud. The work is done on a thread of its own (`worker-thread.ts`); this one renews the lease and handles what
+ * ends the process: SIGTERM (Batch, ps-submit), the end of its parent, a Spot notice.
  *
- * `--smoke` in place of all that says what it would compute on.
+ * With `--smoke` it only prints the device that it would compute on.
  */
 async function main(env: NodeJS.ProcessEnv): Promise<never> {
   if (process.argv.includes("--smoke")) process.exit(await (await import("./smoke.ts")).smoke(env));
@@ -27,17 +28,17 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
   if (typeof why === "number") process.exit(why);
   log.info("worker stopping", { why });
   thread.postMessage("stop");
-  // With nothing in hand it leaves by itself, unless it is still loading.
-  if (!renewer.held) await Promise.race([left, delay(IDLE_MS)]);
-  // In the middle of a task it need not go on: its lease is another's as soon as this is done.
-  await Promise.race([renewer.giveBack(), delay(GIVE_BACK_MS)]);
-  if (!STOPS.has(why)) await Promise.race([toldToStop(), delay(RECLAIM_MS)]);
+  // Without a lease it leaves by itself, unless it is still loading.
+  if (!renewer.held) await Promise.race([left, sleep(IDLE_MS)]);
+  // In the middle of a task it need not finish: another worker may take the lease as soon as this is done.
+  await Promise.race([renewer.giveBack(), sleep(GIVE_BACK_MS)]);
+  if (!STOPS.has(why)) await Promise.race([toldToStop(), sleep(RECLAIM_MS)]);
   leave();
 }
 
 const IDLE_MS = 500;
 const GIVE_BACK_MS = 3_000;
-/** A reclaimed instance is gone after two minutes; Batch tries its jobs again when it sees that, and not before. */
+/** A reclaimed instance is gone after two minutes; only when Batch sees that does it try the jobs again. */
 const RECLAIM_MS = 180_000;
 const STOPS: ReadonlySet<string> = new Set(["SIGTERM", "SIGINT", "its parent is gone"]);
 
@@ -53,8 +54,8 @@ async function toldToStop(): Promise<string> {
 }
 
 /**
- * Ends the process though its thread computes: `process.exit` would wait for that, a signal does not. As process 1 of
- * a container it has to wait, since there SIGTERM does nothing by itself; so on AWS Batch an init process is before it.
+ * Ends the process although its thread computes: `process.exit` would wait for that, a signal does not. A process 1 of
+ * a container would have to wait, since SIGTERM does nothing to it by default; so on AWS Batch an init process is PID 1.
  */
 function leave(): never {
   process.removeAllListeners("SIGTERM");
@@ -62,7 +63,9 @@ function leave(): never {
   process.exit(workerExit.stopped);
 }
 
-main(process.env).catch((error: unknown) => {
-  log.error("worker failed", { error });
-  process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
-});
+await withLogFields({ job: process.env.PS_JOB, worker: workerName(process.env) }, () =>
+  main(process.env).catch((error: unknown) => {
+    log.error("worker failed", { error });
+    process.exit(isPermanent(error) ? workerExit.refused : workerExit.crashed);
+  }),
+);

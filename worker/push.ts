@@ -6,23 +6,28 @@ import { encodePiece, type Report } from "../protocol/piece.ts";
 
 export type GradientTask = Extract<Task, { kind: "gradient" }>;
 
+export type PushOptions = {
+  readonly task: GradientTask;
+  readonly layout: Layout;
+  readonly gradient: Float32Array;
+  readonly report: Report;
+};
+
 /**
  * Pushes a rank's gradient, one piece per shard, to the shards' aggregators. A small piece rides in its message; a
  * large one is stored first, create-only, so that doing a task twice stores it once.
  */
 export async function push(
   { store, queues, updates }: Cloud,
-  { job, step, rank, dispatch }: GradientTask,
-  layout: Layout,
-  gradient: Float32Array,
-  report: Report,
+  { task, layout, gradient, report }: PushOptions,
 ): Promise<void> {
+  const { job, step, rank, dispatch } = task;
   const messages = await Promise.all(
     layout.shards.map(async ({ start, end }, shard): Promise<Update> => {
-      const file = encodePiece({ job, step, shard, rank }, gradient.subarray(start, end), report);
-      const small = file.length <= INLINE_LIMIT_BYTES;
-      if (!small) await store.create(keys.gradient(job, step, shard, rank), file);
-      const inline = small ? Buffer.from(file).toString("base64") : null;
+      const piece = encodePiece({ job, step, shard, rank }, gradient.subarray(start, end), report);
+      const isSmall = piece.length <= INLINE_LIMIT_BYTES;
+      if (!isSmall) await store.create(keys.gradient(job, step, shard, rank), piece);
+      const inline = isSmall ? Buffer.from(piece).toString("base64") : null;
       return { kind: "gradient", job, step, shard, rank, dispatch, inline };
     }),
   );

@@ -1,63 +1,63 @@
-import { hostname } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
+import { isAway } from "../cloud/service-errors.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
-import { describe, InvalidInput, isPermanent, Unrecoverable } from "../protocol/errors.ts";
+import { type Environment, numberVariable, variable } from "../protocol/environment.ts";
+import { describe, isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { isEnded, type JobRecord } from "../protocol/records.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { cacheDirectory } from "../scripts/cache-directory.mjs";
 import { fetchDataset } from "./dataset.ts";
 import { Leases, type OnLease } from "./lease.ts";
-import { failJob, type Loop, OUTAGE_MS, work } from "./loop.ts";
+import { type Loop, MAX_OUTAGE_MS, reportFailure, work } from "./loop.ts";
 import { Tasks } from "./tasks.ts";
 import { fetchModule } from "./user-module.ts";
+import { workerName } from "./worker-name.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
+const QUEUE_POLL_MS = 500;
 const RETRY_MS = 2_000;
 
 /**
- * Works for the job that `env` names until there is nothing more to do, or `signal` says stop. What would keep every
- * worker from starting (a damaged dataset, the wrong device) ends the job with the reason.
+ * Works for the job that `env` names until there is nothing more to do, or `signal` says stop. An error that would keep
+ * every worker from starting (a damaged dataset, the wrong device) ends the job with the reason.
  *
  * @param onLease is called with each lease that it takes, and with null at its end
  * @returns the process's exit status
- * @throws what is no fault of the job: an endpoint that stays away, a cache that cannot be written
+ * @throws an error that is not the job's: an endpoint that stays away, a cache that cannot be written
  */
 export async function runWorker(env: Environment, onLease: OnLease, signal: AbortSignal): Promise<number> {
-  const job = env.PS_JOB ?? "";
-  if (job === "") throw new InvalidInput("environment variable PS_JOB must name a job");
+  const job = variable(env, "PS_JOB");
   const cloud = connect(env);
-  const idleMs = Number(env.PS_IDLE_SECONDS ?? 600) * 1000;
+  const idleMs = numberVariable(env, "PS_IDLE_SECONDS", 600) * 1000;
   let attempt: number | null = null;
   try {
-    const queue = await patiently(() => findQueue(cloud, job, idleMs), signal);
+    const queue = await retryWhileAway(() => findQueue(cloud, job, idleMs), signal);
     if (queue === null) {
-      log.info("nothing to do", { job });
+      log.info("nothing to do");
       return workerExit.done;
     }
     attempt = queue.attempt;
-    const loop = await patiently(() => start({ cloud, job, idleMs, ...queue }, env, onLease), signal);
+    const start = () => prepare({ cloud, job, idleMs, ...queue }, env, onLease);
+    const loop = await retryWhileAway(start, signal);
     if (loop !== null) await work(loop, signal);
     return workerExit.done;
   } catch (error) {
     if (!isPermanent(error)) throw error;
-    log.error("worker refuses", { job, error });
+    log.error("worker refuses", { error });
     // Without an attempt there is no job that could be ended.
-    if (attempt !== null) await failJob({ cloud, job, attempt }, describe(error));
+    if (attempt !== null) await reportFailure({ cloud, job, attempt }, describe(error));
     return workerExit.refused;
   }
 }
 
 type TaskQueue = { readonly url: string; readonly attempt: number };
-type Place = Pick<Loop, "cloud" | "job" | "idleMs"> & TaskQueue;
+type Assignment = Pick<Loop, "cloud" | "job" | "idleMs"> & TaskQueue;
 
 /** Fetches and loads all that the job's tasks need. */
-async function start(place: Place, env: Environment, onLease: OnLease): Promise<Loop> {
-  const { cloud, job, url } = place;
-  // Of a child of an array job, the id ends with its index.
-  const worker = env.PS_WORKER ?? env.AWS_BATCH_JOB_ID ?? `${hostname()}-${process.pid}`;
+async function prepare(assignment: Assignment, env: Environment, onLease: OnLease): Promise<Loop> {
+  const { cloud, job, url } = assignment;
+  const name = workerName(env);
   const record = await cloud.jobs.record(job);
   const { backend: wanted, device } = record.provenance;
   requireDevice(record, env.PS_DEVICE);
@@ -66,10 +66,10 @@ async function start(place: Place, env: Environment, onLease: OnLease): Promise<
     record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
     fetchModule(cloud.store, record.spec),
   ]);
-  log.info("worker started", { job, worker, backend: backend.name, version: backend.version, device });
+  log.info("worker started", { backend: backend.name, version: backend.version, device });
   const leases = await Leases.open(cloud.queues, url, onLease);
-  const tasks = new Tasks({ name: worker, cloud, record, dataset, backend, user });
-  return { ...place, leases, tasks };
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
+  return { ...assignment, leases, tasks };
 }
 
 /** A job for a CPU must not run at a GPU's price, nor one for a GPU where there is none. */
@@ -83,41 +83,35 @@ function requireDevice({ provenance, spec }: JobRecord, offered: string | undefi
 }
 
 /**
- * The job's task queue, waited for while the job has not ended; null when it has, or nobody runs it.
+ * Waits for the job's task queue while the job has not ended. Returns null when it has, or when nobody runs it.
  *
  * @throws InvalidInput when there is no such job
  */
 async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<TaskQueue | null> {
-  for (const since = Date.now(); Date.now() - since < idleMs; await delay(500)) {
-    const found = await jobs.findState(job);
-    if (!found) {
+  for (const start = Date.now(); Date.now() - start < idleMs; await sleep(QUEUE_POLL_MS)) {
+    const stated = await jobs.findState(job);
+    if (!stated) {
+      // A job that is being submitted has a record and no state yet.
       await jobs.record(job);
       continue;
     }
-    if (isEnded(found.state)) return null;
-    const { attempt } = found.state;
+    if (isEnded(stated.state)) return null;
+    const { attempt } = stated.state;
     const url = await queues.findTasks(job, attempt);
     if (url !== null) return { url, attempt };
   }
   return null;
 }
 
-/** Tries again while S3 or SQS do not answer, for as long as a worker at work would. Null when told to stop. */
-async function patiently<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
-  for (const since = Date.now(); ; await delay(RETRY_MS)) {
+/** Tries again while S3 or SQS do not answer, as long as a worker at work would. Returns null when told to stop. */
+async function retryWhileAway<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
+  for (const start = Date.now(); ; await sleep(RETRY_MS)) {
     if (signal.aborted) return null;
     try {
       return await attempt();
     } catch (error) {
-      if (!isAway(error) || Date.now() - since > OUTAGE_MS) throw error;
+      if (!isAway(error) || Date.now() - start > MAX_OUTAGE_MS) throw error;
       log.warn("no answer at the start", { error });
     }
   }
-}
-
-/** True for a request that got no answer, or one that says that the service is in trouble. */
-function isAway(error: unknown): boolean {
-  if (!(error instanceof Error) || !("$metadata" in error)) return false;
-  const status = (error.$metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
-  return status === undefined || status >= 500;
 }

@@ -1,13 +1,13 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { log } from "../cloud/log.ts";
+import type { Environment } from "../protocol/environment.ts";
+import { TryAgain } from "../protocol/errors.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const LOOK_MS = 5_000;
+const POLL_MS = 5_000;
 const ANSWER_MS = 2_000;
 const TOKEN_SECONDS = 21_600;
 
-/** Whether this process is a Batch job in a container, on an instance that may be asked whether it is reclaimed. */
+/** True for a Batch job in a container, on an instance whose metadata says when it is reclaimed. */
 export function runsOnBatch(env: Environment): boolean {
   return env.AWS_BATCH_JOB_ID !== undefined && env.ECS_CONTAINER_METADATA_URI_V4 !== undefined;
 }
@@ -19,19 +19,23 @@ export function runsOnBatch(env: Environment): boolean {
  */
 export async function spotNotice(env: Environment): Promise<string> {
   const metadata = new InstanceMetadata(env.AWS_EC2_METADATA_SERVICE_ENDPOINT || "http://169.254.169.254");
-  for (let silent = false; ; await delay(LOOK_MS)) {
+  for (let wasSilent = false; ; await sleep(POLL_MS)) {
     try {
       const notice = await metadata.get("spot/instance-action");
       if (notice !== null) return notice;
-      silent = false;
+      wasSilent = false;
     } catch (error) {
-      if (!silent) log.warn("the instance's metadata does not answer", { error });
-      silent = true;
+      if (!wasSilent) log.warn("the instance's metadata does not answer", { error });
+      wasSilent = true;
     }
   }
 }
 
-/** The metadata of the EC2 instance that this process runs on, version 2: each read shows a token. */
+/**
+ * Reads the metadata of the EC2 instance that this process runs on, version 2: each read needs a token. By hand, since
+ * `@aws-sdk/ec2-metadata-service` opens a new pool of connections for each request and never closes it, and after one
+ * request for a token without an answer asks for no token any more.
+ */
 class InstanceMetadata {
   readonly #endpoint: string;
   #token: string | null = null;
@@ -49,13 +53,13 @@ class InstanceMetadata {
     if (answer.ok) return text;
     if (answer.status === 401) this.#token = null;
     if (answer.status === 404) return null;
-    throw new Error(`${entry}: HTTP status ${answer.status}`);
+    throw new TryAgain(`${entry}: HTTP status ${answer.status}`);
   }
 
   async #fetchToken(): Promise<string> {
     const headers = { "x-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_SECONDS) };
     const answer = await this.#ask("api/token", { method: "PUT", headers });
-    if (!answer.ok) throw new Error(`api/token: HTTP status ${answer.status}`);
+    if (!answer.ok) throw new TryAgain(`api/token: HTTP status ${answer.status}`);
     return answer.text();
   }
 

@@ -1,4 +1,5 @@
 import type { Cloud } from "../cloud/connect.ts";
+import { log } from "../cloud/log.ts";
 import { wakeCoordinator } from "../cloud/wake.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
 import type { UserModel } from "../ml/models/user-model-types.d.ts";
@@ -28,13 +29,14 @@ export type TasksOptions = {
   readonly user?: UserModel | null;
 };
 
-/** What a worker keeps from task to task, once the job has a layout. */
-type Bench = { readonly layout: Layout; readonly trainer: Trainer; readonly theta: Float32Array };
+/** The model as this worker holds it from task to task, once the job has a layout. */
+type Replica = { readonly layout: Layout; readonly trainer: Trainer; readonly theta: Float32Array };
 
-/** What a worker does with a task. When `perform` returns, the task's effect is in S3 or in `updates`. */
+/** Performs a worker's tasks. When `perform` returns, the task's effect is in S3 or in `updates`. */
 export class Tasks {
   readonly #options: TasksOptions;
-  #bench: Bench | null = null;
+  #replica: Replica | null = null;
+  /** Of the last gradient: a report is made before its own push. */
   #pushMs = 0;
 
   constructor(options: TasksOptions) {
@@ -60,58 +62,60 @@ export class Tasks {
 
   async #gradient(task: GradientTask): Promise<void> {
     const { cloud, name: worker } = this.#options;
-    const { layout, trainer, theta } = await this.#setUp();
-    const clock = stopwatch();
+    const { layout, trainer, theta } = await this.#openReplica();
+    const lap = stopwatch();
 
-    if (!(await this.#pull(task.step))) return;
-    const pullMs = clock();
+    if (!(await this.#pull(task.step, theta))) return;
+    const pullMs = lap();
     const { loss, tokens, gradient } = await trainer.gradient(theta, task.step, task.rank);
-    const computeMs = clock();
+    const computeMs = lap();
     const report = { loss, tokens, pullMs, computeMs, pushMs: this.#pushMs, worker };
-    await push(cloud, task, layout, gradient, report);
-    this.#pushMs = clock();
+    await push(cloud, { task, layout, gradient, report });
+    this.#pushMs = lap();
+
+    log.debug("gradient pushed", { loss, tokens, pullMs, computeMs, pushMs: this.#pushMs });
   }
 
   async #evaluate({ job, version, dispatch }: EvaluateTask): Promise<void> {
     const { cloud, name: worker } = this.#options;
-    const { trainer, theta } = await this.#setUp();
+    const { trainer, theta } = await this.#openReplica();
 
-    if (!(await this.#pull(version))) return;
+    if (!(await this.#pull(version, theta))) return;
     const evaluation: Evaluation = { version, worker, ...(await trainer.evaluate(theta)) };
     await cloud.store.create(keys.evaluation(job, version), encodeJson(evaluation));
     await wakeCoordinator(cloud, job, `evaluation-${version}-${dispatch}`);
+
+    log.debug("evaluation stored", { version, loss: evaluation.loss });
   }
 
-  /** @returns false when the task is a late duplicate: its version was needed no more, and removed */
-  async #pull(version: number): Promise<boolean> {
+  /** @returns false when the task is a late duplicate: its version was no longer needed, and removed */
+  async #pull(version: number, theta: Float32Array): Promise<boolean> {
     const { cloud, record } = this.#options;
-    const { layout, theta } = await this.#setUp();
-    if (await pull(cloud, record.spec.name, layout, version, theta)) return true;
-    const { state } = await cloud.jobs.state(record.spec.name);
-    if ((state.version ?? -1) > version) return false;
-    throw new TryAgain(`version ${version} of ${record.spec.name} is not there`);
+    const { name: job } = record.spec;
+    const { layout } = await this.#openReplica();
+    if (await pull(cloud, { job, version, layout, theta })) return true;
+    const { state } = await cloud.jobs.state(job);
+    if (state.version === null || state.version <= version) {
+      throw new TryAgain(`version ${version} of ${job} is not there`);
+    }
+    log.debug("late duplicate", { version, now: state.version });
+    return false;
   }
 
-  async #setUp(): Promise<Bench> {
-    if (this.#bench) return this.#bench;
-    const { cloud, record, dataset, backend, user } = this.#options;
-    const layout = await cloud.jobs.layout(record.spec.name);
-    if (!layout) throw new TryAgain(`${keys.layout(record.spec.name)} is not there`);
-    const frozen = await pullFrozen(cloud, record.spec.name, layout);
-    const trainer = createTrainer({
-      backend,
-      spec: record.spec,
-      layout,
-      dataset,
-      frozen,
-      user: user ?? null,
-    });
-    this.#bench = { layout, trainer, theta: new Float32Array(layout.parameters) };
-    return this.#bench;
+  async #openReplica(): Promise<Replica> {
+    if (this.#replica) return this.#replica;
+    const { cloud, record, dataset, backend, user = null } = this.#options;
+    const { spec } = record;
+    const layout = await cloud.jobs.layout(spec.name);
+    if (!layout) throw new TryAgain(`${keys.layout(spec.name)} is not there`);
+    const frozen = await pullFrozen(cloud, spec.name, layout);
+    const trainer = createTrainer({ backend, spec, layout, dataset, frozen, user });
+    this.#replica = { layout, trainer, theta: new Float32Array(layout.parameters) };
+    return this.#replica;
   }
 }
 
-/** Milliseconds since its last call. */
+/** Returns a function that gives the milliseconds since its last call. */
 function stopwatch(): () => number {
   let last = performance.now();
   return () => {
