@@ -7,10 +7,10 @@ import { blankShard } from "../protocol/shard.ts";
 import { median, report } from "./support/report.ts";
 
 /**
- * The aggregation core: the sum of R gradients and the optimizer's update, from one shard's vectors to the next's.
- * Counted are the bytes that must move: R gradients and the current vectors read, the next ones written. Its limit is
- * a copy of a vector too large for any cache, read and written, timed in turn with it. The best rounds are compared:
- * whatever else the machine does slows both, and the longer of the two more often.
+ * Measures the aggregation core: the sum of R gradients and the optimizer's update, from one shard's vectors to the
+ * next's. Counts the bytes that must move: R gradients and the current vectors read, the next ones written. Its limit is a
+ * copy of a vector too large for any cache, read and written, timed in turn with it. Compares the best rounds: other work
+ * of the machine slows both, and the longer of the two more often.
  */
 const LENGTH = 10_000_019;
 const COPIED = 3 * LENGTH;
@@ -84,7 +84,7 @@ function values(seed: number): Float32Array {
   return vector;
 }
 
-/** Milliseconds. */
+/** Returns the ms that work takes. */
 function time(work: () => void): number {
   const started = performance.now();
   work();

@@ -5,16 +5,16 @@ import { beginJob, createRecord } from "../cli/submission/create.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type Metrics } from "../protocol/records.ts";
-import { deploy } from "../test/support/deployment.ts";
-import { linearJob, openLab, provenance, waitFor } from "../test/support/lab.ts";
+import { deploy, jobEnvironment } from "../test/support/deployment.ts";
+import { linearJob, openLab, provenance, requireSucceeded, waitFor } from "../test/support/lab.ts";
 import { localstackOrReason, startLocalstack } from "../test/support/localstack.ts";
 import { ministackOrReason, startMinistack } from "../test/support/ministack.ts";
 import { median, report } from "./support/report.ts";
 
 /**
- * What a step costs on each S3 and SQS that jobs can run on, the same job on all: 2 ranks, 1 shard, AdamW, a linear
- * model whose pieces of 360 KB are objects and not part of messages. On the first three the functions and workers are
- * processes of this machine; on the last the functions are deployed Lambdas that the emulator invokes.
+ * Measures a step on each S3 and SQS that jobs can run on, the same job on all: 2 ranks, 1 shard, AdamW, a linear model
+ * whose pieces of 360 KB are objects and not part of messages. On the first three the functions and workers are processes
+ * of this machine; on the last the functions are deployed Lambdas that ministack invokes.
  */
 
 const STEPS = 60;
@@ -44,7 +44,11 @@ else {
 }
 if (typeof ministack !== "string") show("ministack, deployed functions", await deployed(ministack), embedded);
 
-/** Functions and two workers as processes of this machine. @param endpoint undefined: the embedded one */
+/**
+ * Runs functions and two workers as processes of this machine.
+ *
+ * @param endpoint undefined for the embedded one
+ */
 async function here(endpoint: string | undefined): Promise<Metrics[]> {
   const lab = await openLab(endpoint);
   try {
@@ -58,16 +62,10 @@ async function here(endpoint: string | undefined): Promise<Metrics[]> {
   }
 }
 
-/** Functions as Lambdas; the two workers are processes of this machine. */
+/** Runs the functions as Lambdas, and two workers as processes of this machine. */
 async function deployed(installed: Parameters<typeof deploy>[0]): Promise<Metrics[]> {
   const deployment = await deploy(installed);
-  const { parameters, environment } = deployment;
-  const access = {
-    ...environment,
-    PS_BUCKET: parameters.bucket,
-    PS_UPDATES_URL: parameters["updates-url"],
-    PS_QUEUE_PREFIX: parameters["queue-prefix"],
-  };
+  const access = { ...deployment.environment, ...jobEnvironment(deployment.parameters) };
   const cloud = connect(access);
   const record = { spec, dataset: null, provenance };
   await createRecord(cloud, record);
@@ -79,11 +77,11 @@ async function deployed(installed: Parameters<typeof deploy>[0]): Promise<Metric
     }),
   );
   try {
-    const look = async () => {
-      const found = await cloud.jobs.findState(spec.name);
-      return found && isEnded(found.state) ? found.state : null;
+    const ended = async () => {
+      const stored = await cloud.jobs.findState(spec.name);
+      return stored && isEnded(stored.state) ? stored.state : null;
     };
-    await waitFor(look, "the job's end", DEADLINE_MS);
+    await waitFor(ended, "the job's end", DEADLINE_MS);
     return await stepsOf(cloud, spec);
   } finally {
     for (const worker of workers) worker.kill("SIGKILL");
@@ -94,7 +92,7 @@ async function deployed(installed: Parameters<typeof deploy>[0]): Promise<Metric
 
 async function stepsOf(cloud: Cloud, { name }: JobSpec): Promise<Metrics[]> {
   const { state, steps } = await new Follower(cloud, name).look();
-  if (state.status !== "succeeded") throw new Error(state.reason ?? state.status);
+  requireSucceeded(state);
   return steps.slice(WARM_UP);
 }
 

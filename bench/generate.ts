@@ -1,10 +1,9 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { Decoder } from "../ml/inference/decoder.ts";
 import { generate } from "../ml/inference/generate.ts";
 import { type GenerativeModel, loadGenerativeModel } from "../ml/inference/generative-model.ts";
@@ -16,21 +15,23 @@ import type { Gpt2 } from "../ml/models/gpt2.ts";
 import type { Llama } from "../ml/models/llama.ts";
 import { familyOf } from "../ml/models/registry.ts";
 import { charTokenizerFiles } from "../ml/tokenizers/char.ts";
+import { at, required } from "../protocol/required.ts";
 import { elements } from "../protocol/safetensors.ts";
 import { writeModel } from "../test/support/models.ts";
-import { median, report } from "./support/report.ts";
+import { LineProcess } from "./support/line-process.ts";
+import { load, median, report } from "./support/report.ts";
 
 /**
- * Tokens per second of greedy generation with the KV cache, one text at a time, against `generate` of transformers on
- * the same checkpoints and cores, taking turns. A round is 8 tokens of prompt and then the model's context less 9, or
- * 120; the first round is not counted. The limit is what reading every weight once takes: one matrix
- * product of that size by the same kernels and threads, measured in the same run. Past the context is measured too, ours
- * only: half a context of tokens after a prompt that fills it, in which what remains of it is read anew twice.
+ * Compares the tokens per second of greedy generation with the KV cache, one text at a time, with `generate` of
+ * transformers on the same checkpoints and cores, taking turns. A round is a prompt of 8 tokens and then 120 new ones, or as
+ * many as the context has room for; the first round is not counted. The limit is one reading of every weight: a matrix
+ * product of that size by the same kernels and threads, measured in the same run. Generation past the context is measured
+ * too, ours only: half a context of tokens after a prompt that fills it, during which the rest of it is read again twice.
  * PS_PYTHON names a Python that has torch and transformers. Asked: at least 2 times its tokens per second.
  */
 
 const ROUNDS = 5;
-const MOST_TOKENS = 120;
+const MAX_TOKENS = 120;
 const ROUNDS_PAST = 3;
 const PROMPT = "abcdefgh";
 const THREADS = availableParallelism();
@@ -70,7 +71,7 @@ const peer = startPeer();
 try {
   for (const model of MODELS) await compare(model);
 } finally {
-  peer?.child.kill();
+  peer?.kill();
 }
 if (!peer)
   console.log(`${python} has no torch and transformers, so there is nothing to compare with; set PS_PYTHON`);
@@ -79,19 +80,20 @@ async function compare({ name, type, config }: (typeof MODELS)[number]): Promise
   const directory = mkdtempSync(join(tmpdir(), "ps-bench-generate-"));
   try {
     writeCheckpoint(directory, type, config);
-    const tokens = Math.min(MOST_TOKENS, config.context - PROMPT.length - 1);
+    const tokens = Math.min(MAX_TOKENS, config.context - PROMPT.length - 1);
     const model = await loadGenerativeModel(directory);
     const own = async () => {
       const start = performance.now();
       const options = { model, prompts: [PROMPT], maxNewTokens: tokens, temperature: 0, seed: 1 };
-      const [text] = await generate(options);
-      return { text: text?.text ?? "", rate: tokens / ((performance.now() - start) / 1000) };
+      const { text } = at(await generate(options), 0, "the generated text");
+      return { text, rate: tokens / ((performance.now() - start) / 1000) };
     };
+    const ask = () => peer?.ask(JSON.stringify({ directory, prompt: PROMPT, tokens }));
     const rates: { ours: number[]; theirs: number[] } = { ours: [], theirs: [] };
     await own();
-    await peer?.ask(directory, tokens);
+    await ask();
     for (let i = 0; i < ROUNDS; i++) {
-      const [a, b] = [await own(), await peer?.ask(directory, tokens)];
+      const [a, b] = [await own(), await ask()];
       rates.ours.push(a.rate);
       if (!b) continue;
       rates.theirs.push(b.rate);
@@ -116,7 +118,8 @@ async function ratePastContext(model: GenerativeModel): Promise<number> {
   await generate({ ...options, maxNewTokens: context / 2 + 1 }, () => {
     times.push(performance.now());
   });
-  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  const first = at(times, 0, "the first token");
+  const last = required(times.at(-1), "the last token");
   return (times.length - 1) / ((last - first) / 1000);
 }
 
@@ -135,13 +138,13 @@ function show(name: string, { ours, theirs, past, limit }: Rates): void {
     "one product of that size": limit,
   });
   console.log(
-    `${(ours / limit).toFixed(2)} of the rate of one product; load of the machine ${loadavg()[0]?.toFixed(1)}`,
+    `${(ours / limit).toFixed(2)} of the rate of one product; load of the machine ${load().toFixed(1)}`,
   );
   console.log(`${(past / ours).toFixed(2)} of the rate within the context, past it`);
   if (theirs !== null) console.log(`ratio ${(ours / theirs).toFixed(2)} to transformers (asked: at least 2)`);
 }
 
-/** What a token has to be multiplied with: all matrices but the table of positions. */
+/** The size of the matrices that a token is multiplied with: all but the table of positions. */
 function matrixBytes(type: string, config: ModelConfig): number {
   const matrices = familyOf(type)
     .parameters(config)
@@ -149,7 +152,7 @@ function matrixBytes(type: string, config: ModelConfig): number {
   return matrices.reduce((sum, { shape }) => sum + 4 * elements(shape), 0);
 }
 
-/** Milliseconds for one matrix of so many bytes, as the logits of a model that has nothing else. */
+/** Measures the product with one matrix of so many bytes, in ms: the logits of a model that has nothing else. */
 async function productMs(bytes: number): Promise<number> {
   const width = 768;
   const vocabulary = Math.ceil(bytes / 4 / width);
@@ -177,32 +180,13 @@ async function productMs(bytes: number): Promise<number> {
   return median(times);
 }
 
-type Answer = { readonly text: string; readonly rate: number };
-
-/** A process with transformers that answers a line with a line; null where there is none. */
+/** Starts transformers in a process of its own; null where it is not installed. */
 function startPeer() {
   if (spawnSync(python, ["-c", "import torch, transformers"]).status !== 0) return null;
   const script = fileURLToPath(new URL("./python/generate.py", import.meta.url));
   const env = { ...process.env, HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: String(THREADS) };
-  const child = spawn(python, [script, String(THREADS)], { stdio: ["pipe", "pipe", "pipe"], env });
-  let said = "";
-  child.stderr.on("data", (text: Buffer) => {
-    said = (said + text).slice(-2000);
-  });
-  const lines: Interface = createInterface(child.stdout);
-  const ended = once(child, "close").then(([code]): never => {
-    throw new Error(`transformers ended with ${code}: ${said}`);
-  });
-  // At the end it is killed, and nobody waits.
-  ended.catch(() => {});
-  return {
-    child,
-    async ask(directory: string, tokens: number): Promise<Answer> {
-      child.stdin.write(`${JSON.stringify({ directory, prompt: PROMPT, tokens })}\n`);
-      const [line] = await Promise.race([once(lines, "line"), ended]);
-      return JSON.parse(line);
-    },
-  };
+  const answer = z.object({ text: z.string(), rate: z.number() });
+  return new LineProcess(python, [script, String(THREADS)], env, answer);
 }
 
 function writeCheckpoint(directory: string, type: string, config: ModelConfig): void {

@@ -6,8 +6,8 @@ import { openEmbedded } from "../cli/targets/embedded.ts";
 import { median, report } from "./support/report.ts";
 
 /**
- * The cold start of the Lambda bundles: from the load of the bundle to its first answer, to an SQS event without
- * messages, and to the watchdog's tick, which asks S3. Each round is a process of its own. Asked: under 400 ms.
+ * Measures the cold start of the Lambda bundles: from the load of the bundle to its first answer to an SQS event without
+ * messages, or to the watchdog's call, which reads S3. Each round is a process of its own. Asked: under 400 ms.
  */
 
 const ROUNDS = 7;

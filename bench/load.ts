@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { bytesPerElement, type FloatType } from "../ml/huggingface/dtype.ts";
 import { loadGenerativeModel } from "../ml/inference/generative-model.ts";
 import { loadLanguageModel } from "../ml/inference/language-model.ts";
@@ -20,15 +21,17 @@ import type { Gpt2 } from "../ml/models/gpt2.ts";
 import { familyOf } from "../ml/models/registry.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
 import { charTokenizerFiles } from "../ml/tokenizers/char.ts";
+import { Unrecoverable } from "../protocol/errors.ts";
+import { required } from "../protocol/required.ts";
 import { elements } from "../protocol/safetensors.ts";
-import { median, report } from "./support/report.ts";
+import { argument, median, report } from "./support/report.ts";
 
 /**
- * Loading a checkpoint of GPT-2's size (124 M parameters), stored in 32 or 16 bits: to generate text with it, and onto
- * the backend, as `evaluate` and `fill-mask` do. Against reading its file into memory, which it can't do without;
- * reading it through one small buffer is shown beside it. Each round is a process of its own; memory is the process's
- * peak over that of one that has loaded nothing, or the backend only. Asked of 32 bits: at most 2 times the time, at
- * most 1.3 times the file in memory.
+ * Measures the loading of a checkpoint of GPT-2's size (124 M parameters), stored in 32 or 16 bits: to generate text with
+ * it, and onto the backend, as `evaluate` and `fill-mask` do. The limit is reading its file into memory; reading it
+ * through one small buffer is shown beside it. Each round is a process of its own; its memory is its peak above that of a
+ * process that has loaded nothing, or the backend only. Asked of 32 bits: at most 2 times the time, at most 1.3 times the
+ * file in memory.
  */
 
 const ROUNDS = 5;
@@ -38,8 +41,9 @@ const WEIGHTS = "model.safetensors";
 const READ_BYTES = 8 << 20;
 const MIB = 2 ** 20;
 
-/** What a round gives: milliseconds, and the peak of the process's memory in bytes. */
-type Round = { readonly ms: number; readonly peak: number };
+/** A round's milliseconds, and the peak of its process's memory in bytes. */
+const roundSchema = z.object({ ms: z.number(), peak: z.number() });
+type Round = z.infer<typeof roundSchema>;
 
 const rounds = {
   nothing: async () => {},
@@ -63,18 +67,25 @@ const rounds = {
 type Kind = keyof typeof rounds;
 const KINDS = Object.keys(rounds) as Kind[];
 
-const [kind = "", at = ""] = process.argv.slice(2);
-if (kind === "") compare();
-else await measure(KINDS.find((each) => each === kind) ?? "nothing");
+const [wanted] = process.argv.slice(2);
+if (wanted === undefined) compare();
+else
+  await measure(
+    required(
+      KINDS.find((kind) => kind === wanted),
+      `the kind ${wanted}`,
+    ),
+    argument(1, "DIRECTORY"),
+  );
 
-async function measure(of: Kind): Promise<void> {
+async function measure(of: Kind, directory: string): Promise<void> {
   if (of === "backend" || of === "tensors") {
     const { tf } = await loadBackend("auto");
     // The first tensor starts the library's threads.
     tf.add(tf.ones([4]), 1).dataSync();
   }
   const start = performance.now();
-  await rounds[of](at);
+  await rounds[of](directory);
   const round: Round = { ms: performance.now() - start, peak: process.resourceUsage().maxRSS * 1024 };
   console.log(JSON.stringify(round));
 }
@@ -95,7 +106,8 @@ function compareType(directory: string, type: FloatType): void {
     for (const [name, list] of results) list.push(round(name, directory));
   }
   rmSync(directory, { recursive: true });
-  const middle = (name: Kind, of: keyof Round) => median((results.get(name) ?? []).map((each) => each[of]));
+  const middle = (name: Kind, of: keyof Round) =>
+    median(required(results.get(name), name).map((each) => each[of]));
   const text = middle("text", "peak") - middle("nothing", "peak");
   const tensors = middle("tensors", "peak") - middle("backend", "peak");
   report(`load a checkpoint of ${(size / 1e6).toFixed(0)} MB, ${type}, medians of ${ROUNDS}`, {
@@ -113,11 +125,11 @@ function compareType(directory: string, type: FloatType): void {
     ["onto the backend", "tensors", tensors],
   ] as const) {
     const [time, share] = [middle(name, "ms") / middle("read", "ms"), memory / inMemory];
-    const [mostTime, mostMemory] =
+    const [askedTime, askedMemory] =
       type === "F32" ? [" (asked: at most 2)", " (asked: at most 1.3)"] : ["", ""];
     console.log(
-      `${what}: ratio ${time.toFixed(2)} to the time of reading${mostTime}, ` +
-        `${share.toFixed(2)} of the parameters in memory${mostMemory}`,
+      `${what}: ratio ${time.toFixed(2)} to the time of reading${askedTime}, ` +
+        `${share.toFixed(2)} of the parameters in memory${askedMemory}`,
     );
   }
 }
@@ -125,8 +137,8 @@ function compareType(directory: string, type: FloatType): void {
 function round(name: Kind, directory: string): Round {
   const args = [fileURLToPath(import.meta.url), name, directory];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+  if (status !== 0) throw new Unrecoverable(`${name} ended with ${status}: ${stderr}`);
+  return roundSchema.parse(JSON.parse(required(stdout.trim().split("\n").at(-1), "the last line")));
 }
 
 /** Writes the checkpoint; returns the size of its weights in bytes. */

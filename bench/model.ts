@@ -1,21 +1,23 @@
-import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { fillBits } from "../ml/random/bits.ts";
-import { median } from "./support/report.ts";
-import { Side } from "./support/side.ts";
+import { threadEnvironment } from "../ml/tensorflow/tensorflow.ts";
+import { at, required } from "../protocol/required.ts";
+import { LineProcess } from "./support/line-process.ts";
+import { load, machine, median } from "./support/report.ts";
 
 /**
- * Gradient steps of every family against PyTorch on the same cores: the same sizes and loss, a process each, taking
- * turns. The peer of GPT-2 is a model of PyTorch's own modules, that of Llama and BERT the one of transformers.
- * PS_PYTHON names a Python with torch and transformers (default: python3); without them only our side is measured.
- * The limit is what the processor does in matrix products alone, measured between the steps.
+ * Compares gradient steps of every family with PyTorch on the same cores: the same sizes and loss, a process each, taking
+ * turns. GPT-2 is compared with a model of PyTorch's own modules, Llama and BERT with those of transformers. PS_PYTHON
+ * names a Python with torch and transformers (default: python3); without them only our side is measured. The limit is the
+ * speed of matrix products alone, measured between the steps.
  *
  * Usage: node bench/model.ts [gpt2|llama|bert|large|small|tiny ...]
  */
 type Size = { layers: number; heads: number; width: number; context: number; batch: number };
-/** What is asked of us, as multiples of PyTorch's tokens/s and peak memory. */
+/** The asked figures, as multiples of PyTorch's tokens/s and peak memory. */
 type Ask = { speed: number; memory?: number };
-/** Steps of one turn. */
+/** `steps` are those of one turn. */
 type Case = Size & { steps: number; asks: Record<Family, Ask> };
 type Family = (typeof FAMILIES)[number];
 
@@ -55,7 +57,7 @@ const CASES: Record<string, Case> = {
   },
 };
 
-console.log(`${cpus()[0]?.model}, ${cpus().length} cores, ${THREADS} threads each, Node ${process.version}`);
+console.log(`${machine()}, ${THREADS} threads each`);
 const wanted = process.argv.slice(2);
 const chosen = (name: string, others: readonly string[]) =>
   wanted.includes(name) || !others.some((other) => wanted.includes(other));
@@ -73,16 +75,18 @@ async function compare(family: Family, name: string, { steps, asks, ...size }: C
   const hidden = hiddenOf(family, width);
   const numbers = [layers, heads, width, hidden, context, VOCABULARY, batch, THREADS];
   const sides = await startSides([family, ...numbers.map(String)]);
-  const load = loadavg()[0] ?? 0;
+  const ours = at(sides, 0, "our side");
+  const loadAtStart = load();
   let limit = 0;
   for (let turn = 0; turn < TURNS; turn++) {
-    for (const side of sides) side.ms.push(...((await side.process.ask(String(steps))).ms ?? []));
-    limit = Math.max(limit, (await sides[0]?.process.ask("matmul"))?.matmul ?? 0);
+    for (const side of sides) side.ms.push(...required((await side.process.ask(String(steps))).ms, "ms"));
+    limit = Math.max(limit, required((await ours.process.ask("matmul")).matmul, "matmul"));
   }
   const tokens = batch * context;
   for (const side of sides) {
     side.speed = (tokens * 1000) / median(side.ms);
-    side.peakMb = await side.process.end();
+    side.process.end();
+    side.peakMb = required((await side.process.answer())?.peakMb, "peakMb");
     const share = (flopsPerToken(family, size) * side.speed) / limit;
     const figures = [
       `${side.speed.toFixed(0)} tokens/s`,
@@ -92,19 +96,19 @@ async function compare(family: Family, name: string, { steps, asks, ...size }: C
     console.log(`  ${side.title.padEnd(28)} ${figures.join(", ")}`);
   }
   console.log(
-    `  limit: matrix products alone ${(limit / 1e9).toFixed(0)} GFLOP/s; load average ${load.toFixed(1)} at the start`,
+    `  limit: matrix products alone ${(limit / 1e9).toFixed(0)} GFLOP/s; load average ${loadAtStart.toFixed(1)} at the start`,
   );
-  const [ours, again, torch] = sides;
-  if (ours && again) printRecompute(ours, again);
-  if (ours && torch) printRatios(ours, torch, asks[family]);
+  const [, again, torch] = sides;
+  if (again) printRecompute(ours, again);
+  if (torch) printRatios(ours, torch, asks[family]);
 }
 
-/** The width of the feed-forward layer that a job gets when it names none. */
+/** The width of the feed-forward layer in a job that names none. */
 function hiddenOf(family: Family, width: number): number {
   return family === "llama" ? Math.ceil((8 * width) / 3 / 256) * 256 : 4 * width;
 }
 
-/** Dropout's masks are drawn by the worker itself, not by TensorFlow. */
+/** Measures dropout's masks, which the worker draws itself, without TensorFlow. */
 function measureDropout(): void {
   const bits = new Uint8Array(1 << 22);
   const draw = (step: number) => fillBits(bits, 58_982, { seed: 1, purpose: "dropout", indices: [step] });
@@ -117,40 +121,55 @@ function measureDropout(): void {
   console.log(`\ndropout: ${median(ns).toFixed(2)} ns for each element of a mask`);
 }
 
-type Measured = { title: string; process: Side; ms: number[]; speed: number; peakMb: number };
+/** An answer of a side: `ready` once, then one for each line, and `peakMb` at the end. */
+const sideAnswer = z.object({
+  ready: z.string().optional(),
+  ms: z.array(z.number()).optional(),
+  matmul: z.number().optional(),
+  peakMb: z.number().optional(),
+});
 
-/** Ours, ours with recomputation, and PyTorch if it is there; graphs made and memory taken. */
-async function startSides(sizes: readonly string[]): Promise<Measured[]> {
-  const side = fileURLToPath(new URL("support/gradient-side.ts", import.meta.url));
+type Side = {
+  title: string;
+  process: LineProcess<z.infer<typeof sideAnswer>>;
+  ms: number[];
+  speed: number;
+  peakMb: number;
+};
+
+/** Starts ours, ours with recomputation, and PyTorch if it is there, and lets each make its graph and take its memory. */
+async function startSides(sizes: readonly string[]): Promise<Side[]> {
+  const script = fileURLToPath(new URL("support/gradient-side.ts", import.meta.url));
   const python = fileURLToPath(new URL("python/gradient.py", import.meta.url));
   const commands = [
-    { title: "ours", command: [process.execPath, side, ...sizes] },
-    { title: "ours, recompute", command: [process.execPath, side, ...sizes, "recompute"] },
-    { title: "PyTorch", command: [process.env.PS_PYTHON || "python3", python, ...sizes] },
+    { title: "ours", command: process.execPath, args: [script, ...sizes] },
+    { title: "ours, recompute", command: process.execPath, args: [script, ...sizes, "recompute"] },
+    { title: "PyTorch", command: process.env.PS_PYTHON || "python3", args: [python, ...sizes] },
   ];
-  const sides: Measured[] = [];
-  for (const { title, command } of commands) {
-    const child = new Side(command, THREADS);
+  const env = { ...process.env, ...threadEnvironment(THREADS) };
+  const sides: Side[] = [];
+  for (const { title, command, args } of commands) {
+    const child = new LineProcess(command, args, env, sideAnswer);
     const ready = await child.answer();
-    if (ready?.ready)
+    if (ready?.ready) {
       sides.push({ title: `${title} ${ready.ready}`, process: child, ms: [], speed: 0, peakMb: 0 });
-    else
+      await child.ask("2");
+    } else
       console.log(
         `  ${title} is missing: PS_PYTHON must name a Python that has torch and transformers (pip install torch transformers)`,
       );
-    if (ready?.ready) await child.ask("2");
   }
   return sides;
 }
 
-function printRecompute(ours: Measured, again: Measured): void {
+function printRecompute(ours: Side, again: Side): void {
   const slower = (100 * (ours.speed / again.speed - 1)).toFixed(0);
   const saved = ours.peakMb - again.peakMb;
   const share = ((100 * saved) / ours.peakMb).toFixed(0);
   console.log(`  recompute: ${slower}% more time, ${saved.toFixed(0)} MB (${share}%) less memory`);
 }
 
-function printRatios(ours: Measured, torch: Measured, ask: Ask): void {
+function printRatios(ours: Side, torch: Side, ask: Ask): void {
   const speed = ours.speed / torch.speed;
   const memory = ours.peakMb / torch.peakMb;
   const asked = ask.memory === undefined ? "" : ` (asked: at most ${ask.memory})`;
@@ -159,7 +178,7 @@ function printRatios(ours: Measured, torch: Measured, ask: Ask): void {
   );
 }
 
-/** Multiplications and additions of the matrix products, forward and (twice as many) backward, attention unmasked. */
+/** Counts multiplications and additions of the matrix products, forward and (twice as many) backward, attention unmasked. */
 function flopsPerToken(family: Family, { layers, width, context }: Size): number {
   const hidden = hiddenOf(family, width);
   const block = 4 * width ** 2 + (family === "llama" ? 3 : 2) * hidden * width + 2 * context * width;

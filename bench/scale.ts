@@ -1,22 +1,24 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as compute } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { wakeCoordinator } from "../cloud/wake.ts";
+import { Bug } from "../protocol/errors.ts";
 import { taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { HISTORY_BLOCK, type Metrics } from "../protocol/records.ts";
-import { linearJob, openLab } from "../test/support/lab.ts";
+import { at, required } from "../protocol/required.ts";
+import { linearJob, openLab, requireSucceeded } from "../test/support/lab.ts";
 import { initialize } from "../worker/init.ts";
 import { pull } from "../worker/pull.ts";
 import { push } from "../worker/push.ts";
-import { type Counts, countRequests } from "./support/count-requests.ts";
+import { type Counts, countRequests, countsSchema } from "./support/count-requests.ts";
 import { PRICES, priceOf } from "./support/prices.ts";
 import { median, report } from "./support/report.ts";
 
 /**
- * Many ranks and shards on one machine: real transfers and real functions, workers that wait where they would
- * compute. The vector is that of a model of 100 M parameters divided by DIVISOR, as this machine's S3 moves some
- * hundred MB a second and not some thousand; requests do not depend on that.
+ * Measures many ranks and shards on one machine: real transfers and real functions, and workers that wait instead of
+ * computing. The vector is that of a model of 100 M parameters divided by DIVISOR, as this machine's S3 moves some hundred
+ * MB a second and not some thousand; the number of requests does not depend on that.
  *
  *     node bench/scale.ts [ranks 64] [shards 16] [divisor 64]
  */
@@ -43,20 +45,20 @@ try {
   const functions = lab.start("functions", { env });
   const workers = Array.from({ length: RANKS }, (_, i) => timedWorker(name, `worker-${i}`));
   const state = await lab.ended(name, 600_000);
-  if (state.status !== "succeeded") throw new Error(state.reason ?? state.status);
+  requireSucceeded(state);
   await Promise.all(workers);
   const steps = (await metricsOf(name)).slice(1);
   const workersCounts = perStep(counted(), before);
   const ended = new Promise((resolve) => functions.once("exit", resolve));
   functions.kill("SIGTERM");
   await ended;
-  const functionsCounts = perStep(JSON.parse(readFileSync(countsFile, "utf8")) as Counts, {});
+  const functionsCounts = perStep(countsSchema.parse(JSON.parse(readFileSync(countsFile, "utf8"))), {});
   show(steps, workersCounts, functionsCounts, bandwidth);
 } finally {
   await lab.close();
 }
 
-/** A job whose version 0 is there; its data and its model's arithmetic play no part. */
+/** Submits a job. Its data and its model's arithmetic play no part. */
 async function begin() {
   const spec = linearJob("bench-scale", {
     model: { type: "linear", inputs: SIDE, outputs: SIDE },
@@ -73,8 +75,7 @@ async function begin() {
 /** A worker that waits instead of computing; its gradient is a multiple of the parameters. */
 async function timedWorker(job: string, worker: string): Promise<void> {
   const { cloud } = lab;
-  const url = await cloud.queues.findTasks(job, 1);
-  if (url === null) throw new Error(`${job} has no task queue`);
+  const url = required(await cloud.queues.findTasks(job, 1), `the task queue of ${job}`);
   let theta = new Float32Array();
   let pushMs = 0;
   for (;;) {
@@ -82,7 +83,7 @@ async function timedWorker(job: string, worker: string): Promise<void> {
     if (lease === "gone") return;
     if (lease === null) continue;
     const renewing = setInterval(() => {
-      // A renewal that meets the acknowledgement under way has come too late, which is no harm.
+      // A renewal during the acknowledgement comes too late, which does no harm.
       cloud.queues.lease(url, lease.receipt, LEASE_SECONDS).catch(() => {});
     }, RENEW_MS);
     const task = parseAs(taskSchema, lease.body, "a message");
@@ -91,13 +92,12 @@ async function timedWorker(job: string, worker: string): Promise<void> {
       await wakeCoordinator(cloud, job, `init-${task.dispatch}`);
     }
     if (task.kind === "gradient") {
-      const layout = await cloud.jobs.layout(job);
-      if (!layout) throw new Error(`${job} has no layout`);
+      const layout = required(await cloud.jobs.layout(job), `the layout of ${job}`);
       if (theta.length === 0) theta = new Float32Array(layout.parameters);
       const started = performance.now();
       await pull(cloud, { job, version: task.step, layout, theta });
       const pulled = performance.now();
-      await compute(COMPUTE_MS);
+      await sleep(COMPUTE_MS);
       const computed = performance.now();
       const timed = { pullMs: pulled - started, computeMs: computed - pulled, pushMs };
       const report = { loss: 1, tokens: 1, worker, ...timed };
@@ -110,11 +110,11 @@ async function timedWorker(job: string, worker: string): Promise<void> {
 }
 
 async function metricsOf(job: string): Promise<Metrics[]> {
-  if (STEPS >= HISTORY_BLOCK) throw new Error("the last manifest has the metrics of one block only");
-  return (await lab.cloud.jobs.manifest(job, STEPS))?.metrics ?? [];
+  if (STEPS >= HISTORY_BLOCK) throw new Bug("the last manifest has the metrics of one block only");
+  return required(await lab.cloud.jobs.manifest(job, STEPS), "the last manifest").metrics;
 }
 
-/** Bytes a second of this machine's S3, up and down, with several transfers at once and nothing else going on. */
+/** Measures the bytes a second of this machine's S3, up and down, with several transfers at once and nothing else. */
 async function timeTransfers(): Promise<{ readonly up: number; readonly down: number }> {
   const body = new Uint8Array(TRIAL_BYTES).fill(1);
   const into = Array.from({ length: AT_ONCE }, () => new Uint8Array(TRIAL_BYTES));
@@ -128,7 +128,7 @@ async function timeTransfers(): Promise<{ readonly up: number; readonly down: nu
   };
   const { store } = lab.cloud;
   const up = await rate((i) => store.create(`trial/${i}`, body));
-  const down = await rate((i, lane) => store.getInto(`trial/${i}`, 0, into[lane] ?? body));
+  const down = await rate((i, lane) => store.getInto(`trial/${i}`, 0, at(into, lane, "a buffer")));
   await store.removeAll("trial/");
   return { up, down };
 }
@@ -184,8 +184,8 @@ function show(
   console.log(`ratio ${(stepMs / floor).toFixed(2)} of a step to that limit`);
 }
 
-function label(who: string, counts: Counts): Record<string, number> {
+function label(process: string, counts: Counts): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(counts).map(([kind, { requests }]) => [`${kind}, ${who}`, requests]),
+    Object.entries(counts).map(([kind, { requests }]) => [`${kind}, ${process}`, requests]),
   );
 }

@@ -1,18 +1,23 @@
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import { encodeJson } from "../protocol/json.ts";
-import { linearJob, openLab } from "../test/support/lab.ts";
-import { median, report } from "./support/report.ts";
+import { keys } from "../protocol/keys.ts";
+import { required } from "../protocol/required.ts";
+import { linearJob, openLab, requireSucceeded } from "../test/support/lab.ts";
+import { median, quantile, report } from "./support/report.ts";
 
 /**
- * The control plane's cost of a step: 2 ranks, 1 shard, the linear model, embedded, each process its own. Its limit
- * is the sum of the round trips on the critical path, each timed alone on the same emulator in the same run.
+ * Measures the control plane's cost of a step: 2 ranks, 1 shard, the linear model, embedded, each part a process of its
+ * own. Its limit is the sum of the round trips on the critical path, each timed alone on the same emulator.
  */
 
 const STEPS = 400;
 const WARM_UP = 100;
 const ROUNDS = 200;
 const SHARD_BYTES = 4096 + 3 * 400;
+
+const timesSchema = z.object({ stepMs: z.number(), computeMs: z.number() });
 
 const lab = await openLab();
 try {
@@ -28,13 +33,14 @@ try {
   const steps: number[] = [];
   const compute: number[] = [];
   const state = await lab.ended(spec.name, 120_000);
-  if (state.status !== "succeeded") throw new Error(state.reason ?? state.status);
+  requireSucceeded(state);
   for (let block = WARM_UP / 100; block < STEPS / 100; block++) {
-    const stored = await lab.cloud.store.get(
-      `jobs/${spec.name}/history/${String(block).padStart(9, "0")}.jsonl`,
+    const stored = required(
+      await lab.cloud.store.get(keys.history(spec.name, block)),
+      `block ${block} of metrics`,
     );
-    for (const line of new TextDecoder().decode(stored?.body).trim().split("\n")) {
-      const { stepMs, computeMs } = JSON.parse(line);
+    for (const line of new TextDecoder().decode(stored.body).trim().split("\n")) {
+      const { stepMs, computeMs } = timesSchema.parse(JSON.parse(line));
       steps.push(stepMs);
       compute.push(computeMs);
     }
@@ -46,27 +52,27 @@ try {
     "computing the gradient": median(compute),
     "sum on the critical path": path,
     "a step, median": median(steps),
-    "a step, 90th percentile": steps.sort((a, b) => a - b)[Math.floor(steps.length * 0.9)] ?? 0,
+    "a step, 90th percentile": quantile(steps, 0.9),
   });
   console.log(`ratio ${(median(steps) / path).toFixed(2)} (asked: at most 2)`);
 } finally {
   await lab.close();
 }
 
-/** What a step waits for, one after the other, and how often. */
+/** Times the round trips that a step waits for one after the other, and says how often it makes each. */
 async function timeTrips() {
   const cloud = connect(lab.target.environment);
   const { store, queues } = cloud;
   await queues.createTasks("trips", 1, 30);
-  const url = (await queues.findTasks("trips", 1)) ?? "";
+  const url = required(await queues.findTasks("trips", 1), "the task queue");
   const record = encodeJson({ text: "x".repeat(2000) });
   const shard = new Uint8Array(SHARD_BYTES);
   const into = new Uint8Array(4096);
   await store.create("trips/small", record);
   await store.create("trips/shard", shard);
   let i = 0;
-  // The two pieces of a step reach their aggregator one after the other, since it is one FIFO group: the first is
-  // stored and its message deleted before the second is handed over.
+  // The two pieces of a step are in one FIFO group: the first is stored and its message deleted before the second is
+  // received.
   const messages = await timeMessages(cloud, url);
   const trips = {
     "message sent and received (tasks, piece, wake)": { times: 3, ms: messages.sent },
@@ -85,13 +91,13 @@ async function timeTrips() {
   return trips;
 }
 
-/** From the sending of a message to its arrival at a receiver that waits for it, and its deletion. */
+/** Times a message from its sending to its arrival at a receiver that waits, and its deletion. */
 async function timeMessages({ queues }: Cloud, url: string): Promise<{ sent: number; deleted: number }> {
   const sent: number[] = [];
   const deleted: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
     const waiting = queues.receive(url, new AbortController().signal);
-    await setTimeout(2);
+    await sleep(2);
     const start = performance.now();
     await queues.sendTasks(url, [{ kind: "init", job: "trips", dispatch: "1" }]);
     const received = await waiting;

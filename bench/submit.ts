@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Unrecoverable } from "../protocol/errors.ts";
 import { median, report } from "./support/report.ts";
 
 /**
- * From `ps-submit examples/shakespeare.json` in an empty folder to the first applied update, with the library
- * installed. Its floor is what no order of things avoids: a Node process that loads the backend.
+ * Measures the time from `ps-submit examples/shakespeare.json` in an empty folder to the first applied update, with the
+ * library installed. Its floor is a Node process that loads the backend.
  */
 
 const ROUNDS = 5;
@@ -32,7 +33,7 @@ console.log(
   `ratio ${(submit / floor).toFixed(2)} to the floor; ${(submit / ASKED_MS).toFixed(2)} of the ${ASKED_MS} ms asked`,
 );
 
-/** Milliseconds until the process prints `mark`, or ends when there is none; it then runs to its end. */
+/** Measures the ms until a process prints `mark`, or ends when `mark` is null. The process runs to its end. */
 async function timeUntil(args: readonly string[], mark: RegExp | null): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "ps-bench-"));
   const env = { ...process.env, PS_CACHE_DIR: join(folder, "cache") };
@@ -49,7 +50,7 @@ async function timeUntil(args: readonly string[], mark: RegExp | null): Promise<
     if (mark?.test(printed)) marked ??= performance.now();
   });
   const [code] = await once(child, "close");
-  if (code !== 0 || (mark && marked === null)) throw new Error(`exit status ${code}: ${printed}`);
+  if (code !== 0 || (mark && marked === null)) throw new Unrecoverable(`exit status ${code}: ${printed}`);
   rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
   return (marked ?? performance.now()) - start;
 }

@@ -3,25 +3,29 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writ
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import type { TokenizerChoice } from "../ml/data/choose-tokenizer.ts";
 import { prepareText } from "../ml/data/prepare-text.ts";
 import { sha256 } from "../protocol/digest.ts";
-import { report } from "./support/report.ts";
+import { numberVariable } from "../protocol/environment.ts";
+import { Unrecoverable } from "../protocol/errors.ts";
+import { at } from "../protocol/required.ts";
+import { argument, report } from "./support/report.ts";
 
 /**
- * Tokenizing a generated corpus with each tokenizer, one process each: speed and peak memory. Its floor is reading
- * the file and hashing it, on one core. `PS_CORPUS_MB=1000` for the case of a gigabyte; `PS_PYTHON` adds Hugging Face's
+ * Measures the tokenizing of a generated corpus with each tokenizer, one process each: speed and peak memory. Its floor is
+ * reading the file and hashing it, on one core. `PS_CORPUS_MB=1000` for the case of a gigabyte; `PS_PYTHON` adds Hugging Face's
  * `tokenizers` on the same file and the same tokenizer.
  */
-const MEGABYTES = Number(process.env.PS_CORPUS_MB ?? 200);
+const MEGABYTES = numberVariable(process.env, "PS_CORPUS_MB", 200);
 const DISTINCT = 200_000;
-const me = fileURLToPath(import.meta.url);
+const script = fileURLToPath(import.meta.url);
 
-const [mode, path = "", cache = "", choice = ""] = process.argv.slice(2);
-if (mode === "one") await one();
-else await all();
+if (process.argv[2] === "one")
+  await tokenize(argument(1, "PATH"), argument(2, "CACHE"), argument(3, "TOKENIZER"));
+else await compare();
 
-async function all(): Promise<void> {
+async function compare(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "ps-bench-"));
   try {
     const corpus = join(folder, "corpus.txt");
@@ -51,23 +55,29 @@ async function all(): Promise<void> {
   }
 }
 
-type Measured = { seconds: number; learning: number; rss: number; directory: string };
+const measuredSchema = z.object({
+  seconds: z.number(),
+  learning: z.number(),
+  rss: z.number(),
+  directory: z.string(),
+});
+type Measured = z.infer<typeof measuredSchema>;
 
 function measure(corpus: string, folder: string, tokenizer: TokenizerChoice): Measured {
-  const args = [me, "one", corpus, folder, JSON.stringify(tokenizer)];
+  const args = [script, "one", corpus, folder, JSON.stringify(tokenizer)];
   const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Measured;
+  if (status !== 0) throw new Unrecoverable(`exit status ${status}: ${stderr}`);
+  return measuredSchema.parse(JSON.parse(stdout));
 }
 
-/** In a process of its own: one tokenizer. */
-async function one(): Promise<void> {
+/** Tokenizes with one tokenizer, in a process of its own. */
+async function tokenize(path: string, cache: string, tokenizer: string): Promise<void> {
   const start = performance.now();
   let learned = start;
   const dataset = await prepareText({
     path,
     cache,
-    tokenizer: JSON.parse(choice) as TokenizerChoice,
+    tokenizer: JSON.parse(tokenizer),
     onProgress: ({ what }) => {
       if (what !== "tokenizing" && what !== "reading characters") learned = performance.now();
     },
@@ -91,7 +101,7 @@ function floor(corpus: string): number {
   return (MEGABYTES * 1000) / (performance.now() - start);
 }
 
-/** Words by Zipf's law, from syllables, in sentences and paragraphs. */
+/** Writes words of syllables by Zipf's law, in sentences and paragraphs. */
 function writeCorpus(corpus: string): void {
   let state = 1;
   const random = () => {
@@ -126,7 +136,7 @@ function writeCorpus(corpus: string): void {
   for (let written = 0; written < MEGABYTES * 1e6; ) {
     let text = "";
     while (text.length < 500_000) {
-      const word = words[Math.floor(DISTINCT ** random()) - 1] ?? "";
+      const word = at(words, Math.floor(DISTINCT ** random()) - 1, "a word");
       text += random() < 0.08 ? `${word}. ` : random() < 0.01 ? `${word}\n\n` : `${word} `;
     }
     written += writeSync(file, text);
@@ -149,6 +159,6 @@ print(len(text.encode()) / 1e6 / (time.time() - start))
 `,
   );
   const { stdout, stderr, status } = spawnSync(python, [script, directory, corpus], { encoding: "utf8" });
-  if (status !== 0) throw new Error(stderr);
+  if (status !== 0) throw new Unrecoverable(`exit status ${status}: ${stderr}`);
   return Number(stdout);
 }

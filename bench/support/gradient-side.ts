@@ -7,26 +7,32 @@ import { familyOf } from "../../ml/models/registry.ts";
 import { fillNormal, indicesOfName } from "../../ml/random/streams.ts";
 import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
+import { at, required } from "../../protocol/required.ts";
+import { elements } from "../../protocol/safetensors.ts";
+import { argument } from "./report.ts";
 
 /**
- * Our side of bench/model.ts, a process that is driven as bench/python/gradient.py is. A step starts and ends with
- * flat vectors, as in a worker: the parameters are made tensors of, and the gradient is copied out.
+ * Our side of bench/model.ts, a process with the input and output of bench/python/gradient.py. A step starts and ends
+ * with flat vectors, as in a worker: it makes tensors of the parameters, and copies the gradient out.
  *
- * A line `matmul` is answered with the speed of matrix products alone, {"matmul": FLOP/s}.
+ * The answer to a line `matmul` is the speed of matrix products alone, {"matmul": FLOP/s}.
  *
  * Usage: gradient-side.ts FAMILY LAYERS HEADS WIDTH HIDDEN CONTEXT VOCABULARY BATCH THREADS [recompute]
  */
-const [type = "", ...sizes] = process.argv.slice(2);
-const [layers = 0, heads = 0, width = 0, hidden = 0, context = 0, vocabulary = 0, batch = 0, threads = 1] =
-  sizes.map(Number);
+const type = argument(0, "FAMILY");
+const NAMES = ["LAYERS", "HEADS", "WIDTH", "HIDDEN", "CONTEXT", "VOCABULARY", "BATCH", "THREADS"] as const;
+const size = (name: (typeof NAMES)[number]) => Number(argument(1 + NAMES.indexOf(name), name));
+const [layers, heads, width, hidden] = [size("LAYERS"), size("HEADS"), size("WIDTH"), size("HIDDEN")];
+const [context, vocabulary, batch] = [size("CONTEXT"), size("VOCABULARY"), size("BATCH")];
+const threads = size("THREADS");
 const recompute = process.argv.includes("recompute");
 const backend = await loadBackend("auto", { threads });
 const step = stepOf(backend);
 
-say({ ready: `${backend.name} ${backend.version}` });
+print({ ready: `${backend.name} ${backend.version}` });
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "matmul") {
-    say({ matmul: matmulSpeed(backend) });
+    print({ matmul: matmulSpeed(backend) });
     continue;
   }
   const ms: number[] = [];
@@ -36,9 +42,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     loss = step();
     ms.push(performance.now() - start);
   }
-  say({ ms, loss });
+  print({ ms, loss });
 }
-say({ peakMb: process.resourceUsage().maxRSS / 1024 });
+print({ peakMb: process.resourceUsage().maxRSS / 1024 });
 
 function modelOf(): { family: Family; config: ModelConfig } {
   const shared = { layers, heads, width, context, recompute, dropout: 0 };
@@ -64,11 +70,11 @@ function stepOf({ tf }: Backend): () => number {
   const lossAndGradient = recorded(ops, (theta, data) => family.lossAndGradient(ops, config, theta, data));
   const parameters = family.parameters(config).map((parameter) => ({
     ...parameter,
-    size: parameter.shape.reduce((product, n) => product * n, 1),
+    size: elements(parameter.shape),
   }));
   const total = parameters.reduce((sum, { size }) => sum + size, 0);
   const theta = new Float32Array(total);
-  const places = new Map<string, Float32Array>();
+  const byName = new Map<string, Float32Array>();
   let offset = 0;
   for (const { name, size, init } of parameters) {
     const values = theta.subarray(offset, offset + size);
@@ -76,35 +82,35 @@ function stepOf({ tf }: Backend): () => number {
     if (init.type === "normal") {
       fillNormal(values, init.deviation, { seed: 1, purpose: "initialize", indices: indicesOfName(name) });
     }
-    places.set(name, values);
+    byName.set(name, values);
     offset += size;
   }
   const data = batchOf(tf, family.masked);
   return () => {
     const tensors: Tensors = Object.fromEntries(
-      parameters.map(({ name, shape }) => [name, tf.tensor(places.get(name) ?? [], [...shape])]),
+      parameters.map(({ name, shape }) => [name, tf.tensor(required(byName.get(name), name), [...shape])]),
     );
     const gradient = new Float32Array(total);
     const result = lossAndGradient(tensors, data);
-    const loss = result.loss.dataSync()[0] ?? Number.NaN;
-    let at = 0;
+    const loss = at(result.loss.dataSync(), 0, "the loss");
+    let offset = 0;
     for (const { name, size } of parameters) {
       const tensor = result.gradient[name];
-      if (tensor) gradient.set(tensor.dataSync<"float32">(), at);
-      at += size;
+      if (tensor) gradient.set(tensor.dataSync<"float32">(), offset);
+      offset += size;
     }
     tf.dispose([tensors, result]);
     return loss;
   };
 }
 
-/** Tokens that look random; of a masked model about 15 % of them are to be predicted. */
+/** Makes tokens that look random. A masked model predicts about 15 % of them. */
 function batchOf(tf: Backend["tf"], masked: boolean): Batch {
   const all = Array.from({ length: batch * context }, (_, i) => i);
   const predicted = masked ? all.filter((i) => i % 20 < 3) : all;
-  const ids = (places: readonly number[], shift: number) =>
+  const ids = (positions: readonly number[], shift: number) =>
     tf.tensor1d(
-      places.map((i) => (i * 7919 + shift) % vocabulary),
+      positions.map((i) => (i * 7919 + shift) % vocabulary),
       "int32",
     );
   return {
@@ -114,7 +120,7 @@ function batchOf(tf: Backend["tf"], masked: boolean): Batch {
   };
 }
 
-/** Of the products [N, C] x [C, 4C] that the model is made of, at a size where nothing else counts. */
+/** Returns the speed of the products [N, C] x [C, 4C] that a model is made of, at a size where nothing else counts. */
 function matmulSpeed({ tf }: Backend): number {
   const [n, c] = [2048, 512];
   const a = tf.ones([n, c]);
@@ -132,6 +138,6 @@ function matmulSpeed({ tf }: Backend): number {
   return (2 * n * c * 4 * c) / (fastest / 1000);
 }
 
-function say(message: object): void {
+function print(message: object): void {
   console.log(JSON.stringify(message));
 }

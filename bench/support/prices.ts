@@ -13,13 +13,14 @@ export const PRICES = {
   lambdaInvocation: 2e-7,
 } as const;
 
-const CHUNK_BYTES = 65_536;
+/** SQS bills a request for each started unit of this size. */
+const BILLED_BYTES = 65_536;
 
-/** What requests cost, by service. */
+/** Returns the price of requests, by service. */
 export function priceOf(counts: Counts): { readonly s3: number; readonly sqs: number } {
   const price = { s3: 0, sqs: 0 };
   for (const [kind, { requests, bytes }] of Object.entries(counts)) {
-    if (kind.startsWith("SQS")) price.sqs += PRICES.sqs * Math.max(requests, bytes / CHUNK_BYTES);
+    if (kind.startsWith("SQS")) price.sqs += PRICES.sqs * Math.max(requests, bytes / BILLED_BYTES);
     else if (kind === "S3 PUT" || kind === "S3 LIST") price.s3 += PRICES.s3Write * requests;
     else if (kind === "S3 GET") price.s3 += PRICES.s3Read * requests;
   }

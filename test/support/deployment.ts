@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BatchClient } from "@aws-sdk/client-batch";
 import { GetParametersByPathCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm";
+import { required } from "../../protocol/required.ts";
 import type { Installed } from "../../scripts/python-packages.mjs";
 import { type FakeBatchServer, startFakeBatch } from "../fake-batch/server.ts";
 import { furnish } from "../fake-batch/support.ts";
@@ -16,7 +17,7 @@ export type Deployment = {
   readonly name: string;
   readonly ministack: Ministack;
   readonly batch: FakeBatchServer;
-  /** The SSM parameters by what follows the stack's name in theirs. */
+  /** The SSM parameters, by the part of their names that follows the stack's. */
   readonly parameters: Readonly<Record<string, string>>;
   /** The endpoints and keys with which ps-submit reaches it. */
   readonly environment: Readonly<Record<string, string>>;
@@ -35,7 +36,7 @@ export type ClientSettings = {
 export type DeploymentOptions = {
   /** Enforces IAM policies. */
   readonly auth?: boolean;
-  /** What a worker's container gets besides its job's environment; decided once the stack is there. */
+  /** Makes the environment that a worker's container gets besides its job's, after the stack is deployed. */
   readonly workerEnvironment?: (
     deployment: Omit<Deployment, "batch" | "close">,
   ) => Promise<Record<string, string>>;
@@ -44,9 +45,9 @@ export type DeploymentOptions = {
 const NAME = "e2e";
 const IMAGE = "registry.test/worker:1";
 const WORKERS = 4;
-/** Where workers keep data sets: as in a container, not where jobs of this machine do. */
+/** The folder where workers keep datasets: of their own, as in a container. */
 const CACHE = join(tmpdir(), `ps-e2e-cache-${process.pid}`);
-/** A second of the fake's timeouts and grace periods. */
+/** The length of a second in the fake's timeouts and grace periods. */
 const SECOND_MS = 100;
 
 /** Deploys as a user does: `cdk bootstrap`, `cdk deploy`. */
@@ -68,7 +69,10 @@ async function deployOn(ministack: Ministack, { workerEnvironment }: DeploymentO
   const path = `/serverless-ps/${NAME}/`;
   const { Parameters = [] } = await ssm.send(new GetParametersByPathCommand({ Path: path, Recursive: true }));
   const parameters = Object.fromEntries(
-    Parameters.map(({ Name = "", Value = "" }) => [Name.slice(path.length), Value]),
+    Parameters.map(({ Name, Value }) => [
+      required(Name, "Name").slice(path.length),
+      required(Value, "Value"),
+    ]),
   );
   const deployed = { name: NAME, ministack, parameters, environment: ministack.environment, client };
   const logs = await mkdtemp(join(tmpdir(), "ps-e2e-"));
@@ -99,7 +103,7 @@ async function deployOn(ministack: Ministack, { workerEnvironment }: DeploymentO
   return { ...deployed, batch, environment, close };
 }
 
-/** What the Workers stack would leave: a job queue and a job definition in Batch, and the parameters that name them. */
+/** Makes what the Workers stack would: a job queue and a job definition in Batch, and the parameters that name them. */
 async function describeWorkers(
   ssm: SSMClient,
   path: string,
@@ -109,9 +113,7 @@ async function describeWorkers(
   const credentials = { accessKeyId: "test", secretAccessKey: "test" };
   const batch = new BatchClient({ region: "us-east-1", endpoint, credentials });
   const environment = {
-    PS_BUCKET: parameters.bucket ?? "",
-    PS_UPDATES_URL: parameters["updates-url"] ?? "",
-    PS_QUEUE_PREFIX: parameters["queue-prefix"] ?? "",
+    ...jobEnvironment(parameters),
     PS_DEVICE: "cpu",
     PS_CACHE_DIR: CACHE,
     TF_NUM_INTRAOP_THREADS: "1",
@@ -129,7 +131,16 @@ async function describeWorkers(
   }
 }
 
-/** With https, the certificate of this ministack is trusted, and no other. */
+/** The environment with which a process works on the jobs of a stack. */
+export function jobEnvironment(parameters: Deployment["parameters"]) {
+  return {
+    PS_BUCKET: required(parameters.bucket, "bucket"),
+    PS_UPDATES_URL: required(parameters["updates-url"], "updates-url"),
+    PS_QUEUE_PREFIX: required(parameters["queue-prefix"], "queue-prefix"),
+  };
+}
+
+/** Settings for an AWS client. With https it trusts the certificate of this ministack and no other. */
 function clientOf({ endpoint, certificate }: Ministack): ClientSettings {
   return {
     region: "us-east-1",
@@ -141,7 +152,7 @@ function clientOf({ endpoint, certificate }: Ministack): ClientSettings {
   };
 }
 
-/** Runs `npx cdk` on the project's app. `CDK_HOME` is the emulator's own, as the CLI remembers accounts there. */
+/** Runs `npx cdk` on the project's app. `CDK_HOME` is ministack's own folder, as the CLI remembers accounts there. */
 async function cdk(
   { environment, certificate, folder }: Ministack,
   ...args: readonly string[]
@@ -165,7 +176,7 @@ async function cdk(
 
 export type Run = { readonly code: number | null; readonly stdout: string; readonly output: string };
 
-/** Runs a command to its end; the AWS settings of this process do not reach it. */
+/** Runs a command to its end, without the AWS settings of this process. */
 export function run(
   command: string,
   first: readonly string[],

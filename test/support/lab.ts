@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beginJob, createRecord } from "../../cli/submission/create.ts";
 import { uploadDataset } from "../../cli/submission/dataset.ts";
 import { openEmbedded } from "../../cli/targets/embedded.ts";
@@ -12,9 +12,11 @@ import type { LocalTarget } from "../../cli/targets/target.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
 import { sha256 } from "../../protocol/digest.ts";
+import { Unrecoverable } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type Provenance, type State } from "../../protocol/records.ts";
+import { required } from "../../protocol/required.ts";
 import { parameterBytes } from "../../protocol/shard.ts";
 import { jobOf } from "./job.ts";
 
@@ -30,15 +32,15 @@ export type Lab = {
   submit(spec: JobSpec, dataset?: Dataset): Promise<State>;
   /** Waits until the job has ended. */
   ended(job: string, deadlineMs?: number): Promise<State>;
-  /** SHA-256 of the parameters of a version. */
+  /** Returns the SHA-256 of the parameters of a version. */
   digest(job: string, version: number): Promise<string>;
   close(): Promise<void>;
 };
 
-/** The functions look after lost tasks sooner than on a user's machine, since a test waits for them. */
+/** The watchdog finds lost tasks sooner than on a user's machine, since a test waits for it. */
 const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDISPATCH_SECONDS: "2", TF_NUM_INTRAOP_THREADS: "1" };
 
-/** @param endpoint of an S3 and SQS that someone else runs; without, the lab has its own */
+/** @param endpoint of an S3 and SQS that something else runs; without it, the lab has its own */
 export async function openLab(endpoint?: string): Promise<Lab> {
   const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
   process.env.PS_CACHE_DIR = join(folder, "cache");
@@ -78,14 +80,14 @@ export async function openLab(endpoint?: string): Promise<Lab> {
       return beginJob(cloud, { spec, dataset: dataset?.digest ?? null, provenance });
     },
     async ended(job, deadlineMs = 60_000) {
-      const look = async () => {
+      const ended = async () => {
         const { state } = await cloud.jobs.state(job);
         return isEnded(state) ? state : null;
       };
       try {
-        return await waitFor(look, `the end of ${job}`, deadlineMs);
+        return await waitFor(ended, `the end of ${job}`, deadlineMs);
       } catch (error) {
-        console.error(await cloud.jobs.findState(job), lastWords(join(folder, "logs")));
+        console.error(await cloud.jobs.findState(job), logEnds(join(folder, "logs")));
         throw error;
       }
     },
@@ -98,8 +100,8 @@ export async function openLab(endpoint?: string): Promise<Lab> {
   };
 }
 
-/** The ends of all logs, to understand a failure by. */
-function lastWords(logs: string): string {
+/** Returns the ends of all logs, to explain a failure. */
+function logEnds(logs: string): string {
   const files = readdirSync(logs, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files
     .map(({ parentPath, name }) => {
@@ -109,16 +111,16 @@ function lastWords(logs: string): string {
     .join("\n");
 }
 
-/** Kill -9, and wait for the end. */
+/** Kills a process with SIGKILL and waits for its end. */
 export async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill("SIGKILL");
   await once(child, "exit");
 }
 
-/** Polls until `look` gives something; fails loudly when it does not in time. Errors of `look` count as nothing. */
+/** Polls until a value is not null, and throws when that takes too long. An error of `poll` counts as null. */
 export async function waitFor<T>(
-  look: () => Promise<T | null>,
+  poll: () => Promise<T | null>,
   what: string,
   deadlineMs: number,
 ): Promise<T> {
@@ -126,19 +128,18 @@ export async function waitFor<T>(
   let last: unknown;
   while (Date.now() < deadline) {
     try {
-      const found = await look();
-      if (found !== null) return found;
+      const value = await poll();
+      if (value !== null) return value;
     } catch (error) {
       last = error;
     }
-    await delay(25);
+    await sleep(25);
   }
-  throw new Error(`waited ${deadlineMs} ms in vain for ${what}`, { cause: last });
+  throw new Unrecoverable(`waited ${deadlineMs} ms in vain for ${what}`, { cause: last });
 }
 
 async function digest({ store, jobs }: Cloud, job: string, version: number): Promise<string> {
-  const layout = await jobs.layout(job);
-  if (!layout) throw new Error(`${job} has no layout`);
+  const layout = required(await jobs.layout(job), `the layout of ${job}`);
   const parts = await Promise.all(
     layout.shards.map(async (_, shard) => {
       const { start, end } = parameterBytes(layout, shard);
@@ -150,7 +151,7 @@ async function digest({ store, jobs }: Cloud, job: string, version: number): Pro
   return sha256(...parts);
 }
 
-/** Of the jobs of tests and benches. */
+/** The provenance of the jobs of tests and benches. */
 export const provenance: Provenance = {
   createdAt: new Date(0).toISOString(),
   version: "test",
@@ -161,6 +162,11 @@ export const provenance: Provenance = {
   library: "test",
   flags: {},
 };
+
+/** Throws with the job's reason unless it succeeded. */
+export function requireSucceeded({ status, reason }: State): void {
+  if (status !== "succeeded") throw new Unrecoverable(`the job ${status}: ${reason}`);
+}
 
 /** A linear job, the smallest there is; 2 ranks x 3 shards and AdamW unless told otherwise. */
 export function linearJob(name: string, changes: Record<string, unknown> = {}): JobSpec {
