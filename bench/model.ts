@@ -57,6 +57,22 @@ const CASES: Record<string, Case> = {
   },
 };
 
+/** An answer of a side: `ready` once, then one for each line, and `peakMb` at the end. */
+const sideAnswer = z.object({
+  ready: z.string().optional(),
+  ms: z.array(z.number()).optional(),
+  matmul: z.number().optional(),
+  peakMb: z.number().optional(),
+});
+
+type Side = {
+  title: string;
+  process: LineProcess<z.infer<typeof sideAnswer>>;
+  ms: number[];
+  speed: number;
+  peakMb: number;
+};
+
 console.log(`${machine()}, ${THREADS} threads each`);
 const wanted = process.argv.slice(2);
 const chosen = (name: string, others: readonly string[]) =>
@@ -120,22 +136,6 @@ function measureDropout(): void {
   });
   console.log(`\ndropout: ${median(ns).toFixed(2)} ns for each element of a mask`);
 }
-
-/** An answer of a side: `ready` once, then one for each line, and `peakMb` at the end. */
-const sideAnswer = z.object({
-  ready: z.string().optional(),
-  ms: z.array(z.number()).optional(),
-  matmul: z.number().optional(),
-  peakMb: z.number().optional(),
-});
-
-type Side = {
-  title: string;
-  process: LineProcess<z.infer<typeof sideAnswer>>;
-  ms: number[];
-  speed: number;
-  peakMb: number;
-};
 
 /** Starts ours, ours with recomputation, and PyTorch if it is there, and lets each make its graph and take its memory. */
 async function startSides(sizes: readonly string[]): Promise<Side[]> {

@@ -21,6 +21,14 @@ const MEGABYTES = numberVariable(process.env, "PS_CORPUS_MB", 200);
 const DISTINCT = 200_000;
 const script = fileURLToPath(import.meta.url);
 
+const measuredSchema = z.object({
+  seconds: z.number(),
+  learning: z.number(),
+  rss: z.number(),
+  directory: z.string(),
+});
+type Measured = z.infer<typeof measuredSchema>;
+
 if (process.argv[2] === "one")
   await tokenize(argument(1, "PATH"), argument(2, "CACHE"), argument(3, "TOKENIZER"));
 else await compare();
@@ -54,14 +62,6 @@ async function compare(): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const measuredSchema = z.object({
-  seconds: z.number(),
-  learning: z.number(),
-  rss: z.number(),
-  directory: z.string(),
-});
-type Measured = z.infer<typeof measuredSchema>;
 
 function measure(corpus: string, folder: string, tokenizer: TokenizerChoice): Measured {
   const args = [script, "one", corpus, folder, JSON.stringify(tokenizer)];
