@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import type { TokenizerChoice } from "../ml/data/choose-tokenizer.ts";
+import type { TokenizerChoice } from "../ml/data/prepare-options.ts";
 import { prepareText } from "../ml/data/prepare-text.ts";
 import { sha256 } from "../protocol/digest.ts";
 import { numberVariable } from "../protocol/environment.ts";

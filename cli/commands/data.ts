@@ -1,13 +1,14 @@
 import { cp, mkdir, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { splitText } from "../../ml/data/batches.ts";
-import type { TokenizerChoice } from "../../ml/data/choose-tokenizer.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
+import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import { sourceBuckets } from "../submission/buckets.ts";
+import { s3Source } from "../submission/s3-source.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
@@ -33,7 +34,7 @@ export async function data(files: readonly string[], options: DataOptions): Prom
   const prepared = await withTokenizingProgress((watching) =>
     prepareText({
       ...watching,
-      buckets: sourceBuckets,
+      stores: [s3Source(sourceBuckets)],
       path: files,
       name: files.join(", "),
       tokenizer,

@@ -4,13 +4,15 @@ import type { Buckets } from "../../cloud/buckets.ts";
 import type { Store } from "../../cloud/store.ts";
 import { checkText } from "../../ml/data/batches.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
-import { type PrepareOptions, prepareText } from "../../ml/data/prepare-text.ts";
+import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
+import { prepareText } from "../../ml/data/prepare-text.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { isMasked } from "../../ml/models/describe.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
 import { type LoadedJobFile, tokenizerOf } from "./job-file.ts";
+import { s3Source } from "./s3-source.ts";
 import { type UploadedFile, uploadFiles } from "./upload-files.ts";
 
 /**
@@ -29,7 +31,7 @@ export async function prepareDataset(
   try {
     return await prepareText({
       ...options,
-      buckets: () => (buckets ??= sourceBuckets()),
+      stores: [s3Source(() => (buckets ??= sourceBuckets()))],
       path: textPath,
       name: `data.path ${data.path}`,
       tokenizer: tokenizerOf(file),

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
-import { findObjects, type S3Object } from "../../ml/data/s3-source.ts";
 import { CARRIED } from "../../ml/huggingface/inspect.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { findObjects, type S3Object } from "./s3-source.ts";
 
 /** What one request fetches, and what is held in memory. */
 const BLOCK_BYTES = 8 << 20;

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { isS3 } from "../../ml/data/s3-source.ts";
 import { isPattern } from "../../ml/data/sources.ts";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import { type JobFile, jobName, parseJobFile } from "../../protocol/job.ts";
 import type { TokenizerSpec } from "../../protocol/tokenizer-spec.ts";
 import { applyOverrides } from "./overrides.ts";
+import { isS3 } from "./s3-source.ts";
 
 /** A job file, read and validated. */
 export type LoadedJobFile = {

@@ -1,6 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
-import type { PrepareOptions } from "../../ml/data/prepare-text.ts";
+import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";

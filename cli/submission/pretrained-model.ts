@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { isS3 } from "../../ml/data/s3-source.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { inspectDirectory, type Pretrained } from "../../ml/huggingface/inspect.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
@@ -8,6 +7,7 @@ import { keys } from "../../protocol/keys.ts";
 import { sourceBuckets } from "./buckets.ts";
 import { downloadModel } from "./download-model.ts";
 import type { LoadedJobFile } from "./job-file.ts";
+import { isS3 } from "./s3-source.ts";
 import type { UploadedFile } from "./upload-files.ts";
 
 /**

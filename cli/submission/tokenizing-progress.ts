@@ -1,4 +1,4 @@
-import type { PrepareOptions, Progress } from "../../ml/data/prepare-text.ts";
+import type { PrepareOptions, Progress } from "../../ml/data/prepare-options.ts";
 import { listenForInterruption, type Signal } from "../terminal/interruption.ts";
 
 /** A text that is tokenized sooner than this needs no progress. */

@@ -4,13 +4,14 @@ import { uniformBelow } from "../random/streams.ts";
 import type { Tokens } from "./dataset.ts";
 import type { TrainingSpec } from "./training-spec.ts";
 
-/** Which data a batch is made of: a pure function of the job, the step, the rank and the micro-batch. */
-export type Place = { readonly step: number; readonly rank: number; readonly micro: number };
+/** Names a micro-batch of a job. Its data is a pure function of the job and this. */
+export type BatchKey = { readonly step: number; readonly rank: number; readonly micro: number };
 
-type Plan = Pick<TrainingSpec, "seed" | "order" | "batch" | "accumulation" | "ranks">;
+/** The fields of a job that decide which data a batch is made of. */
+export type BatchPlan = Pick<TrainingSpec, "seed" | "order" | "batch" | "accumulation" | "ranks">;
 
-/** For each row of a micro-batch, a number below `choices`: independent of each other, or one after the other. */
-export function rowsOf(plan: Plan, choices: number, { step, rank, micro }: Place): number[] {
+/** Returns a number below `choices` for each row of a micro-batch: independent of each other, or one after the other. */
+export function rowsOf(plan: BatchPlan, choices: number, { step, rank, micro }: BatchKey): number[] {
   const { seed, order, batch, accumulation, ranks } = plan;
   return Array.from({ length: batch }, (_, i) => {
     const row = micro * batch + i;
@@ -36,36 +37,41 @@ export function splitText(tokens: number, heldOut: number): Split {
  * @throws InvalidInput naming the field and the numbers
  */
 export function checkText(
-  spec: TrainingSpec,
+  { data, model, evaluateEvery }: Pick<TrainingSpec, "data" | "model" | "evaluateEvery">,
   tokens: number,
-  context: number | undefined = contextOf(spec),
+  context: number | undefined = contextOf(model),
 ): void {
-  if (spec.data.type !== "text" || context === undefined) return;
-  const { training, heldOut } = splitText(tokens, spec.data.heldOut);
+  if (data.type !== "text" || context === undefined) return;
+  const { training, heldOut } = splitText(tokens, data.heldOut);
   const problem = (part: string, range: Range) =>
     `model.context must be below the number of ${part} tokens ${range.end - range.start}, got ${context}: ` +
-    `data.path has ${tokens} tokens and data.heldOut is ${spec.data.type === "text" ? spec.data.heldOut : 0}`;
+    `data.path has ${tokens} tokens and data.heldOut is ${data.heldOut}`;
   const problems: string[] = [];
   if (training.end - training.start <= context) problems.push(problem("training", training));
-  if (spec.evaluateEvery > 0 && heldOut.end - heldOut.start <= context) {
+  if (evaluateEvery > 0 && heldOut.end - heldOut.start <= context) {
     problems.push(problem("held-out", heldOut));
   }
   if (problems.length > 0) throw new InvalidInput(problems);
 }
 
-const contextOf = ({ model }: TrainingSpec): number | undefined =>
+const contextOf = (model: TrainingSpec["model"]): number | undefined =>
   "context" in model ? model.context : undefined;
 
-/** First tokens of a micro-batch's training windows, each of `context + 1` tokens. */
-export function trainingStarts(plan: Plan, { start, end }: Range, context: number, place: Place): number[] {
+/** Returns the first tokens of a micro-batch's training windows, each of `context + 1` tokens. */
+export function trainingStarts(
+  plan: BatchPlan,
+  { start, end }: Range,
+  context: number,
+  key: BatchKey,
+): number[] {
   const last = end - start - context;
-  if (plan.order === "random") return rowsOf(plan, last, place).map((offset) => start + offset);
+  if (plan.order === "random") return rowsOf(plan, last, key).map((offset) => start + offset);
   // Neighbouring windows share one token: the last target of one is the first input of the next.
   const windows = Math.floor((end - start - 1) / context);
-  return rowsOf(plan, windows, place).map((window) => start + window * context);
+  return rowsOf(plan, windows, key).map((window) => start + window * context);
 }
 
-/** First tokens of `windows` held-out windows, spread evenly from the first possible place to the last. */
+/** Returns the first tokens of `windows` held-out windows, spread evenly from the first possible position to the last. */
 export function heldOutStarts({ start, end }: Range, context: number, windows: number): number[] {
   const last = end - start - context - 1;
   return Array.from({ length: windows }, (_, i) => start + Math.floor((i * last) / Math.max(1, windows - 1)));

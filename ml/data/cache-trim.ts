@@ -2,12 +2,13 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile }
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
 
-/** Keeps the datasets of a machine within a size: those not used for the longest time go first. */
+const MAX_BYTES = 20e9;
 
-const MOST_BYTES = 20e9;
+/** Name of the folder in which source-fingerprint.ts keeps its entries. */
+export const FINGERPRINTS = "fingerprints";
 
 /**
- * The bytes that datasets may take: `PS_CACHE_BYTES`, else 20 GB, or half of what the disk has for them when that is less.
+ * Returns the bytes that the datasets of a machine may take: `PS_CACHE_BYTES`, else 20 GB, or half of what the disk has for them when that is less.
  *
  * @param held bytes that they take now
  * @throws InvalidInput when the variable is no number
@@ -17,17 +18,17 @@ export async function cacheLimit(
   held: number,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<number> {
-  const { PS_CACHE_BYTES: given } = env;
-  if (given !== undefined && given !== "") {
-    const bytes = Number(given);
+  const { PS_CACHE_BYTES: setting } = env;
+  if (setting !== undefined && setting !== "") {
+    const bytes = Number(setting);
     if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
-    throw new InvalidInput(`PS_CACHE_BYTES must be a whole number of bytes, got ${JSON.stringify(given)}`);
+    throw new InvalidInput(`PS_CACHE_BYTES must be a whole number of bytes, got ${JSON.stringify(setting)}`);
   }
   const { bavail, bsize } = await statfs(cache);
-  return Math.min(MOST_BYTES, (bavail * bsize + held) / 2);
+  return Math.min(MAX_BYTES, (bavail * bsize + held) / 2);
 }
 
-/** The bytes of the datasets in a cache. */
+/** Returns the bytes that the datasets in a cache take. */
 export async function cacheSize(cache: string): Promise<number> {
   return (await entriesOf(cache)).reduce((sum, { bytes }) => sum + bytes, 0);
 }
@@ -41,7 +42,7 @@ export async function markUsed(cache: string, digest: string): Promise<void> {
   await utimes(join(cache, "datasets", digest), now, now).catch(ignoreMissing);
 }
 
-/** Removes datasets, but none that a live process uses, until the rest fits. */
+/** Removes datasets until the rest fits, those not used for the longest time first, but none that a live process uses. */
 export async function trimCache(cache: string): Promise<void> {
   const entries = await entriesOf(cache);
   let held = entries.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -74,26 +75,26 @@ async function isUsed(cache: string, digest: string): Promise<boolean> {
   return pids.some((pid) => isAlive(Number(pid)));
 }
 
-/** Moved away first: whoever opens it meanwhile finds all of it or nothing. */
+/** Moves the dataset away first, so that a process that opens it meanwhile finds all of it or nothing. */
 async function remove(cache: string, digest: string): Promise<void> {
   const aside = join(cache, "drafts", `${process.pid}-${digest}`);
   await mkdir(join(cache, "drafts"), { recursive: true, mode: 0o700 });
-  const place = join(cache, "datasets", digest);
-  if (!(await move(place, aside))) return;
-  // Someone may have begun to use it since that was looked up, and may even have made it anew.
+  const path = join(cache, "datasets", digest);
+  if (!(await move(path, aside))) return;
+  // Another process may have begun to use it since that was checked, and may even have made it anew.
   if (await isUsed(cache, digest)) {
-    if (!(await move(aside, place))) await rm(aside, { recursive: true, force: true });
+    if (!(await move(aside, path))) await rm(aside, { recursive: true, force: true });
     return;
   }
   await rm(aside, { recursive: true, force: true });
   await rm(join(cache, "users", digest), { recursive: true, force: true });
-  for (const key of await namesIn(join(cache, "known"))) {
-    const file = join(cache, "known", key);
+  for (const key of await namesIn(join(cache, FINGERPRINTS))) {
+    const file = join(cache, FINGERPRINTS, key);
     if ((await readFile(file, "utf8").catch(ignoreMissing)) === digest) await rm(file, { force: true });
   }
 }
 
-/** Moves a directory. @returns false when another process was faster: it is gone, or its place is taken */
+/** Moves a directory. @returns false when another process was faster: it is gone, or another directory is there */
 async function move(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
@@ -114,7 +115,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;
 }
 
-/** Whether a process of that id runs on this machine. */
+/** True when a process of that id runs on this machine. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -2,10 +2,12 @@ import { forEachWord } from "../tokenizers/gpt2-words.ts";
 import { IdList } from "../tokenizers/id-list.ts";
 import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
 import type { TokenizerFiles } from "../tokenizers/tokenizer.ts";
-import type { Piece } from "./chunks.ts";
+import type { Chunk } from "./chunk.ts";
+import { CodePoints } from "./code-points.ts";
+import type { TokenType } from "./dataset.ts";
 import { partsOf } from "./documents.ts";
 
-/** What a pass over the pieces finds out; plain data, so that a thread can do it. */
+/** One reading of all chunks and its purpose; plain data, so that a thread can do it. */
 export type Pass =
   /** Which code points there are. */
   | { readonly kind: "characters"; readonly separator: Separator }
@@ -20,43 +22,44 @@ export type Pass =
 
 /** After each document: the id of the end-of-text token, a line break where the document has none, or nothing. */
 export type Separator = number | "newline" | "nothing";
-export type TokenType = "uint16" | "uint32";
 
-export type Found = { readonly documents: number; readonly bytes: number };
-export type Characters = Found & { readonly codes: Uint32Array<ArrayBuffer> };
-export type Words = Found & { readonly words: string[]; readonly counts: Float64Array<ArrayBuffer> };
-export type Encoded = Found & { readonly ids: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer> };
+/** The documents that end in a chunk, and its bytes of text. */
+export type Counted = { readonly documents: number; readonly bytes: number };
+export type Characters = Counted & { readonly codes: Uint32Array<ArrayBuffer> };
+export type Words = Counted & { readonly words: string[]; readonly counts: Float64Array<ArrayBuffer> };
+export type Encoded = Counted & { readonly ids: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer> };
 
-/** What each kind of pass gives for a piece. */
+/** The result of each kind of pass for a chunk. */
 export type Results = { characters: Characters; words: Words; encode: Encoded };
 export type ResultOf<P extends Pass> = Results[P["kind"]];
+export type AnyResult = Results[Pass["kind"]];
 
-/** The function that a pass applies to each piece. */
-export function stepOf(pass: Pass): (piece: Piece) => Results[Pass["kind"]] {
-  if (pass.kind === "characters") return (piece) => characters(piece, pass.separator);
-  if (pass.kind === "words") return words;
+/** Returns the function that a pass applies to each chunk. */
+export function stepOf(pass: Pass): (chunk: Chunk) => AnyResult {
+  if (pass.kind === "characters") return (chunk) => charactersOf(chunk, pass.separator);
+  if (pass.kind === "words") return wordsOf;
   const tokenizer = openTokenizer(pass.files, "tokenizer.json");
   const TypedArray = pass.type === "uint16" ? Uint16Array : Uint32Array;
   const ids = new IdList();
-  return (piece) => {
+  return (chunk) => {
     ids.clear();
-    const found = eachPart(piece, (text, ends) => {
+    const counted = forEachPart(chunk, (text, ends) => {
       tokenizer.encodeTo(text, ids);
       if (!ends) return;
       if (typeof pass.separator === "number") ids.push(pass.separator);
       else if (needsBreak(text, pass.separator)) tokenizer.encodeTo("\n", ids);
     });
-    return { ...found, ids: new TypedArray(ids.view()) };
+    return { ...counted, ids: new TypedArray(ids.view()) };
   };
 }
 
 const needsBreak = (text: string, separator: Separator): boolean =>
   separator === "newline" && !text.endsWith("\n");
 
-function eachPart(piece: Piece, visit: (text: string, ends: boolean) => void): Found {
+function forEachPart(chunk: Chunk, visit: (text: string, ends: boolean) => void): Counted {
   let documents = 0;
   let bytes = 0;
-  for (const { text, ends } of partsOf(piece)) {
+  for (const { text, ends } of partsOf(chunk)) {
     visit(text, ends);
     bytes += Buffer.byteLength(text);
     if (ends) documents++;
@@ -64,21 +67,20 @@ function eachPart(piece: Piece, visit: (text: string, ends: boolean) => void): F
   return { documents, bytes };
 }
 
-function characters(piece: Piece, separator: Separator): Characters {
-  const seen = new Uint8Array(0x110000);
-  const found = eachPart(piece, (text, ends) => {
-    for (const character of text) seen[character.codePointAt(0) ?? 0] = 1;
-    if (ends && needsBreak(text, separator)) seen[10] = 1;
+function charactersOf(chunk: Chunk, separator: Separator): Characters {
+  const seen = new CodePoints();
+  const counted = forEachPart(chunk, (text, ends) => {
+    // A string's iterator gives no empty characters, so there is a code point.
+    for (const character of text) seen.add(character.codePointAt(0) ?? 0);
+    if (ends && needsBreak(text, separator)) seen.add(10);
   });
-  const codes: number[] = [];
-  for (let code = seen.indexOf(1); code !== -1; code = seen.indexOf(1, code + 1)) codes.push(code);
-  return { ...found, codes: Uint32Array.from(codes) };
+  return { ...counted, codes: Uint32Array.from(seen.list()) };
 }
 
-function words(piece: Piece): Words {
+function wordsOf(chunk: Chunk): Words {
   const counts = new Map<string, number>();
-  const found = eachPart(piece, (text) => {
+  const counted = forEachPart(chunk, (text) => {
     forEachWord(text, (word) => counts.set(word, (counts.get(word) ?? 0) + 1));
   });
-  return { ...found, words: [...counts.keys()], counts: Float64Array.from(counts.values()) };
+  return { ...counted, words: [...counts.keys()], counts: Float64Array.from(counts.values()) };
 }

@@ -8,14 +8,14 @@ import { type Dataset, openDataset } from "./dataset.ts";
 
 /*
  * Datasets in the cache folder (scripts/cache-directory.mjs): `datasets/<digest>/` holds whole ones, whose content is checked
- * when they are opened; `drafts/` those being made; `known/` the datasets of unchanged files (source-fingerprint.ts); `users/` the
+ * when they are opened; `drafts/` those being made; `fingerprints/` the datasets of unchanged files (source-fingerprint.ts); `users/` the
  * processes that use each (cache-trim.ts). Submitter and workers of one machine share it. Anything in it may be deleted while
  * nothing runs.
  */
 
 const datasetDirectory = (cache: string, digest: string): string => join(cache, "datasets", digest);
 
-/** The dataset of that digest, or null when it is not there whole. */
+/** Finds the dataset of a digest; null when it is not there whole. */
 export async function findCached(cache: string, digest: string): Promise<Dataset | null> {
   const directory = datasetDirectory(cache, digest);
   if (!existsSync(directory)) return null;
@@ -33,7 +33,7 @@ export async function findCached(cache: string, digest: string): Promise<Dataset
 }
 
 /**
- * Makes a dataset in a draft, and moves it to its place once it is whole. When that fails, nothing stays behind.
+ * Makes a dataset in a draft, and moves it into the cache once it is whole. When that fails, nothing stays behind.
  *
  * @param write fills the directory that it is given
  * @param check throws when the dataset is not to be kept
@@ -75,14 +75,15 @@ async function removeEmpty(directory: string, last: string): Promise<void> {
   try {
     await rmdir(directory);
   } catch {
+    // It is not empty, or another process was faster.
     return;
   }
   await removeEmpty(dirname(directory), last);
 }
 
 async function publish(cache: string, draft: string, digest: string): Promise<Dataset> {
-  const known = await findCached(cache, digest);
-  if (known) return known;
+  const existing = await findCached(cache, digest);
+  if (existing) return existing;
   await mkdir(join(cache, "datasets"), { recursive: true, mode: 0o700 });
   await markUsed(cache, digest);
   await rename(draft, datasetDirectory(cache, digest)).catch((error: NodeJS.ErrnoException) => {

@@ -6,13 +6,13 @@ import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
 import { CorruptData, Unrecoverable } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { SPECIAL_NAMES, type SpecialIds, type SpecialName } from "../tokenizers/special-tokens.ts";
+import { SPECIAL_NAMES, type SpecialIds, specialIdsBy } from "../tokenizers/special-tokens.ts";
 import { TOKENIZER_FILES, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
 
 const id = z.int().min(0);
 
 /**
- * A text as tokens: what stands under `datasets/<digest>/`. `tokens.bin` holds the ids of all documents one after
+ * `meta.json` of a dataset, which is a text as tokens, stored under `datasets/<digest>/`. `tokens.bin` holds the ids of all documents one after
  * the other, as little-endian numbers of 16 bits, or of 32 where the vocabulary needs them.
  */
 export const textMetaSchema = z.strictObject({
@@ -35,9 +35,9 @@ export const textMetaSchema = z.strictObject({
 export type TextMeta = z.infer<typeof textMetaSchema>;
 
 export type Dataset = {
-  /** Names the dataset: SHA-256 over the names and contents of its files. */
+  /** The dataset's name: SHA-256 over the names and contents of its files. */
   readonly digest: string;
-  /** Where its files are on this machine. */
+  /** The folder of its files on this machine. */
   readonly directory: string;
   readonly meta: TextMeta;
   readonly special: SpecialIds;
@@ -49,14 +49,14 @@ export type Dataset = {
 export const TOKENS_FILE = "tokens.bin";
 export const META_FILE = "meta.json";
 
-/** In the order in which the digest takes them. */
+/** Its files in the order in which the digest takes them. */
 export const DATASET_FILES = [META_FILE, ...TOKENIZER_FILES, TOKENS_FILE] as const;
 
-/** Tokens as training reads them: window by window, from any place. */
+/** Tokens as training reads them: window by window, from any position. */
 export type Tokens = {
   readonly length: number;
   /**
-   * The tokens from `start` on, as many as `into` holds.
+   * Reads the tokens from `start` on, as many as `into` holds.
    *
    * @throws CorruptData when there are none, or one is outside the vocabulary
    */
@@ -64,7 +64,19 @@ export type Tokens = {
   close(): void;
 };
 
+/** The number format of a token in tokens.bin. */
+export type TokenType = "uint16" | "uint32";
+
+/** Returns the smallest format that holds every id of a vocabulary. */
+export const typeOf = (vocabulary: number): TokenType => (vocabulary > 0x10000 ? "uint32" : "uint16");
+
 export const bytesPerToken = ({ type }: Pick<TextMeta, "type">): 2 | 4 => (type === "uint32" ? 4 : 2);
+
+/** Returns the field `special` of a dataset's meta.json; none when the tokenizer has no special tokens. */
+export function specialOfMeta(ids: SpecialIds): Pick<TextMeta, "special"> {
+  const special = Object.fromEntries(Object.entries(ids).filter(([, id]) => id !== null));
+  return Object.keys(special).length === 0 ? {} : { special };
+}
 
 /**
  * Opens a dataset's directory; its tokens stay on disk.
@@ -121,10 +133,7 @@ async function sha256Of(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-function specialOf({ special = {} }: TextMeta): SpecialIds {
-  const ids = SPECIAL_NAMES.map((name) => [name, special[name] ?? null]);
-  return Object.fromEntries(ids) as Record<SpecialName, number | null>;
-}
+const specialOf = ({ special = {} }: TextMeta): SpecialIds => specialIdsBy((name) => special[name] ?? null);
 
 function openTokens(path: string, meta: TextMeta): Tokens {
   const file = openSync(path, "r");

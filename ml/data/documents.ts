@@ -1,26 +1,26 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { Piece } from "./chunks.ts";
+import type { Chunk } from "./chunk.ts";
 
 /** A document, or a part of one. */
 export type Part = { readonly text: string; readonly ends: boolean };
 
 /**
- * The documents of a piece; empty ones are left out.
+ * Returns the documents of a chunk; empty ones are left out.
  *
  * @throws InvalidInput for bytes that are not UTF-8, a line that is not JSON, or an object without a text
  */
-export function* partsOf(piece: Piece): Generator<Part> {
-  if (piece.kind === "text") {
-    const text = decode(piece.bytes, piece.name, piece.at);
-    if (text !== "") yield { text, ends: piece.ends };
-  } else if (piece.kind === "lines") {
-    for (const text of textsOfLines(piece)) if (text !== "") yield { text, ends: true };
+export function* partsOf(chunk: Chunk): Generator<Part> {
+  if (chunk.kind === "text") {
+    const text = decode(chunk.bytes, chunk.name, chunk.offset);
+    if (text !== "") yield { text, ends: chunk.ends };
+  } else if (chunk.kind === "lines") {
+    for (const text of textsOfLines(chunk)) if (text !== "") yield { text, ends: true };
   } else {
-    for (const text of piece.texts) if (text !== "") yield { text: wellFormed(text, "a row"), ends: true };
+    for (const text of chunk.texts) if (text !== "") yield { text: wellFormed(text, "a row"), ends: true };
   }
 }
 
-function* textsOfLines({ bytes, name, line, field }: Piece & { kind: "lines" }): Generator<string> {
+function* textsOfLines({ bytes, name, line, field }: Chunk & { kind: "lines" }): Generator<string> {
   for (const [i, json] of decode(bytes, name, 0).split("\n").entries()) {
     if (json.trim() === "") continue;
     const where = `${name}: line ${line + i}`;
@@ -48,20 +48,20 @@ function wellFormed(text: string, where: string): string {
   throw new InvalidInput(`${where} holds half of a surrogate pair, which is no character`);
 }
 
-/** A byte order mark is text too. */
-function decode(bytes: Uint8Array, name: string, at: number): string {
+/** Keeps a byte order mark, which is text too. */
+function decode(bytes: Uint8Array, name: string, offset: number): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new InvalidInput(
-      `${name} is not UTF-8 text (near byte ${at + firstInvalid(bytes)}); convert it, ` +
+      `${name} is not UTF-8 text (near byte ${offset + firstInvalid(bytes)}); convert it, ` +
         "for example with: iconv -f ISO-8859-1 -t UTF-8",
       { cause },
     );
   }
 }
 
-/** A place in invalid bytes such that all before it is valid, found by halving. */
+/** Returns an offset in invalid bytes such that all before it is valid, found by halving. */
 function firstInvalid(bytes: Uint8Array): number {
   let valid = 0;
   let end = bytes.length;

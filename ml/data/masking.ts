@@ -2,7 +2,7 @@ import { philox } from "../random/philox.ts";
 import { counterOf, keyOf, type Stream } from "../random/streams.ts";
 
 /**
- * What a masked language model is to predict: in every sequence the same share of tokens, of which 80% are hidden by
+ * The rule of a masked language model's task: in every sequence the same share of tokens, of which 80% are hidden by
  * the mask token, 10% replaced by a random one, and 10% left as they are. Source: Devlin et al. 2019, section 3.1
  * and appendix A.1.
  */
@@ -18,14 +18,14 @@ export type MaskRule = {
 
 export type Masked = {
   /** Indices of the tokens to predict in the flat batch, row after row. */
-  readonly places: Int32Array;
-  /** What stood there. */
+  readonly positions: Int32Array;
+  /** The tokens that were there. */
   readonly targets: Int32Array;
 };
 
 const TWO_32 = 2 ** 32;
 
-/** Tokens to predict of a sequence: the same for all, so that every batch has the same shape. */
+/** Returns how many tokens of a sequence are predicted: the same for all, so that every batch has the same shape. */
 export const predictedTokens = (length: number, probability: number): number =>
   Math.min(length, Math.max(1, Math.round(probability * length)));
 
@@ -43,22 +43,27 @@ export function maskTokens(
 ): Masked {
   const rows = ids.length / length;
   const count = predictedTokens(length, rule.probability);
-  const places = new Int32Array(rows * count);
+  const positions = new Int32Array(rows * count);
   for (let row = 0; row < rows; row++) {
     const draws = drawsOf(streamOf(row), length);
     const chosen = choose(ids.subarray(row * length, (row + 1) * length), count, rule, draws);
-    places.set(
+    positions.set(
       chosen.map((i) => row * length + i),
       row * count,
     );
   }
-  const targets = Int32Array.from(places, (place) => ids[place] ?? 0);
+  const targets = Int32Array.from(positions, (position) => ids[position] ?? 0);
   const replacements = replacementsOf(rule);
-  for (const [n, place] of places.entries()) {
+  for (const [n, position] of positions.entries()) {
     const row = Math.floor(n / count);
-    ids[place] = disguise(targets[n] ?? 0, rule, replacements, drawAt(streamOf(row), place % length));
+    ids[position] = replacementOf(
+      targets[n] ?? 0,
+      rule,
+      replacements,
+      drawAt(streamOf(row), position % length),
+    );
   }
-  return { places, targets };
+  return { positions, targets };
 }
 
 /** Four words of 32 random bits for a token. */
@@ -77,11 +82,11 @@ function choose(row: Int32Array, count: number, { special }: MaskRule, draws: Fl
     .sort();
 }
 
-/** What a token may be replaced by. */
+/** The tokens that may replace another. */
 const replacementsOf = ({ vocabulary, special }: MaskRule): number[] =>
   Array.from({ length: vocabulary }, (_, id) => id).filter((id) => !special.has(id));
 
-function disguise(
+function replacementOf(
   token: number,
   { mask }: MaskRule,
   replacements: readonly number[],

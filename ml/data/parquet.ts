@@ -1,14 +1,14 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { type AsyncBuffer, type Compressors, parquetMetadataAsync, parquetRead } from "hyparquet";
-import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
-import type { Piece } from "./chunks.ts";
-import type { SourceFile } from "./sources.ts";
+import type { Chunk } from "./chunk.ts";
+import type { SourceFile } from "./source-file.ts";
 
 /** A group of rows is read at once, so this is memory. */
-const LARGEST_GROUP = 512 << 20;
+const MAX_GROUP_BYTES = 512 << 20;
 
-/** What Node can decompress, besides snappy and none. */
+/** The codecs that Node can decompress; hyparquet itself does snappy and none. */
 const compressors: Compressors = {
   GZIP: (input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
   ZSTD: (input, length) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
@@ -16,16 +16,16 @@ const compressors: Compressors = {
 };
 
 /**
- * The texts of a column, in pieces of about `size` characters.
+ * Reads the texts of a column, in chunks of about `size` characters.
  *
  * @throws InvalidInput when the file is damaged, or has a row without a text in that column
  */
-export async function* parquetPieces(
+export async function* parquetChunks(
   file: SourceFile,
   column: string,
   size: number,
   onRead: (bytes: number) => void,
-): AsyncGenerator<Piece> {
+): AsyncGenerator<Chunk> {
   const access = await file.open();
   try {
     const buffer = { byteLength: file.bytes, slice: sliceOf(access, file.bytes) };
@@ -43,7 +43,7 @@ export async function* parquetPieces(
 function sliceOf(access: RandomAccess, length: number): AsyncBuffer["slice"] {
   return async (start, end = length) => {
     if (!(start >= 0 && start <= end && end <= length)) {
-      throw new RangeError(`bytes ${start} to ${end} are wanted of ${length}`);
+      throw new CorruptData(`bytes ${start} to ${end} are wanted of ${length}`);
     }
     const bytes = new Uint8Array(end - start);
     await access.read(bytes, start);
@@ -51,7 +51,7 @@ function sliceOf(access: RandomAccess, length: number): AsyncBuffer["slice"] {
   };
 }
 
-/** The groups of rows, with their share of the file's bytes. */
+/** Returns the groups of rows, each with its share of the file's bytes. */
 async function groupsOf(buffer: AsyncBuffer, column: string, file: SourceFile) {
   const metadata = await parquetMetadataAsync(buffer).catch((cause) => damaged(file, cause));
   const columns = metadata.schema.slice(1).map(({ name }) => name);
@@ -64,9 +64,9 @@ async function groupsOf(buffer: AsyncBuffer, column: string, file: SourceFile) {
   const groups = metadata.row_groups.map((group) => {
     const chunk = group.columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === column);
     const bytes = Number(chunk?.meta_data?.total_uncompressed_size ?? 0n);
-    if (bytes > LARGEST_GROUP) {
+    if (bytes > MAX_GROUP_BYTES) {
       throw new InvalidInput(
-        `${file.name}: a group of rows must be at most ${LARGEST_GROUP} bytes of "${column}", got ${bytes}; ` +
+        `${file.name}: a group of rows must be at most ${MAX_GROUP_BYTES} bytes of "${column}", got ${bytes}; ` +
           "write it with smaller row groups",
       );
     }
@@ -114,7 +114,7 @@ function damaged(file: SourceFile, cause: unknown): never {
   throw new InvalidInput(`${file.name} is not a parquet file that can be read: ${why}`, { cause });
 }
 
-function* batches(texts: readonly string[], size: number): Generator<Piece> {
+function* batches(texts: readonly string[], size: number): Generator<Chunk> {
   let batch: string[] = [];
   let length = 0;
   for (const text of texts) {

@@ -1,60 +1,31 @@
 import { globSync, readdirSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, extname, join, resolve } from "node:path";
-import type { Buckets } from "../../cloud/buckets.ts";
+import { join, resolve } from "node:path";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import { openLocal, type RandomAccess } from "../huggingface/folder.ts";
-import { findObjects, isS3, type S3Object } from "./s3-source.ts";
-
-/**
- * How a file is read: `text` is one document, `lines` one JSON object a line, `parquet` one document a row, `tokens`
- * unsigned 16-bit little-endian ids as nanoGPT writes them.
- */
-export type SourceKind = "text" | "lines" | "parquet" | "tokens";
-
-export type SourceFile = {
-  /** What to call it in messages. */
-  readonly name: string;
-  readonly kind: SourceKind;
-  readonly bytes: number;
-  /** Changes when the file does. */
-  readonly version: string;
-  /** False when it was changed so shortly before that another change could go unseen. */
-  readonly settled: boolean;
-  open(): Promise<RandomAccess>;
-  /** Whether it is as large as it was. */
-  isUnchanged(): Promise<boolean>;
-};
+import { kindOf, type SourceFile, type SourceStore } from "./source-file.ts";
 
 /** A file that changed this shortly before may change again within the same tick of the file system's clock. */
 const SETTLED_MS = 1000;
 
-const KINDS: Readonly<Record<string, SourceKind>> = {
-  ".jsonl": "lines",
-  ".ndjson": "lines",
-  ".parquet": "parquet",
-  ".bin": "tokens",
-};
-
 /**
- * The files of paths, in the order in which they are read: the file itself; all files below a directory, by name,
- * but none that begins with a dot; or what a glob such as `corpus/*.jsonl` matches, by name. `s3://bucket/key` is an
- * object, `s3://bucket/prefix/` all objects below it.
+ * Finds the files of paths, in the order in which they are read: the file itself; all files below a directory, by
+ * name, but none that begins with a dot; or what a glob such as `corpus/*.jsonl` matches, by name. A URL names what
+ * the store of its scheme finds.
  *
- * @param name what to call the paths in messages
+ * @param name names the paths in messages
  * @throws InvalidInput when there is none, one can't be read, or tokens and texts are mixed
  */
 export async function findSources(
   paths: readonly string[],
   name: string,
-  buckets: () => Buckets = noBuckets,
+  stores: readonly SourceStore[] = [],
 ): Promise<SourceFile[]> {
   const files: SourceFile[] = [];
   for (const path of paths) {
-    const found = isS3(path)
-      ? (await findObjects(path, buckets())).map(storedFile)
-      : localFiles(path, paths.length === 1 ? name : path);
-    files.push(...found);
+    const scheme = /^[a-z][a-z0-9+.-]+:(?=\/\/)/.exec(path)?.[0];
+    if (scheme === undefined) files.push(...localFiles(path, paths.length === 1 ? name : path));
+    else files.push(...(await storeOf(scheme, stores).find(path)));
   }
   if (files.every(({ bytes }) => bytes === 0)) {
     throw new InvalidInput(`${name} is empty; give a text to train on`);
@@ -66,24 +37,18 @@ export async function findSources(
   return files;
 }
 
-function noBuckets(): never {
-  throw new InvalidInput("s3:// can't be read here; give a file of this machine");
-}
-
-/** An object's ETag is asked for with every read, so what was read is one state of it. */
-function storedFile({ url, size, etag, open }: S3Object): SourceFile {
-  const state = { version: JSON.stringify([url, size, etag]), settled: true, isUnchanged: async () => true };
-  return { name: url, kind: kindOf(url), bytes: size, ...state, open: async () => open() };
+function storeOf(scheme: string, stores: readonly SourceStore[]): SourceStore {
+  const store = stores.find((each) => each.scheme === scheme);
+  if (store) return store;
+  throw new InvalidInput(`${scheme}// can't be read here; give a file of this machine`);
 }
 
 function localFiles(path: string, name: string): SourceFile[] {
-  const found = pathsOf(path, name);
-  return found.map((file) => describeFile(file, found.length === 1 && file === path ? name : file));
+  const files = pathsOf(path, name);
+  return files.map((file) => localFile(file, files.length === 1 && file === path ? name : file));
 }
 
-const kindOf = (path: string): SourceKind => KINDS[extname(basename(path)).toLowerCase()] ?? "text";
-
-/** Whether a path that names nothing is meant as a glob. */
+/** True for a path with characters of a glob. */
 export const isPattern = (path: string): boolean => /[*?[\]{}]/.test(path);
 
 function pathsOf(path: string, name: string): string[] {
@@ -118,7 +83,7 @@ function filesBelow(directory: string, name: string): string[] {
 /** By UTF-16 units: the same on every machine, whatever its language. */
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-function describeFile(path: string, name: string): SourceFile {
+function localFile(path: string, name: string): SourceFile {
   try {
     const info = statSync(path, { bigint: true });
     if (!info.isFile()) throw new InvalidInput(`${name} must be a file or a directory`);
@@ -134,14 +99,17 @@ function describeFile(path: string, name: string): SourceFile {
       isUnchanged: async () => (await stat(path).catch(() => null))?.size === bytes,
     };
   } catch (cause) {
-    if (cause instanceof InvalidInput) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new InvalidInput(`${name} must name a file that exists; there is none at ${resolve(path)}`, {
-        cause,
-      });
-    }
-    throw new InvalidInput(`${name} can't be read as a text file: ${describe(cause)}`, { cause });
+    throw cannotRead(path, name, cause);
   }
+}
+
+function cannotRead(path: string, name: string, cause: unknown): InvalidInput {
+  if (cause instanceof InvalidInput) return cause;
+  const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+  const problem = missing
+    ? `must name a file that exists; there is none at ${resolve(path)}`
+    : `can't be read as a text file: ${describe(cause)}`;
+  return new InvalidInput(`${name} ${problem}`, { cause });
 }
 
 async function openFile(path: string): Promise<RandomAccess> {

@@ -1,81 +1,85 @@
 import { Worker } from "node:worker_threads";
-import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
-import type { Piece } from "./chunks.ts";
-import { type Pass, type ResultOf, stepOf } from "./corpus-pass.ts";
+import { Bug, InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
+import { at } from "../../protocol/required.ts";
+import type { Chunk } from "./chunk.ts";
+import { type AnyResult, type Pass, type ResultOf, stepOf } from "./corpus-pass.ts";
 
-/** From a thread: what it made of a piece, or why it could not. */
-export type Answer = { readonly result: unknown } | { readonly problems: readonly string[]; input: boolean };
+/** From a thread: the result of a chunk, or why there is none; `input` says that the text is wrong. */
+export type Answer =
+  | { readonly result: AnyResult }
+  | { readonly problems: readonly string[]; readonly input: boolean };
 
-/** Pieces that are read ahead, for each thread. */
-const AHEAD = 2;
+/** Chunks that are read ahead, for each thread. */
+const MAX_AHEAD = 2;
 
 /**
- * Applies a pass to every piece, on `threads` threads, or in this one for 0. Results come in the order of the pieces.
+ * Applies a pass to every chunk, on `threads` threads, or in this one for 0. Results come in the order of the chunks.
  *
- * @throws what reading a piece or the pass throws, and the signal's reason when it is aborted
+ * @throws what reading a chunk or the pass throws, and the signal's reason when it is aborted
  */
-export async function* passOver<P extends Pass>(
-  pieces: AsyncIterable<Piece>,
+export async function* applyPass<P extends Pass>(
+  chunks: AsyncIterable<Chunk>,
   pass: P,
   { threads, signal }: { readonly threads: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<ResultOf<P>> {
-  const crew = threads === 0 ? inThisThread(pass) : startThreads(pass, threads);
-  const waiting: Promise<unknown>[] = [];
+  const pool = threads === 0 ? inThisThread(pass) : startThreads(pass, threads);
+  const pending: Promise<AnyResult>[] = [];
   try {
-    for await (const piece of pieces) {
+    for await (const chunk of chunks) {
       signal?.throwIfAborted();
-      const result = crew.submit(piece);
-      // A failure is noticed when its turn comes.
+      const result = pool.submit(chunk);
+      // A failure is thrown when its turn comes.
       result.catch(() => {});
-      waiting.push(result);
-      if (waiting.length > threads * AHEAD) yield (await waiting.shift()) as ResultOf<P>;
+      pending.push(result);
+      if (pending.length > threads * MAX_AHEAD) yield (await pending.shift()) as ResultOf<P>;
     }
-    for (const result of waiting) {
+    for (const result of pending) {
       signal?.throwIfAborted();
       yield (await result) as ResultOf<P>;
     }
   } finally {
-    await crew.close();
+    await pool.close();
   }
 }
 
-type Crew = { submit(piece: Piece): Promise<unknown>; close(): Promise<void> };
+type Pool = { submit(chunk: Chunk): Promise<AnyResult>; close(): Promise<void> };
 
-function inThisThread(pass: Pass): Crew {
+function inThisThread(pass: Pass): Pool {
   const step = stepOf(pass);
-  return { submit: async (piece) => step(piece), close: async () => {} };
+  return { submit: async (chunk) => step(chunk), close: async () => {} };
 }
 
-function startThreads(pass: Pass, count: number): Crew {
-  const members = Array.from({ length: count }, () => new Member(pass));
+/** Chunks are of about the same size, so the threads take turns. */
+function startThreads(pass: Pass, count: number): Pool {
+  const threads = Array.from({ length: count }, () => new TokenizeThread(pass));
   let next = 0;
   return {
-    submit: (piece) => (members[next++ % count] as Member).submit(piece),
+    submit: (chunk) => at(threads, next++ % count, "tokenizing thread").submit(chunk),
     close: async () => {
-      await Promise.all(members.map((member) => member.close()));
+      await Promise.all(threads.map((thread) => thread.close()));
     },
   };
 }
 
-type Waiter = { resolve(result: unknown): void; reject(error: unknown): void };
+type Waiter = { resolve(result: AnyResult): void; reject(error: unknown): void };
 
-/** A thread; it answers in the order in which it was asked. */
-class Member {
+/** A thread that answers in the order in which it was asked. */
+class TokenizeThread {
   readonly #thread: Worker;
   readonly #waiting: Waiter[] = [];
-  #broken: unknown = null;
+  #failure: unknown = null;
 
   constructor(pass: Pass) {
     this.#thread = new Worker(threadFile(), { workerData: pass });
     this.#thread.on("message", (answer: Answer) => this.#settle(answer));
-    this.#thread.on("error", (error) => this.#break(error));
-    this.#thread.on("exit", (code) => this.#break(new Unrecoverable(`a tokenizing thread ended (${code})`)));
+    this.#thread.on("error", (error) => this.#fail(error));
+    this.#thread.on("exit", (code) => this.#fail(new Unrecoverable(`a tokenizing thread ended (${code})`)));
   }
 
-  submit(piece: Piece): Promise<unknown> {
-    if (this.#broken !== null) return Promise.reject(this.#broken);
-    const moved = piece.kind === "documents" ? [] : [piece.bytes.buffer];
-    this.#thread.postMessage(piece, moved);
+  submit(chunk: Chunk): Promise<AnyResult> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    const moved = chunk.kind === "documents" ? [] : [chunk.bytes.buffer];
+    this.#thread.postMessage(chunk, moved);
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -86,15 +90,14 @@ class Member {
 
   #settle(answer: Answer): void {
     const waiter = this.#waiting.shift();
-    if ("result" in answer) waiter?.resolve(answer.result);
-    else
-      waiter?.reject(
-        answer.input ? new InvalidInput(answer.problems) : new Error(answer.problems.join("\n")),
-      );
+    if (!waiter) throw new Bug("a tokenizing thread answered without being asked");
+    if ("result" in answer) waiter.resolve(answer.result);
+    else if (answer.input) waiter.reject(new InvalidInput(answer.problems));
+    else waiter.reject(new Unrecoverable(answer.problems.join("\n")));
   }
 
-  #break(error: unknown): void {
-    this.#broken = error;
+  #fail(error: unknown): void {
+    this.#failure = error;
     for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
   }
 }

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { TextDecoder } from "node:util";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
-import { piecesOf } from "../data/chunks.ts";
+import { chunksOf } from "../data/read-chunks.ts";
 import { findSources } from "../data/sources.ts";
 import type { Batch } from "../models/model.ts";
 import { recordedLoss } from "../models/recorded.ts";
@@ -98,7 +98,7 @@ async function* textOf(path: string): AsyncGenerator<{ text: string; read: numbe
   const [file, ...more] = await findSources([path], path);
   if (!file || more.length > 0) throw new InvalidInput(`${path} must be one text file`);
   let read = 0;
-  for await (const chunk of piecesOf([{ ...file, kind: "text" }], "")) {
+  for await (const chunk of chunksOf([{ ...file, kind: "text" }], "")) {
     if (chunk.kind !== "text") continue;
     read += chunk.bytes.length;
     yield { text: decode(chunk.bytes, path), read, bytes: file.bytes };

@@ -71,7 +71,7 @@ function maskedWindows(model: WindowedModel): TextWindows {
     const ids = Int32Array.from(windows.flatMap((window) => [...before, ...window, ...after]));
     const first = made;
     made += windows.length;
-    const { places: positions, targets } = maskTokens(ids, ids.length / windows.length, maskRule, (row) => ({
+    const { positions, targets } = maskTokens(ids, ids.length / windows.length, maskRule, (row) => ({
       seed: MASK_SEED,
       purpose: "heldOutMask",
       indices: [first + row],

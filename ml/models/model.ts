@@ -1,6 +1,6 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { Parameter } from "../../protocol/layout.ts";
-import type { Place } from "../data/batches.ts";
+import type { BatchKey } from "../data/batches.ts";
 import type { Dropout } from "./layers/dropout.ts";
 
 /** How a parameter starts. */
@@ -60,7 +60,7 @@ export type LossAndGradient = { loss: Scalar; gradient: Tensors };
  */
 export type Objective = {
   /** Mean loss over a micro-batch, and its gradient for every parameter. */
-  lossAndGradient(theta: Tensors, place: Place): LossAndGradient;
+  lossAndGradient(theta: Tensors, place: BatchKey): LossAndGradient;
   /** Mean loss over a batch of held-out data, `index` from 0 to `evaluateBatches` - 1. */
   heldOutLoss(theta: Tensors, index: number): Scalar;
   /** Tokens (gpt2) or examples (linear) of a micro-batch. */

@@ -1,6 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
-import { gatherWindows, heldOutStarts, type Place, splitText, trainingStarts } from "../data/batches.ts";
+import { type BatchKey, gatherWindows, heldOutStarts, splitText, trainingStarts } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type MaskRule, maskTokens } from "../data/masking.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
@@ -65,7 +65,7 @@ function using<T>({ tf }: Ops, batch: Batch, compute: (batch: Batch) => T): T {
 }
 
 const trainingStream =
-  ({ seed, batch }: TrainingSpec, { step, rank, micro }: Place): StreamOf =>
+  ({ seed, batch }: TrainingSpec, { step, rank, micro }: BatchKey): StreamOf =>
   (row) => ({ seed, purpose: "mask", indices: [step, rank, micro * batch + row] });
 
 const heldOutStream =
@@ -82,7 +82,7 @@ function batchMaker(ops: Ops, spec: TrainingSpec, model: LanguageModel) {
     const masked = rule ? maskTokens(inputs, context, rule, streamOf) : null;
     const tokens = { ids: int32(inputs), sequences: starts.length, length: context };
     if (!masked) return { tokens, targets: int32(targets) };
-    return { tokens, targets: int32(masked.targets), predicted: int32(masked.places) };
+    return { tokens, targets: int32(masked.targets), predicted: int32(masked.positions) };
   };
 }
 
@@ -104,7 +104,7 @@ function dropoutOf(
   ops: Ops,
   { seed, batch }: TrainingSpec,
   { family, config, context }: LanguageModel,
-  place: Place,
+  place: BatchKey,
 ): Dropout | undefined {
   if (!config.dropout || !family.dropout) return undefined;
   return drawDropout(ops, config.dropout, family.dropout(config, batch, context), { seed, ...place });

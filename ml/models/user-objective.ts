@@ -2,10 +2,10 @@ import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
 import {
+  type BatchKey,
   checkText,
   gatherWindows,
   heldOutStarts,
-  type Place,
   splitText,
   trainingStarts,
 } from "../data/batches.ts";
@@ -21,7 +21,7 @@ type Arrays = Readonly<Record<string, UserArray>>;
 
 /** Where the arrays of a job's batches come from. */
 type Source = {
-  training(place: Place): Arrays;
+  training(place: BatchKey): Arrays;
   heldOut(index: number): Arrays;
   readonly tokensPerBatch: number;
 };

@@ -53,7 +53,7 @@ test("sequential batches take every window once, over all ranks and rows, and th
   assert.deepEqual(starts, [...expected, ...expected]);
 });
 
-test("held-out windows are spread evenly from the first place to the last", () => {
+test("held-out windows are spread evenly from the first position to the last", () => {
   assert.deepEqual(heldOutStarts({ start: 900, end: 1000 }, CONTEXT, 4), [900, 930, 960, 991]);
   assert.deepEqual(heldOutStarts({ start: 900, end: 1000 }, CONTEXT, 1), [900]);
   assert.deepEqual(heldOutStarts({ start: 0, end: 9 }, CONTEXT, 3), [0, 0, 0]);

@@ -18,38 +18,39 @@ const TEXT = text();
 
 test("every sequence has its share of tokens to predict, each named once, with what stood there", () => {
   const ids = text();
-  const { places, targets } = maskTokens(ids, LENGTH, RULE, stream(0));
+  const { positions, targets } = maskTokens(ids, LENGTH, RULE, stream(0));
   const count = predictedTokens(LENGTH, RULE.probability);
   assert.equal(count, 10);
-  assert.equal(new Set(places).size, ROWS * count);
-  for (const [n, place] of places.entries()) {
-    assert.equal(Math.floor(place / LENGTH), Math.floor(n / count));
-    assert.equal(targets[n], TEXT[place]);
+  assert.equal(new Set(positions).size, ROWS * count);
+  for (const [n, position] of positions.entries()) {
+    assert.equal(Math.floor(position / LENGTH), Math.floor(n / count));
+    assert.equal(targets[n], TEXT[position]);
   }
-  const hidden = new Set(places);
+  const hidden = new Set(positions);
   for (const [i, id] of TEXT.entries()) if (!hidden.has(i)) assert.equal(ids[i], id);
 });
 
-test("of the tokens to predict 80% are hidden, 10% replaced and 10% left, at any place", () => {
+test("of the tokens to predict 80% are hidden, 10% replaced and 10% left, at any position", () => {
   const ids = text();
-  const { places, targets } = maskTokens(ids, LENGTH, RULE, stream(0));
+  const { positions, targets } = maskTokens(ids, LENGTH, RULE, stream(0));
   const share = (what: (id: number, target: number) => boolean) =>
-    [...places].filter((place, n) => what(ids[place] ?? -1, targets[n] ?? -1)).length / places.length;
+    [...positions].filter((position, n) => what(ids[position] ?? -1, targets[n] ?? -1)).length /
+    positions.length;
   // 5,000 draws: four standard deviations are 2.3% and 1.7%.
   assert.ok(Math.abs(share((id) => id === MASK) - 0.8) < 0.023);
   assert.ok(Math.abs(share((id, target) => id !== MASK && id !== target) - 0.1) < 0.017);
   assert.ok(Math.abs(share((id, target) => id === target) - 0.1) < 0.017);
   assert.ok(![...ids].some((id) => id === 97 || id === 99), "no special token is put in");
   const perPlace = new Float64Array(LENGTH);
-  for (const place of places) perPlace[place % LENGTH] = (perPlace[place % LENGTH] ?? 0) + 1;
-  // 500 draws a place at 10 in 64: 78 on average, a deviation of 8.1.
+  for (const position of positions) perPlace[position % LENGTH] = (perPlace[position % LENGTH] ?? 0) + 1;
+  // 500 draws a position at 10 in 64: 78 on average, a deviation of 8.1.
   for (const count of perPlace) assert.ok(Math.abs(count - 78) < 41, `${count} of 500`);
 });
 
 test("masks depend on seed, step, rank and row alone", () => {
   const masked = (step: number, rank: number, rows = ROWS) => {
     const ids = text(rows);
-    return [maskTokens(ids, LENGTH, RULE, stream(step, rank)).places, ids] as const;
+    return [maskTokens(ids, LENGTH, RULE, stream(step, rank)).positions, ids] as const;
   };
   assert.deepEqual(masked(3, 1), masked(3, 1));
   assert.notDeepEqual(masked(3, 1), masked(4, 1));
@@ -60,11 +61,11 @@ test("masks depend on seed, step, rank and row alone", () => {
 test("special tokens are predicted only where there is little else", () => {
   const ids = new Int32Array(LENGTH).fill(97);
   ids.set([1, 2, 3], 20);
-  const { places } = maskTokens(ids, LENGTH, RULE, stream(0));
-  assert.equal(places.length, 10);
-  for (const place of [20, 21, 22]) assert.ok(places.includes(place));
+  const { positions } = maskTokens(ids, LENGTH, RULE, stream(0));
+  assert.equal(positions.length, 10);
+  for (const position of [20, 21, 22]) assert.ok(positions.includes(position));
 });
 
 test("a short sequence has one token to predict at least", () => {
-  assert.equal(maskTokens(Int32Array.of(5), 1, RULE, stream(0)).places.length, 1);
+  assert.equal(maskTokens(Int32Array.of(5), 1, RULE, stream(0)).positions.length, 1);
 });

@@ -12,8 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { cutOf } from "../../../ml/data/chunks.ts";
-import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
+import type { PrepareOptions } from "../../../ml/data/prepare-options.ts";
+import { prepareText } from "../../../ml/data/prepare-text.ts";
+import { cutOf } from "../../../ml/data/text-cut.ts";
 import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
 import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { tokensOf } from "../../support/models.ts";
@@ -69,7 +70,7 @@ test("a line that is no document is refused with its number", async () => {
   await refuse(write("g.jsonl", `${late}oops`), /line 2001 is not JSON: oops/);
 });
 
-test("a line may be longer than a piece, but not endless", async () => {
+test("a line may be longer than a chunk, but not endless", async () => {
   const long = "long ".repeat(400_000);
   assert.deepEqual(await documentsOf(write("a.jsonl", `${line("a")}\n${line(long)}\n${line("b")}`)), [
     "a",
@@ -176,7 +177,7 @@ test("a vocabulary above 65,536 makes tokens of 32 bits", async () => {
   assert.equal(dataset.meta.type, "uint32");
 });
 
-/** A text of several pieces with every kind of line end and white space around. */
+/** A text of several chunks with every kind of line end and white space around. */
 function mixedText(): string {
   const lines = [
     "A line.\n",
@@ -204,14 +205,14 @@ test("the number of threads does not change the result", async () => {
   }
 });
 
-test("a text in pieces has the tokens of the whole", async () => {
+test("a text in chunks has the tokens of the whole", async () => {
   const text = mixedText();
   const dataset = await prepare(write("a.txt", text), { tokenizer: { train: { vocab: 600 } }, threads: 0 });
   const whole = openTokenizer(dataset.files, "tokenizer.json").encode(text);
   assert.deepEqual(tokensOf(dataset), [...whole, dataset.special.eos]);
 });
 
-test("pieces end where no tokenizer joins what is on both sides", () => {
+test("chunks end where no tokenizer joins what is on both sides", () => {
   const llama3 =
     /'(?:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/giu;
   const gpt2 = (text: string) => {
@@ -231,7 +232,7 @@ test("pieces end where no tokenizer joins what is on both sides", () => {
   }
 });
 
-test("without white space a piece ends between two characters", () => {
+test("without white space a chunk ends between two characters", () => {
   const bytes = Buffer.from("🙂".repeat(1000));
   for (const limit of [401, 402, 403, 404]) assert.equal(cutOf(bytes, limit), 4 * Math.floor(limit / 4));
 });
@@ -259,7 +260,7 @@ test("an interruption leaves nothing", async () => {
   }
 });
 
-test("a thread that finds bad bytes ends the work with their place", async () => {
+test("a thread that finds bad bytes ends the work with their offset", async () => {
   const bytes = Buffer.from(mixedText());
   bytes[1_000_000] = 0xff;
   await refuse(write("a.txt", bytes), /a\.txt is not UTF-8 text \(near byte (999|1000)\d{3}\)/, {

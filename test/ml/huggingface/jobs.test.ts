@@ -10,7 +10,7 @@ import { writeModel } from "../../../cli/models/model-directory.ts";
 import { resumeJob } from "../../../cli/submission/create.ts";
 import { type PreparedJob, prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
-import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
+import { readTokenizer } from "../../../ml/data/read-tokenizer.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
 import { parseJobFile } from "../../../protocol/job.ts";
 import { keys } from "../../../protocol/keys.ts";

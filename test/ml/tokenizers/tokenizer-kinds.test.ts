@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { readTokenizer } from "../../../ml/data/choose-tokenizer.ts";
+import { readTokenizer } from "../../../ml/data/read-tokenizer.ts";
 import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { python, withoutModules } from "../../support/python.ts";
 

@@ -3,15 +3,16 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
+import { findObjects, s3Source } from "../../../cli/submission/s3-source.ts";
 import type { Buckets } from "../../../cloud/buckets.ts";
 import { Store } from "../../../cloud/store.ts";
 import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
-import { type PrepareOptions, prepareText } from "../../../ml/data/prepare-text.ts";
-import { findObjects } from "../../../ml/data/s3-source.ts";
-import { Playground } from "../../cli/command.ts";
+import type { PrepareOptions } from "../../../ml/data/prepare-options.ts";
+import { prepareText } from "../../../ml/data/prepare-text.ts";
 import { openBucket } from "../../contract/bucket.ts";
 import { endpointAt } from "../../contract/endpoint.ts";
 import { EMULATOR, temporaryFolder } from "../../local/support.ts";
+import { Playground } from "../command.ts";
 
 // Someone else's S3: an emulator that no job runs on.
 const folder = temporaryFolder();
@@ -47,7 +48,7 @@ async function prepare(path: string, more: Partial<PrepareOptions> = {}) {
     path,
     tokenizer: "byte",
     cache,
-    buckets: () => buckets,
+    stores: [s3Source(() => buckets)],
     ...more,
   });
   return { digest, tokens: meta.tokens };
@@ -58,7 +59,10 @@ const line = "The quick brown fox jumps over the lazy dög.\n";
 test("an object of any kind gives the dataset that the same file gives", async () => {
   await store("kinds/text.txt", line.repeat(30_000));
   await store("kinds/lines.jsonl", `${JSON.stringify({ text: line })}\n`.repeat(9_000));
-  await store("kinds/rows.parquet", readFileSync(new URL("parquet/zstd.parquet", import.meta.url)));
+  await store(
+    "kinds/rows.parquet",
+    readFileSync(new URL("../../ml/data/parquet/zstd.parquet", import.meta.url)),
+  );
   await store(
     "kinds/tokens.bin",
     new Uint8Array(Uint16Array.from({ length: 500_000 }, (_, i) => i % 250).buffer),

@@ -42,7 +42,7 @@ test("tokens are numbered in the order of code points, not of UTF-16 units", asy
   assert.deepEqual(tokensOf(await datasetOf("\u{1F600}\uFF5Eba")), [3, 2, 1, 0]);
 });
 
-test("characters that straddle the pieces in which a text is read are whole", async () => {
+test("characters that straddle the chunks in which a text is read are whole", async () => {
   const dataset = await datasetOf(`a${"世🙂".repeat(400_000)}`);
   assert.equal(dataset.meta.tokens, 800_001);
   const tokens = tokensOf(dataset);

@@ -1,7 +1,8 @@
 import type { Buckets } from "../../cloud/buckets.ts";
 import type { Store } from "../../cloud/store.ts";
+import { kindOf, type SourceFile, type SourceStore } from "../../ml/data/source-file.ts";
+import type { RandomAccess } from "../../ml/huggingface/folder.ts";
 import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
-import type { RandomAccess } from "../huggingface/folder.ts";
 
 /** An object that data is read from. */
 export type S3Object = {
@@ -12,37 +13,56 @@ export type S3Object = {
   open(): RandomAccess;
 };
 
-/** What one request fetches when bytes are read in order; two of them are held. */
-const AHEAD_BYTES = 4 << 20;
+/** Fetched by one request when bytes are read in order; two such blocks are held. */
+const BLOCK_BYTES = 4 << 20;
 
+/** True for a path that names objects of S3. */
 export const isS3 = (path: string): boolean => path.startsWith("s3://");
 
+/** The objects of S3 as data to train on. @param open called when the first URL is looked up */
+export const s3Source = (open: () => Buckets): SourceStore => ({
+  scheme: "s3:",
+  find: async (url) => (await findObjects(url, open())).map(sourceFile),
+});
+
+/** Every read asks for the ETag, so all that is read is one state of the object. */
+function sourceFile({ url, size, etag, open }: S3Object): SourceFile {
+  const state = { version: JSON.stringify([url, size, etag]), settled: true, isUnchanged: async () => true };
+  return { name: url, kind: kindOf(url), bytes: size, ...state, open: async () => open() };
+}
+
 /**
- * The object that a URL names, or all objects below it, by key, but none with a name that begins with a dot.
+ * Finds the object that a URL names, or all objects below it, by key, but none with a name that begins with a dot.
  *
  * @param url s3://bucket/key, s3://bucket/prefix/ or s3://bucket
  * @throws InvalidInput when it names nothing, or can't be read
  */
 export async function findObjects(url: string, buckets: Buckets): Promise<S3Object[]> {
-  const [, bucket = "", key = ""] = /^s3:\/\/([^/]*)\/?(.*)$/.exec(url) ?? [];
-  if (bucket === "") throw new InvalidInput(`${url} must name a bucket, as in s3://bucket/key`);
+  const { bucket, key } = partsOf(url);
   const store = buckets.store(bucket);
   try {
     const objectOf = (name: string, { size, etag }: Pick<S3Object, "size" | "etag">) =>
       s3Object(store, bucket, name, size, etag);
-    const exact = key === "" || key.endsWith("/") ? null : await store.find(key);
+    const isPrefix = key === "" || key.endsWith("/");
+    const exact = isPrefix ? null : await store.find(key);
     if (exact) return [objectOf(key, exact)];
-    const prefix = key === "" || key.endsWith("/") ? key : `${key}/`;
-    const below = (await store.list(prefix)).filter(({ key: found }) => isData(found.slice(prefix.length)));
-    if (below.length > 0) return below.map((found) => objectOf(found.key, found));
+    const prefix = isPrefix ? key : `${key}/`;
+    const below = (await store.list(prefix)).filter((object) => isData(object.key.slice(prefix.length)));
+    if (below.length > 0) return below.map((object) => objectOf(object.key, object));
   } catch (cause) {
-    throw unreadable(url, cause);
+    throw cannotRead(url, cause);
   }
   const glob = /[*?[\]{}]/.test(key) ? "; s3:// takes a key or a prefix, no glob" : "";
   throw new InvalidInput(`${url} must name an object or have some below it, there is none${glob}`);
 }
 
-/** Consoles make an empty object for a folder. */
+function partsOf(url: string): { bucket: string; key: string } {
+  const { bucket, key = "" } = /^s3:\/\/(?<bucket>[^/]+)\/?(?<key>.*)$/s.exec(url)?.groups ?? {};
+  if (bucket === undefined) throw new InvalidInput(`${url} must name a bucket, as in s3://bucket/key`);
+  return { bucket, key };
+}
+
+/** False for hidden files, and for the empty objects that consoles make for folders. */
 const isData = (name: string): boolean =>
   !name.endsWith("/") && !name.split("/").some((part) => part.startsWith("."));
 
@@ -52,7 +72,7 @@ function s3Object(store: Store, bucket: string, key: string, size: number, etag:
     try {
       if (await store.getInto(key, position, into, etag)) return;
     } catch (cause) {
-      throw unreadable(url, cause);
+      throw cannotRead(url, cause);
     }
     throw new InvalidInput(`${url} was changed or removed while it was read; try again`);
   };
@@ -65,35 +85,35 @@ type Remote = {
   fetch(into: Uint8Array, position: number): Promise<void>;
 };
 
-type Block = { readonly at: number; readonly bytes: Uint8Array; readonly ready: Promise<void> };
+type Block = { readonly start: number; readonly bytes: Uint8Array; readonly ready: Promise<void> };
 
 /** Reads in order come from blocks that are fetched ahead; large and scattered reads are requests of their own. */
 function readAhead({ name, size, fetch }: Remote): RandomAccess {
   let blocks: Block[] = [];
   const block = (index: number): Block => {
-    const at = index * AHEAD_BYTES;
-    const known = blocks.find((held) => held.at === at);
-    if (known) return known;
-    const bytes = new Uint8Array(Math.min(AHEAD_BYTES, size - at));
-    const ready = fetch(bytes, at);
-    // Awaited by who reads it; a block that nobody reads may fail.
+    const start = index * BLOCK_BYTES;
+    const held = blocks.find((each) => each.start === start);
+    if (held) return held;
+    const bytes = new Uint8Array(Math.min(BLOCK_BYTES, size - start));
+    const ready = fetch(bytes, start);
+    // The reader awaits it; a block that is never read may fail.
     ready.catch(() => {});
-    return { at, bytes, ready };
+    return { start, bytes, ready };
   };
   return {
     name,
     size,
     async read(into, position) {
       if (position + into.length > size) throw new InvalidInput(`${name} ends at byte ${size}, too early`);
-      if (into.length >= AHEAD_BYTES) return fetch(into, position);
+      if (into.length >= BLOCK_BYTES) return fetch(into, position);
       for (let done = 0; done < into.length; ) {
-        const index = Math.floor((position + done) / AHEAD_BYTES);
-        const isNext = (index + 1) * AHEAD_BYTES < size;
-        blocks = isNext ? [block(index), block(index + 1)] : [block(index)];
-        const [{ at, bytes, ready }] = blocks as [Block];
-        await ready;
-        const from = position + done - at;
-        const part = bytes.subarray(from, Math.min(bytes.length, from + into.length - done));
+        const index = Math.floor((position + done) / BLOCK_BYTES);
+        const current = block(index);
+        const isLast = (index + 1) * BLOCK_BYTES >= size;
+        blocks = isLast ? [current] : [current, block(index + 1)];
+        await current.ready;
+        const from = position + done - current.start;
+        const part = current.bytes.subarray(from, Math.min(current.bytes.length, from + into.length - done));
         into.set(part, done);
         done += part.length;
       }
@@ -104,7 +124,7 @@ function readAhead({ name, size, fetch }: Remote): RandomAccess {
   };
 }
 
-function unreadable(url: string, cause: unknown): Error {
+function cannotRead(url: string, cause: unknown): Error {
   if (cause instanceof PsError) return cause;
   const name = cause instanceof Error ? cause.name : "";
   if (name === "NoSuchBucket") return new InvalidInput(`${url}: there is no such bucket`, { cause });

@@ -1,0 +1,121 @@
+import { describe, InvalidInput } from "../../protocol/errors.ts";
+import type { RandomAccess } from "../huggingface/folder.ts";
+import { CHUNK_BYTES, type Chunk } from "./chunk.ts";
+import { parquetChunks } from "./parquet.ts";
+import type { SourceFile } from "./source-file.ts";
+import { cutOf } from "./text-cut.ts";
+
+const MAX_LINE_BYTES = 64 << 20;
+const NEWLINE = 10;
+
+/**
+ * Reads files as chunks.
+ *
+ * @param field where a document stands in an object of JSON or a row of parquet
+ * @param onRead called with the bytes read since its last call
+ * @throws InvalidInput when a file can't be read
+ */
+export async function* chunksOf(
+  files: readonly SourceFile[],
+  field: string,
+  onRead: (bytes: number) => void = () => {},
+): AsyncGenerator<Chunk> {
+  for (const file of files) {
+    if (file.kind === "parquet") yield* parquetChunks(file, field, CHUNK_BYTES, onRead);
+    else if (file.kind === "lines")
+      yield* withAccess(file, (access) => lineChunks(access, file, field, onRead));
+    else yield* withAccess(file, (access) => textChunks(access, file, onRead));
+  }
+}
+
+/** Reads from a file while it is open. */
+export async function* withAccess<T>(file: SourceFile, read: (access: RandomAccess) => AsyncGenerator<T>) {
+  const access = await file.open().catch((cause) => cannotRead(file, cause));
+  try {
+    yield* read(access);
+  } finally {
+    await access.close();
+  }
+}
+
+function cannotRead(file: SourceFile, cause: unknown): never {
+  if (cause instanceof InvalidInput) throw cause;
+  throw new InvalidInput(`${file.name} can't be read as a text file: ${describe(cause)}`, { cause });
+}
+
+async function* textChunks(
+  access: RandomAccess,
+  file: SourceFile,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Chunk> {
+  const { name } = file;
+  let rest: Uint8Array = new Uint8Array();
+  for (let offset = 0; ; ) {
+    // One character more than a chunk, so that the cut can be chosen by what follows it.
+    const block = await readBlock(access, { rest, offset, size: CHUNK_BYTES + 4 }, file);
+    const ends = block.length < CHUNK_BYTES + 4;
+    const cut = ends ? block.length : cutOf(block, CHUNK_BYTES);
+    rest = block.slice(cut);
+    onRead(cut);
+    yield { kind: "text", bytes: block.subarray(0, cut), name, offset, ends };
+    offset += cut;
+    if (ends) return;
+  }
+}
+
+async function* lineChunks(
+  access: RandomAccess,
+  file: SourceFile,
+  field: string,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Chunk> {
+  const { name } = file;
+  let rest: Uint8Array = new Uint8Array();
+  let size = CHUNK_BYTES;
+  let offset = 0;
+  for (let line = 1; ; ) {
+    const block = await readBlock(access, { rest, offset, size }, file);
+    const ends = block.length < size;
+    const cut = ends ? block.length : block.lastIndexOf(NEWLINE) + 1;
+    if (cut === 0 && size >= MAX_LINE_BYTES) {
+      throw new InvalidInput(`${name}: line ${line} must be at most ${MAX_LINE_BYTES} bytes, it is longer`);
+    }
+    rest = block.slice(cut);
+    offset += cut;
+    size = cut === 0 ? 2 * size : Math.max(CHUNK_BYTES, rest.length + 1);
+    if (cut > 0) {
+      onRead(cut);
+      // Counted before the chunk is handed out: its memory may be moved to another thread.
+      const following = line + countLines(block, cut);
+      yield { kind: "lines", bytes: block.subarray(0, cut), name, line, field };
+      line = following;
+    }
+    if (ends) return;
+  }
+}
+
+function countLines(bytes: Uint8Array, end: number): number {
+  let lines = 0;
+  for (let i = bytes.indexOf(NEWLINE); i !== -1 && i < end; i = bytes.indexOf(NEWLINE, i + 1)) lines++;
+  return lines;
+}
+
+type BlockRange = {
+  /** The bytes from `offset` on that were read already. */
+  readonly rest: Uint8Array;
+  readonly offset: number;
+  readonly size: number;
+};
+
+/** Reads `size` bytes of a file into a buffer of their own, or fewer at its end. */
+export async function readBlock(
+  access: RandomAccess,
+  { rest, offset, size }: BlockRange,
+  file: SourceFile,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const block = new Uint8Array(Math.max(0, Math.min(size, access.size - offset)));
+  block.set(rest);
+  const missing = block.subarray(rest.length);
+  await access.read(missing, offset + rest.length).catch((cause) => cannotRead(file, cause));
+  return block;
+}
