@@ -1,5 +1,5 @@
 import { Bug } from "../../protocol/errors.ts";
-import { at } from "../../protocol/required.ts";
+import { at, required } from "../../protocol/required.ts";
 import { type Code, F32, I32, V128 } from "../../wasm/encoding.ts";
 import { control, f32, f32x4, i32, local, v128 } from "../../wasm/instructions.ts";
 import { compileModule, FunctionBuilder, instantiate, type WasmFunction } from "../../wasm/module.ts";
@@ -71,7 +71,7 @@ function constantsOf(expression: Expression): string[] {
   return [...constantsOf(expression.a), ...constantsOf(expression.b)];
 }
 
-/** How a loop computes: with how many bytes of a vector at a time, and by which instructions. */
+/** The elements of a vector that a loop takes at a time, and its instructions. */
 type Lanes = {
   readonly bytes: number;
   readonly type: number;
@@ -103,25 +103,49 @@ function loopOf(
   constants: readonly string[],
   lanes: Lanes,
 ): WasmFunction {
-  const { memory, arithmetic, bytes, type } = lanes;
   const loop = new FunctionBuilder(name);
   const [position, end] = [loop.parameter(I32), loop.parameter(I32)];
   const vectors = Array.from({ length: inputs + outputs.length }, () => loop.parameter(I32));
   const numbers = constants.map(() => loop.parameter(F32));
-  const splats = constants.map(() => loop.local(type));
-  const results = new Map<Expression, number>();
-
-  const addressOf = (vector: number) =>
+  const splats = new Map(constants.map((constant) => [constant, loop.local(lanes.type)]));
+  const addressOf: AddressOf = (vector) =>
     i32.add(local.get(at(vectors, vector, "vector")), local.get(position));
+  const evaluate = evaluator(loop, lanes, addressOf, splats);
+
+  const prepare = [...splats.values()].flatMap((splat, i) =>
+    local.set(splat, lanes.splat(local.get(at(numbers, i, "constant")))),
+  );
+  // All values come before the first store: an output may lie on an input.
+  const values = outputs.flatMap((output) => control.drop(evaluate(output)));
+  const stores = outputs.flatMap((output, i) => lanes.memory.store(addressOf(inputs + i), evaluate(output)));
+  const next = local.tee(position, i32.add(local.get(position), i32.const(lanes.bytes)));
+  const body = control.repeat([...values, ...stores], i32.ltU(next, local.get(end)));
+  return loop.build([...prepare, ...body]);
+}
+
+/** The address of a vector's elements at the loop's position. */
+type AddressOf = (vector: number) => Code;
+
+/**
+ * Returns a function that leaves an expression's value on the stack; it computes an expression where it first meets it.
+ *
+ * @param splats locals of the constants by their names
+ */
+function evaluator(
+  loop: FunctionBuilder,
+  { type, memory, arithmetic }: Lanes,
+  addressOf: AddressOf,
+  splats: ReadonlyMap<string, number>,
+): (expression: Expression) => Code {
+  const results = new Map<Expression, number>();
   const compute = (expression: Exclude<Expression, { kind: "constant" }>): Code => {
     if (expression.kind === "input") return memory.load(addressOf(expression.index));
     if (expression.kind === "sqrt") return arithmetic.sqrt(evaluate(expression.a));
     return arithmetic[expression.kind](evaluate(expression.a), evaluate(expression.b));
   };
-  /** Leaves the expression's value on the stack; computes it where it is first met. */
   const evaluate = (expression: Expression): Code => {
     if (expression.kind === "constant") {
-      return local.get(at(splats, constants.indexOf(expression.name), "constant"));
+      return local.get(required(splats.get(expression.name), `constant ${expression.name}`));
     }
     const result = results.get(expression);
     if (result !== undefined) return local.get(result);
@@ -130,14 +154,5 @@ function loopOf(
     results.set(expression, next);
     return local.tee(next, code);
   };
-
-  const prepared = splats.flatMap((splat, i) =>
-    local.set(splat, lanes.splat(local.get(at(numbers, i, "constant")))),
-  );
-  // All values come before the first store: an output may lie on an input.
-  const values = outputs.flatMap((output) => control.drop(evaluate(output)));
-  const stores = outputs.flatMap((output, i) => memory.store(addressOf(inputs + i), evaluate(output)));
-  const next = local.tee(position, i32.add(local.get(position), i32.const(bytes)));
-  const body = control.repeat([...values, ...stores], i32.ltU(next, local.get(end)));
-  return loop.build([...prepared, ...body]);
+  return evaluate;
 }

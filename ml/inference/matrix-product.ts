@@ -174,7 +174,7 @@ export type Product = {
   readonly toStride: number;
 };
 
-/** So much of a matrix serves all vectors while it is in the processor's second-level cache. */
+/** The part of a matrix that all vectors take in turn, small enough for the processor's second-level cache. */
 const BLOCK_BYTES = 1 << 18;
 
 /** to[c][r] += sum over i of matrix[r][i] from[c][i]. A sum does not depend on how many rows or vectors there are. */
@@ -183,9 +183,9 @@ export function multiply(
   product: Product,
 ): void {
   const { rows, width, vectors } = product;
-  const most = vectors === 1 ? rows : Math.max(8, Math.floor(BLOCK_BYTES / (32 * width)) * 8);
-  for (let first = 0; first < rows; first += most) {
-    const count = Math.min(most, rows - first);
+  const rowsAtOnce = vectors === 1 ? rows : Math.max(8, Math.floor(BLOCK_BYTES / (32 * width)) * 8);
+  for (let first = 0; first < rows; first += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, rows - first);
     let vector = 0;
     for (const kernel of products) {
       for (; vector + kernel.vectors <= vectors; vector += kernel.vectors) {

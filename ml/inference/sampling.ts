@@ -1,5 +1,5 @@
 import { CorruptData } from "../../protocol/errors.ts";
-import { at } from "../../protocol/required.ts";
+import { at, required } from "../../protocol/required.ts";
 import { uniform } from "../random/streams.ts";
 
 /** The rule that chooses the next token from the logits. Formulas and their order are those of transformers' generate. */
@@ -88,7 +88,7 @@ export function keepLikeliest(logits: Float64Array, k: number): void {
  */
 export function keepShare(logits: Float64Array, share: number): void {
   const sorted = logits.slice().sort();
-  const highest = sorted.at(-1) ?? 0;
+  const highest = required(sorted.at(-1), "the highest logit");
   const total = sorted.reduce((sum, logit) => sum + Math.exp(logit - highest), 0);
   // The unlikeliest tokens that have at most 1 - share together are left out; the likeliest stays in any case.
   let first = 0;

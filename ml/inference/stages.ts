@@ -6,19 +6,19 @@ import type { Parameter, Range, Workspace } from "./workspace.ts";
  */
 export type Stage = {
   readonly slices: number;
-  /** What a thread does before its first slice of a step's stage. */
+  /** Runs in each thread before its first slice of the stage. */
   prepare?(): void;
   run(slice: number): void;
 };
 
-/** What is worth a thread's attention. */
+/** A slice reads at least so much, or it costs more to take than to compute. */
 const SMALL_BYTES = 1 << 16;
-/** So many for each thread, so that a slow one does not hold up the rest for long. */
+/** Several, so that a slow thread delays the rest by a part of its work only. */
 const SLICES_PER_THREAD = 4;
 /** Slices start at whole cache lines. */
 const GRAIN = 16;
 
-/** Cuts a matrix into ranges of its rows. */
+/** Splits a matrix into ranges of its rows. */
 export function splitRows(workspace: Workspace, { rows, width }: Parameter): Range[] {
   const threads = workspace.decoder.buffers.perThread.length;
   const worthwhile = Math.ceil((4 * rows * width) / SMALL_BYTES);

@@ -1,4 +1,4 @@
-import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
+import { Bug, InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { SharedFailure } from "./shared-failure.ts";
 import type { Stage } from "./stages.ts";
 import type { StepProgram } from "./step-program.ts";
@@ -56,7 +56,7 @@ export function numberSlices({ workspace, stages }: StepProgram): NumberedProgra
   }
   if (stageOf.length < SLICE_MASK) return { workspace, stageOf, startOf };
   throw new InvalidInput(
-    `the model is too deep to generate text: its steps have ${stageOf.length} slices, at most ${SLICE_MASK - 1} work`,
+    `the model is too deep to generate text: a step must have at most ${SLICE_MASK - 1} slices, got ${stageOf.length}`,
   );
 }
 
@@ -130,15 +130,16 @@ export class StepScheduler {
       try {
         const { workspace, stageOf, startOf } = programOf(Atomics.load(words, PROGRAM));
         const [slice, step] = [taken & SLICE_MASK, taken >> SLICE_BITS];
-        const [stage, start = 0] = [stageOf[slice], startOf[slice]];
+        const [stage, start] = [stageOf[slice], startOf[slice]];
+        if (stage === undefined || start === undefined) throw new Bug(`there is no slice ${slice}`);
         this.#waitForDone(start);
         if (stage !== prepared || step !== preparedIn) {
           workspace.vectors = Atomics.load(words, VECTORS);
           workspace.wanted = Atomics.load(words, WANTED);
-          stage?.prepare?.();
-          [prepared, preparedIn] = [stage ?? null, step];
+          stage.prepare?.();
+          [prepared, preparedIn] = [stage, step];
         }
-        stage?.run(slice - start);
+        stage.run(slice - start);
       } catch (error) {
         this.failure.record(error);
       } finally {

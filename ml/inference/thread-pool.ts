@@ -44,7 +44,7 @@ export class ThreadPool {
   run(id: number, vectors: number, wanted: number): void {
     const { stageOf, startOf } = this.#programOf(id);
     // The last stage makes the logits.
-    const total = wanted > 0 ? stageOf.length : (startOf.at(-1) ?? 0);
+    const total = wanted > 0 ? stageOf.length : required(startOf.at(-1), "the step's last stage");
     this.#scheduler.open({ program: id, vectors, wanted, total });
     this.#scheduler.work((program) => this.#programOf(program));
     this.#scheduler.finish();

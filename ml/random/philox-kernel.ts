@@ -5,14 +5,14 @@ import { MULTIPLIER_0, MULTIPLIER_1, ROUNDS, WEYL_0, WEYL_1 } from "./philox.ts"
 
 /**
  * Philox in WebAssembly SIMD, four blocks at a time, a lane each. From four blocks come 64 bytes: the first words of
- * all four, then the second, third and fourth ones; as 16-bit numbers, each is compared with `most`.
+ * all four, then the second, third and fourth ones; as 16-bit numbers, each is compared with `limit`.
  *
- * Writes 1 where a number is at most `most` and 0 else, from byte `start` up to byte `end`, a multiple of 32 further on.
+ * Writes 1 where a number is at most `limit` and 0 else, from byte `start` to byte `end`, a multiple of 32 bytes later.
  */
 export type PhiloxKernel = (
   start: number,
   end: number,
-  most: number,
+  limit: number,
   key0: number,
   key1: number,
   counter0: number,
@@ -53,10 +53,10 @@ function fillFunction(): WasmFunction {
   const fill = new FunctionBuilder("fill");
   const integer = () => fill.parameter(I32);
   const vector = () => fill.local(V128);
-  const [position, end, most] = [integer(), integer(), integer()];
+  const [position, end, limit] = [integer(), integer(), integer()];
   const key: Pair = [integer(), integer()];
   const counter = fourOf(integer);
-  const limit = vector();
+  const limits = vector();
   const registers: Registers = {
     counter: fourOf(vector),
     words: fourOf(vector),
@@ -67,12 +67,12 @@ function fillFunction(): WasmFunction {
   const [a, b, c, d] = registers.words;
   const pass = [
     ...blocksOf(registers),
-    ...v128.store(local.get(position), bitsOf(a, b, limit)),
-    ...v128.store(local.get(position), bitsOf(c, d, limit), { offset: BYTES / 2 }),
+    ...v128.store(local.get(position), bitsOf(a, b, limits)),
+    ...v128.store(local.get(position), bitsOf(c, d, limits), { offset: BYTES / 2 }),
   ];
   const next = local.tee(position, i32.add(local.get(position), i32.const(BYTES)));
   return fill.build([
-    ...local.set(limit, i16x8.splat(local.get(most))),
+    ...local.set(limits, i16x8.splat(local.get(limit))),
     ...prepare(registers, counter, key),
     ...control.repeat(pass, i32.ltU(next, local.get(end))),
   ]);
@@ -111,7 +111,7 @@ function blocksOf(registers: Registers): number[] {
   ];
 }
 
-/** One of Philox's rounds: two products, whose halves change places, and the keys. */
+/** One of Philox's rounds: two products, whose halves are exchanged, and the keys. */
 function roundOf({ words: [a, b, c, d], products, factors }: Registers, key: Pair): number[] {
   const multiply = (word: number, factor: number, [low, high]: Pair): number[] => [
     ...local.set(low, i64x2.extmulLowI32x4U(local.get(word), local.get(factor))),
@@ -142,8 +142,8 @@ const lowerHalves = everyOther(0);
 const upperHalves = everyOther(1);
 
 /** 1 or 0 for each 16-bit number of two vectors of words. */
-function bitsOf(first: number, second: number, limit: number): Code {
-  const within = (words: number): Code => i16x8.leU(local.get(words), local.get(limit));
+function bitsOf(first: number, second: number, limits: number): Code {
+  const within = (words: number): Code => i16x8.leU(local.get(words), local.get(limits));
   // From -1 and 0 in 16 bits each, -1 and 0 in 8 bits each.
   return v128.and(i8x16.narrowI16x8S(within(first), within(second)), all(0x01010101));
 }
