@@ -9,17 +9,17 @@ import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { parseAs } from "../protocol/parse.ts";
 
-/** What of tokens.bin is in memory while it is fetched. */
+/** Bytes of tokens.bin that are in memory while it is fetched. */
 const PART_BYTES = 8 << 20;
 
 /**
- * Fetches a dataset into the cache of this machine, unless it is there, and checks that it is the one its name promises.
+ * Fetches a dataset into the cache of this machine, unless it is there, and checks that its content is what its name says.
  *
  * @throws CorruptData when a file is missing or was changed
  */
 export async function fetchDataset({ store }: Cloud, digest: string, cache: string): Promise<Dataset> {
-  const known = await findCached(cache, digest);
-  if (known) return known;
+  const cached = await findCached(cache, digest);
+  if (cached) return cached;
   const write = (directory: string) => download(store, digest, directory);
   return makeCached(cache, write, (dataset) => {
     if (dataset.digest === digest) return;
@@ -28,19 +28,19 @@ export async function fetchDataset({ store }: Cloud, digest: string, cache: stri
 }
 
 async function download(store: Store, digest: string, directory: string): Promise<void> {
-  const metaBytes = await required(store, digest, META_FILE);
+  const metaBytes = await readFile(store, digest, META_FILE);
   const meta = parseAs(textMetaSchema, metaBytes, keys.dataset(digest, META_FILE));
   await writeFile(join(directory, META_FILE), metaBytes);
   for (const name of meta.tokenizer === "none" ? [] : TOKENIZER_FILES) {
-    await writeFile(join(directory, name), await required(store, digest, name));
+    await writeFile(join(directory, name), await readFile(store, digest, name));
   }
   const file = await open(join(directory, TOKENS_FILE), "wx");
   const size = bytesPerToken(meta) * meta.tokens;
   try {
-    for (let at = 0; at < size; at += PART_BYTES) {
-      const part = new Uint8Array(Math.min(PART_BYTES, size - at));
+    for (let offset = 0; offset < size; offset += PART_BYTES) {
+      const part = new Uint8Array(Math.min(PART_BYTES, size - offset));
       const key = keys.dataset(digest, TOKENS_FILE);
-      if (!(await store.getInto(key, at, part))) missing(key);
+      if (!(await store.getInto(key, offset, part))) missing(key);
       await file.writeFile(part);
     }
   } finally {
@@ -48,7 +48,7 @@ async function download(store: Store, digest: string, directory: string): Promis
   }
 }
 
-async function required(store: Store, digest: string, name: string): Promise<Uint8Array> {
+async function readFile(store: Store, digest: string, name: string): Promise<Uint8Array> {
   const key = keys.dataset(digest, name);
   return (await store.get(key))?.body ?? missing(key);
 }

@@ -3,7 +3,7 @@ import type { Store } from "../cloud/store.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
 import { modelOfConfig } from "../ml/huggingface/config.ts";
 import { matchWeights } from "../ml/huggingface/match.ts";
-import { carriedFiles } from "../ml/huggingface/model-files.ts";
+import { modelFilesFrom } from "../ml/huggingface/model-files.ts";
 import { openWeights } from "../ml/huggingface/weights.ts";
 import { modelDescription } from "../ml/models/describe.ts";
 import type { ModelDescription } from "../ml/models/model.ts";
@@ -67,7 +67,7 @@ async function startOf(
   const weights = await openWeights(folder);
   const { family, config: sizes } = modelOfConfig(config, `config.json of ${model.from}`);
   const match = matchWeights(weights, family, sizes);
-  return { initial: loaded(weights, match, seed), files: await carriedFiles(folder, config, description) };
+  return { initial: loaded(weights, match, seed), files: await modelFilesFrom(folder, config, description) };
 }
 
 async function storeLayout(

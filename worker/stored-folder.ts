@@ -3,20 +3,13 @@ import type { Folder } from "../ml/huggingface/folder.ts";
 import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 
-/** A Hugging Face directory that was uploaded under its digest. */
-export type StoredFolder = Folder & {
-  /** Its files' names. */
-  readonly files: readonly string[];
-};
-
-/** @throws CorruptData when nothing is stored under the digest */
-export async function storedFolder(store: Store, digest: string): Promise<StoredFolder> {
+/** Opens the Hugging Face directory of a digest. @throws CorruptData when nothing is stored under the digest */
+export async function storedFolder(store: Store, digest: string): Promise<Folder> {
   const prefix = keys.pretrained(digest, "");
   const sizes = new Map((await store.list(prefix)).map(({ key, size }) => [key.slice(prefix.length), size]));
   if (sizes.size === 0) throw new CorruptData(`${prefix} is missing; submit the job again to upload it`);
   return {
     name: prefix,
-    files: [...sizes.keys()],
     async readSmall(file, limit) {
       const size = sizes.get(file);
       if (size === undefined) return null;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
-import { CARRIED } from "../../ml/huggingface/inspect.ts";
+import { COMPANION_FILES } from "../../ml/huggingface/model-files.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { findObjects, type S3Object } from "./s3-source.ts";
@@ -44,7 +44,7 @@ export async function downloadModel(url: string, cache: string, buckets: Buckets
 function isOfModel({ url }: S3Object, base: string): boolean {
   const name = url.slice(base.length);
   if (name.includes("/")) return false;
-  const known: readonly string[] = ["config.json", ...CARRIED];
+  const known: readonly string[] = ["config.json", ...COMPANION_FILES];
   return known.includes(name) || /\.safetensors(\.index\.json)?$/.test(name);
 }
 

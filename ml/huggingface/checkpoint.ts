@@ -8,7 +8,7 @@ import { TOKENIZER_FILES, type Tokenizer } from "../tokenizers/tokenizer.ts";
 import { modelOfConfig, readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
 import { checkTied, matchWeights } from "./match.ts";
-import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
+import { tokenizerFromVocabulary } from "./tokenizer-from-vocabulary.ts";
 import { openWeights, type Weights } from "./weights.ts";
 
 /** An open directory in the open format: config.json, weights, tokenizer.json. Close it when done. */
@@ -76,7 +76,7 @@ async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Token
     const bytes = await folder.readSmall(name, MAX_TOKENIZER_BYTES);
     if (bytes) files[name] = bytes;
   }
-  const made = await madeTokenizer(folder);
+  const made = await tokenizerFromVocabulary(folder);
   if (!files["tokenizer.json"] && !made)
     throw new InvalidInput(`${what} is not there; the model needs it to read text`);
   const tokenizer = openTokenizer(made?.files ?? files, what);

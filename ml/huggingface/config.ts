@@ -5,7 +5,7 @@ import type { Folder } from "./folder.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;
 
-/** The JSON object of a folder's `config.json`. @throws InvalidInput, CorruptData when it is none */
+/** Reads the JSON object in a folder's `config.json`. @throws InvalidInput, CorruptData when there is none */
 export async function readConfig(folder: Folder): Promise<Record<string, unknown>> {
   const what = `${folder.name}/config.json`;
   const bytes = await folder.readSmall("config.json", MAX_CONFIG_BYTES);
@@ -23,7 +23,7 @@ export async function readConfig(folder: Folder): Promise<Record<string, unknown
 }
 
 /**
- * The model that a `config.json` describes.
+ * Returns the model that a `config.json` describes.
  *
  * @param what names the file in errors
  * @throws InvalidInput for a kind of model that this project does not have
@@ -43,7 +43,7 @@ export function modelOfConfig(
 }
 
 function unknownType(type: string): string {
-  // Code is run for the user's own job only, never because it lies in a directory that someone may have been given.
+  // Code is run for the user's own job only, never because it is in a directory, which may come from anyone.
   if (type === "module")
     return "model_type is module, a model of someone's own, whose code is with its job: name the job";
   try {

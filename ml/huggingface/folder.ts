@@ -2,9 +2,9 @@ import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 
-/** A file that is read in pieces. */
+/** A file that is read at any offset. */
 export type RandomAccess = {
-  /** Names it in errors. */
+  /** Its name in errors. */
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
@@ -17,19 +17,20 @@ export type RandomAccess = {
   close(): Promise<void>;
 };
 
-/** The folder of a model, wherever it is. A file that is not there is null. */
+/** The folder of a model, on disk or elsewhere. */
 export type Folder = {
-  /** Names it in errors. */
+  /** Its name in errors. */
   readonly name: string;
-  /** A whole file. @throws CorruptData when it is longer than `limit` bytes */
+  /** Reads a whole file; null when it is not there. @throws CorruptData when it is longer than `limit` bytes */
   readSmall(file: string, limit: number): Promise<Uint8Array | null>;
+  /** Opens a file; null when it is not there. */
   open(file: string): Promise<RandomAccess | null>;
 };
 
-/** One read system call takes at most 2 GiB. */
-const READ_BYTES = 1 << 26;
+/** Bytes of one system call, which takes at most 2 GiB. */
+const MAX_READ_BYTES = 1 << 26;
 
-/** A folder on disk. */
+/** Returns a folder on disk. */
 export function localFolder(directory: string): Folder {
   return {
     name: directory,
@@ -46,7 +47,7 @@ export function localFolder(directory: string): Folder {
   };
 }
 
-/** A file on disk; null when it is not there. */
+/** Opens a file on disk; null when it is not there. */
 export async function openLocal(path: string): Promise<RandomAccess | null> {
   const handle = await open(path).catch((cause) => nullIfMissing(path, cause));
   if (handle === null) return null;
@@ -61,7 +62,7 @@ export async function openLocal(path: string): Promise<RandomAccess | null> {
     async read(into, position) {
       let done = 0;
       while (done < into.length) {
-        const wanted = Math.min(READ_BYTES, into.length - done);
+        const wanted = Math.min(MAX_READ_BYTES, into.length - done);
         const { bytesRead } = await handle.read(into, done, wanted, position + done);
         if (bytesRead === 0) throw new CorruptData(`${path} ends at byte ${position + done}, too early`);
         done += bytesRead;
@@ -72,6 +73,6 @@ export async function openLocal(path: string): Promise<RandomAccess | null> {
 }
 
 function nullIfMissing(path: string, cause: unknown): null {
-  if ((cause as { code?: unknown }).code === "ENOENT") return null;
+  if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null;
   throw new InvalidInput(`${path} can't be read: ${describe(cause)}`, { cause });
 }

@@ -6,43 +6,30 @@ import { elements } from "../../protocol/safetensors.ts";
 import { modelOfConfig, readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
 import { checkTied, matchWeights } from "./match.ts";
-import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
+import { COMPANION_FILES } from "./model-files.ts";
+import { tokenizerFromVocabulary } from "./tokenizer-from-vocabulary.ts";
 import { INDEX, openWeights } from "./weights.ts";
 
 /** A Hugging Face directory that a job can start from. */
 export type Pretrained = {
   readonly directory: string;
-  /** Names it: SHA-256 over the names and contents of its files. */
+  /** Its name: SHA-256 over the names and contents of its files. */
   readonly digest: string;
   /** Its config.json. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly files: readonly PretrainedFile[];
-  /** What a person should know before training starts from it. */
+  /** Told to a person before training starts from it. */
   readonly notes: readonly string[];
   readonly parameters: number;
 };
 
 export type PretrainedFile = { readonly name: string; readonly size: number; readonly sha256: string };
 
-/** Files that are taken along where they are there: a tokenizer's, and what `generate` of transformers starts from. */
-export const CARRIED = [
-  "added_tokens.json",
-  "chat_template.jinja",
-  "generation_config.json",
-  "merges.txt",
-  "special_tokens_map.json",
-  "tokenizer.json",
-  "tokenizer.model",
-  "tokenizer_config.json",
-  "vocab.json",
-  "vocab.txt",
-] as const;
-
 const READ_BYTES = 1 << 22;
 
 /**
- * Checks all that can be known of a directory without training from it, and names it by its content. Reads every file
- * once, holding little of it.
+ * Checks all of a directory that can be checked without training from it, and names it by its content. Reads every
+ * file once, a part at a time.
  *
  * @throws InvalidInput when something is not there, CorruptData when it is damaged or does not fit the config
  */
@@ -58,9 +45,9 @@ export async function inspectDirectory(directory: string): Promise<Pretrained> {
     const match = matchWeights(weights, model.family, model.config);
     await checkTied(weights, match);
     const index = weights.files.includes("model.safetensors") ? [] : [INDEX];
-    const made = await madeTokenizer(folder);
-    const notes = [...match.notes, ...(made ? [made.note] : [])];
-    const files = await survey(folder, ["config.json", ...CARRIED, ...index, ...weights.files]);
+    const converted = await tokenizerFromVocabulary(folder);
+    const notes = [...match.notes, ...(converted ? [converted.note] : [])];
+    const files = await survey(folder, ["config.json", ...COMPANION_FILES, ...index, ...weights.files]);
     const parameters = match.parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
     return { directory, digest: digestOf(files), config, files, notes, parameters };
   } finally {
@@ -84,7 +71,7 @@ async function survey(folder: Folder, names: readonly string[]): Promise<Pretrai
   return files;
 }
 
-/** A file in parts of `bytes`, the last one shorter; null when it is not there. Each part is memory of its own. */
+/** Reads a file in parts of `bytes`, the last one shorter; null when it is not there. Each part is memory of its own. */
 export async function partsOf(
   folder: Folder,
   name: string,

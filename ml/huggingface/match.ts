@@ -1,5 +1,6 @@
 import { bytesOf } from "../../protocol/digest.ts";
 import { CorruptData } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import type { Family, ModelConfig } from "../models/family.ts";
 import type { ModelParameter } from "../models/model.ts";
@@ -7,21 +8,21 @@ import { isFloat } from "./dtype.ts";
 import { canonicalName, type Naming, namingOf } from "./tensor-names.ts";
 import type { Weights } from "./weights.ts";
 
-/** Which stored tensor each parameter of a model is. */
+/** The stored tensors of a model's parameters. */
 export type Match = {
   readonly parameters: readonly ModelParameter[];
-  /** By parameter: the name it is stored under. */
+  /** Names of stored tensors by parameter. */
   readonly stored: ReadonlyMap<string, string>;
-  /** Parameters that the file has not and that start afresh, by name. */
+  /** Names of the parameters that are not stored; they start with drawn values. */
   readonly fresh: readonly string[];
   /** Pairs of stored tensors that must be equal, as the model has one parameter for both. */
   readonly tied: readonly (readonly [string, string])[];
-  /** What a person should know. */
+  /** Told to a person. */
   readonly notes: readonly string[];
 };
 
-/** So many problems are spelled out; the rest is counted. */
-const SHOWN = 40;
+/** Problems past these are only counted. */
+const MAX_SHOWN = 40;
 
 /**
  * Finds a model's parameters among stored tensors, checking names, shapes and types.
@@ -36,11 +37,11 @@ export function matchWeights<Config extends ModelConfig>(
   checkCount(weights, family, config);
   const parameters = family.parameters(config);
   const naming = namingOf(family.type);
-  const found = sortOut(weights, naming, parameters);
-  const problems = [...found.problems];
+  const assigned = assignTensors(weights, naming, parameters);
+  const problems = [...assigned.problems];
   const fresh: string[] = [];
   for (const { name, shape } of parameters) {
-    const tensor = weights.tensors.get(found.stored.get(name) ?? "");
+    const tensor = assigned.tensorOf(name);
     if (!tensor) {
       if (naming.optional?.test(name)) fresh.push(name);
       else problems.push(`needs ${name} of shape [${shape}]`);
@@ -53,10 +54,10 @@ export function matchWeights<Config extends ModelConfig>(
   report(weights, problems);
   const [first] = fresh;
   const about = `${weights.name} has no ${naming.optionalPart}: ${fresh.length} tensors start afresh (${first}, ...)`;
-  return { parameters, stored: found.stored, fresh, tied: found.tied, notes: first ? [about] : [] };
+  return { parameters, stored: assigned.stored, fresh, tied: assigned.tied, notes: first ? [about] : [] };
 }
 
-/** First the count, as a config may promise more layers than memory can list. */
+/** Checks the number of tensors first, as a config may promise more layers than memory can list. */
 function checkCount<Config extends ModelConfig>(
   weights: Weights,
   { parameters }: Family<Config>,
@@ -72,8 +73,8 @@ function checkCount<Config extends ModelConfig>(
   );
 }
 
-/** Gives every stored tensor to the parameter it is meant for. */
-function sortOut(weights: Weights, naming: Naming, parameters: readonly ModelParameter[]) {
+/** Assigns every stored tensor to the parameter it is meant for. */
+function assignTensors(weights: Weights, naming: Naming, parameters: readonly ModelParameter[]) {
   const names = new Set(parameters.map(({ name }) => name));
   const copies = new Map(Object.entries(naming.copies).filter(([copy]) => !names.has(copy)));
   const stored = new Map<string, string>();
@@ -93,17 +94,22 @@ function sortOut(weights: Weights, naming: Naming, parameters: readonly ModelPar
     else if (original === undefined) problems.push(`has ${name} once, got ${other} and ${own}`);
     else tied.push([own, other]);
   }
-  return { stored, tied, problems };
+  const tensorOf = (name: string) => {
+    const own = stored.get(name);
+    return own === undefined ? undefined : weights.tensors.get(own);
+  };
+  return { stored, tied, problems, tensorOf };
 }
 
 function report({ name }: Weights, problems: readonly string[]): void {
   if (problems.length === 0) return;
-  const lines = problems.slice(0, SHOWN).map((problem) => `${name}: the model of config.json ${problem}`);
+  const lines = problems.slice(0, MAX_SHOWN).map((problem) => `${name}: the model of config.json ${problem}`);
   const more = problems.length - lines.length;
   throw new CorruptData([...lines, ...(more > 0 ? [`${name}: and ${more} more like these`] : [])].join("\n"));
 }
 
-const BLOCK = 1 << 20;
+/** Numbers that are compared at once. */
+const BLOCK_LENGTH = 1 << 20;
 
 /**
  * Checks that tensors which are one parameter of the model are stored with equal values.
@@ -112,29 +118,28 @@ const BLOCK = 1 << 20;
  */
 export async function checkTied(weights: Weights, { tied }: Pick<Match, "tied">): Promise<void> {
   for (const [copy, original] of tied) {
-    const shape = weights.tensors.get(copy)?.shape ?? [];
-    const wanted = weights.tensors.get(original)?.shape ?? [];
+    const { shape } = required(weights.tensors.get(copy), copy);
+    const { shape: wanted } = required(weights.tensors.get(original), original);
     if (shape.join() !== wanted.join()) {
       const rule = `must have the shape of ${original}, [${wanted}], got [${shape}]`;
       throw new CorruptData(`${weights.name}: ${copy} ${rule}`);
     }
-    const at = await firstDifference(weights, copy, original, elements(shape));
-    if (at === -1) continue;
+    const different = await firstDifference(weights, copy, original, elements(shape));
+    if (different === -1) continue;
     throw new CorruptData(
-      `${weights.name}: ${copy} must equal ${original}, to which config.json ties it; element ${at} differs`,
+      `${weights.name}: ${copy} must equal ${original}, to which config.json ties it; element ${different} differs`,
     );
   }
 }
 
 async function firstDifference(weights: Weights, one: string, other: string, length: number) {
-  for (let start = 0; start < length; start += BLOCK) {
-    const a = new Float32Array(Math.min(BLOCK, length - start));
+  for (let start = 0; start < length; start += BLOCK_LENGTH) {
+    const a = new Float32Array(Math.min(BLOCK_LENGTH, length - start));
     const b = new Float32Array(a.length);
     await weights.readPart(one, start, a);
     await weights.readPart(other, start, b);
     if (Buffer.compare(bytesOf(a), bytesOf(b)) === 0) continue;
-    const at = a.findIndex((value, i) => !Object.is(value, b[i]));
-    return start + at;
+    return start + a.findIndex((value, i) => !Object.is(value, b[i]));
   }
   return -1;
 }

@@ -1,31 +1,49 @@
+import { z } from "zod";
 import { encodeJson } from "../../protocol/json.ts";
-import type { StoredFolder } from "../../worker/stored-folder.ts";
+import { parseAs } from "../../protocol/parse.ts";
+import { required } from "../../protocol/required.ts";
 import type { ModelDescription } from "../models/model.ts";
-import { CARRIED } from "./inspect.ts";
-import { madeTokenizer } from "./tokenizer-from-vocabulary.ts";
+import type { Folder } from "./folder.ts";
+import { tokenizerFromVocabulary } from "./tokenizer-from-vocabulary.ts";
+
+/** Files that go with a model's weights and config: a tokenizer's, and those that `generate` of transformers reads. */
+export const COMPANION_FILES = [
+  "added_tokens.json",
+  "chat_template.jinja",
+  "generation_config.json",
+  "merges.txt",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer.model",
+  "tokenizer_config.json",
+  "vocab.json",
+  "vocab.txt",
+] as const;
+
+const configSchema = z.looseObject({ architectures: z.unknown() });
 
 const MAX_FILE_BYTES = 1 << 28;
 
 /**
- * The files of a Hugging Face directory that a checkpoint trained from it has too: its config, and its tokenizer's,
- * with a `tokenizer.json` where it has only the vocabulary.
- * The config says what the new weights are: of the language model's class, and in float32.
+ * Returns the files that a checkpoint has beside its weights when it was trained from a Hugging Face directory: that
+ * directory's config, and its tokenizer's files, with a `tokenizer.json` where it has only the vocabulary. The config
+ * says what the new weights are: of the language model's class, and in float32.
  */
-export async function carriedFiles(
-  folder: StoredFolder,
+export async function modelFilesFrom(
+  folder: Folder,
   config: Readonly<Record<string, unknown>>,
   { files: own }: ModelDescription,
 ): Promise<Record<string, Uint8Array>> {
-  const ours = JSON.parse(own["config.json"] ?? "{}") as Record<string, unknown>;
-  // `dtype` is what newer versions call `torch_dtype`; the code that auto_map names is not taken along.
+  const ownConfig = required(own["config.json"], "the config.json of the model");
+  const { architectures } = parseAs(configSchema, ownConfig, "the config.json of the model");
+  // `dtype` is the newer name of `torch_dtype`; the code that auto_map names is not in the checkpoint.
   const { dtype: _, torch_dtype: __, auto_map: ___, ...kept } = config;
-  const { architectures } = ours;
   const files: Record<string, Uint8Array> = {
     "config.json": encodeJson({ ...kept, architectures, torch_dtype: "float32" }),
   };
-  for (const name of CARRIED) {
+  for (const name of COMPANION_FILES) {
     const bytes = await folder.readSmall(name, MAX_FILE_BYTES);
     if (bytes) files[name] = bytes;
   }
-  return { ...files, ...(await madeTokenizer(folder))?.files };
+  return { ...files, ...(await tokenizerFromVocabulary(folder))?.files };
 }

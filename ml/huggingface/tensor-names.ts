@@ -1,19 +1,19 @@
 /**
- * How the tensors of a Hugging Face file may be named apart from the names that a family's parameters have: those
- * of `transformers`' class with the language model's head.
+ * The names that the tensors of a Hugging Face file may have besides those of the family's parameters, which are the
+ * names in `transformers`' class with the language model's head.
  */
 export type Naming = {
-  /** What the names of the base model (no head) lack. */
+  /** Missing from the names of a base model, which has no head. */
   readonly prefix: string;
   /** Old spellings. */
   readonly spellings: readonly (readonly [RegExp, string])[];
-  /** Tensors that are another's copy, and of which. */
+  /** Names of tensors that are copies, and of which parameter. */
   readonly copies: Readonly<Record<string, string>>;
   /** Tensors that are no parameters of the language model: buffers, and heads for other uses. */
   readonly ignored: RegExp;
-  /** Parameters that a checkpoint may do without: they start afresh. */
+  /** Parameters that a checkpoint may lack; they start with drawn values. */
   readonly optional: RegExp | null;
-  /** What the optional ones are, for people. */
+  /** The optional ones in words, for people. */
   readonly optionalPart: string;
 };
 
@@ -51,13 +51,13 @@ const namings: Readonly<Record<string, Naming>> = {
 export const namingOf = (modelType: string): Naming => namings[modelType] ?? { ...plain, prefix: "" };
 
 /**
- * The parameter that a stored tensor is meant for, by name; the tensor's own name when there is none.
+ * Returns the name of the parameter that a stored tensor is meant for; the tensor's own name when there is none.
  *
- * @param known whether the model has a parameter, or a copy, of a name
+ * @param isName true for a name of a parameter, or of a copy
  */
-export function canonicalName(name: string, naming: Naming, known: (name: string) => boolean): string {
+export function canonicalName(name: string, naming: Naming, isName: (name: string) => boolean): string {
   const spelled = naming.spellings.reduce((now, [old, right]) => now.replace(old, right), name);
   const full = `${naming.prefix}${spelled}`;
-  if (known(spelled) || naming.ignored.test(spelled)) return spelled;
-  return known(full) || naming.ignored.test(full) ? full : spelled;
+  if (isName(spelled) || naming.ignored.test(spelled)) return spelled;
+  return isName(full) || naming.ignored.test(full) ? full : spelled;
 }

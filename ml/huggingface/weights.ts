@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytesOf } from "../../protocol/digest.ts";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
+import { required } from "../../protocol/required.ts";
 import {
   type Dtype,
   elements,
@@ -17,13 +18,13 @@ import type { Folder, RandomAccess } from "./folder.ts";
  * lists. Only headers are held in memory; tensors are read one at a time, straight into where they are wanted.
  */
 export type Weights = {
-  /** Names them in errors. */
+  /** Their name in errors. */
   readonly name: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The files that they are in. */
+  /** Names of their files. */
   readonly files: readonly string[];
   /**
-   * The values of one tensor as 32-bit floats.
+   * Reads the values of one tensor as 32-bit floats.
    *
    * @param into as long as the tensor; made when not given
    * @throws CorruptData when there is no such tensor, or it does not hold floats
@@ -76,12 +77,12 @@ export async function openWeights(folder: Folder): Promise<Weights> {
   }
 }
 
-/** The files that hold the tensors, opened. */
+/** Opens the files that hold the tensors. */
 async function filesOf(folder: Folder): Promise<{ name: string; access: RandomAccess }[]> {
   const single = await folder.open(SINGLE);
   if (single) return [{ name: SINGLE, access: single }];
   const index = await folder.readSmall(INDEX, MAX_INDEX_BYTES);
-  if (!index) throw await nothingToRead(folder);
+  if (!index) throw await noWeights(folder);
   const what = `${folder.name}/${INDEX}`;
   const map = parseAs(indexSchema, index, what).weight_map;
   const names = [...new Set(Object.values(map))].sort();
@@ -109,7 +110,7 @@ async function openAll(folder: Folder, names: readonly string[], index: string) 
   }
 }
 
-async function nothingToRead(folder: Folder): Promise<InvalidInput> {
+async function noWeights(folder: Folder): Promise<InvalidInput> {
   for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
     const pickled = await folder.open(name).catch(() => null);
     if (!pickled) continue;
@@ -154,39 +155,41 @@ function weightsOf(
       tensors.set(name, { shape, dtype, file });
     }
   }
+  const tensorOf = (name: string): OpenTensor => {
+    const file = tensors.get(name)?.file;
+    if (file === undefined) throw new CorruptData(`${folder.name} has no tensor ${name}`);
+    return { name, file: required(files.get(file), file) };
+  };
   return {
     name: folder.name,
     tensors,
     files: [...files.keys()],
     close,
     async read(name, into) {
-      const tensor = tensors.get(name);
-      const values = into ?? new Float32Array(elements(tensor?.shape ?? []));
-      if (tensor && values.length !== elements(tensor.shape)) {
+      const tensor = tensorOf(name);
+      const { shape } = required(tensors.get(name), name);
+      const values = into ?? new Float32Array(elements(shape));
+      if (values.length !== elements(shape)) {
         throw new CorruptData(
-          `${folder.name}: tensor ${name} must have ${values.length} numbers, got shape [${tensor.shape}]`,
+          `${folder.name}: tensor ${name} must have ${values.length} numbers, got shape [${shape}]`,
         );
       }
-      await readPart(folder, files.get(tensor?.file ?? ""), name, 0, values);
+      await readPart(tensor, 0, values);
       return values;
     },
-    readPart: (name, start, into) =>
-      readPart(folder, files.get(tensors.get(name)?.file ?? ""), name, start, into),
+    readPart: async (name, start, into) => readPart(tensorOf(name), start, into),
   };
 }
 
-/** Half as long numbers are read into the second half of the memory they are to fill, and widened from its start. */
+type OpenTensor = { readonly name: string; readonly file: OpenFile };
+
+/** Reads 16-bit numbers into the second half of the memory that they fill, and widens them from its start. */
 async function readPart(
-  folder: Folder,
-  file: OpenFile | undefined,
-  name: string,
+  { name, file: { access, header } }: OpenTensor,
   start: number,
   values: Float32Array,
 ): Promise<void> {
-  const tensor = file?.header.tensors.get(name);
-  if (!file || !tensor) throw new CorruptData(`${folder.name} has no tensor ${name}`);
-  const { access, header } = file;
-  const { dtype, shape, begin } = tensor;
+  const { dtype, shape, begin } = required(header.tensors.get(name), `tensor ${name}`);
   if (!isFloat(dtype))
     throw new CorruptData(`${access.name}: tensor ${name} must be F32, F16 or BF16, got ${dtype}`);
   if (start + values.length > elements(shape))
