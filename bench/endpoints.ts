@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { Follower } from "../cli/runner/follow.ts";
+import { Follower } from "../cli/runner/job-follower.ts";
 import { beginJob, createRecord } from "../cli/submission/create.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
@@ -91,7 +91,7 @@ async function deployed(installed: Parameters<typeof deploy>[0]): Promise<Metric
 }
 
 async function stepsOf(cloud: Cloud, { name }: JobSpec): Promise<Metrics[]> {
-  const { state, steps } = await new Follower(cloud, name).look();
+  const { state, steps } = await new Follower(cloud, name).poll();
   requireSucceeded(state);
   return steps.slice(WARM_UP);
 }

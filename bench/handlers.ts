@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { openEmbedded } from "../cli/targets/embedded.ts";
+import { embeddedIn } from "../test/support/addresses.ts";
 import { median, report } from "./support/report.ts";
 
 /**
@@ -15,7 +16,7 @@ const LIMIT_MS = 400;
 const events = { updates: { Records: [] }, "dead-letters": { Records: [] }, watchdog: {} };
 
 const folder = mkdtempSync(join(tmpdir(), "ps-bench-handlers-"));
-const target = await openEmbedded(folder);
+const target = await openEmbedded(embeddedIn(folder));
 try {
   const figures: Record<string, number> = {};
   for (const [name, event] of Object.entries(events)) {

@@ -20,15 +20,9 @@ async function main(args: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.succeeded : exitCodes.usage;
-    const known = await explained(error);
-    report(known);
-    return codeOfError(known);
+    report(error);
+    return codeOfError(error);
   }
-}
-
-/** On a stack an error may be AWS's, in words that leave open what to do. */
-async function explained(error: unknown): Promise<unknown> {
-  return process.env.PS_STACK ? (await import("./targets/aws.ts")).explained(error) : error;
 }
 
 function report(error: unknown): void {

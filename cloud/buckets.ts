@@ -12,15 +12,14 @@ export type Buckets = {
  * Any bucket that the credentials of `env` can read, in whichever region it is. With an endpoint that is an emulator.
  */
 export function openBuckets(env: Readonly<Record<string, string | undefined>>): Buckets {
-  const { AWS_PROFILE: profile, AWS_REGION, AWS_DEFAULT_REGION } = env;
-  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
+  const { AWS_REGION, AWS_DEFAULT_REGION } = env;
+  const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL || undefined;
   const s3 = new S3Client({
     ...clientConfig(env),
     // Only where the search begins: S3 says in which region a bucket is.
     region: AWS_REGION || AWS_DEFAULT_REGION || "us-east-1",
     followRegionRedirects: true,
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
-    ...(profile === undefined ? {} : { profile }),
     responseChecksumValidation: "WHEN_REQUIRED",
   });
   return { store: (bucket) => new Store(s3, bucket), close: () => s3.destroy() };

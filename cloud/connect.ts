@@ -5,6 +5,7 @@ import { InvalidInput } from "../protocol/errors.ts";
 import { Batch } from "./batch.ts";
 import { Jobs } from "./jobs.ts";
 import { Queues } from "./queues.ts";
+import { sdkDefaults } from "./sdk-settings.ts";
 import { Store } from "./store.ts";
 
 /** S3, SQS and Batch as every part of the system sees them, embedded or on AWS. */
@@ -95,11 +96,17 @@ function createS3(config: ReturnType<typeof clientConfig>, forcePathStyle: boole
   return s3;
 }
 
-/** What the S3 and SQS clients have in common. */
+/**
+ * Returns what all clients have in common. An environment that names region, endpoint and keys says all there is to
+ * say of an emulator: its clients read neither this process's environment nor the user's AWS files.
+ */
 export function clientConfig(env: Readonly<Record<string, string | undefined>>) {
   const { AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;
   const keyed = AWS_ACCESS_KEY_ID !== undefined && AWS_SECRET_ACCESS_KEY !== undefined;
+  const isComplete = keyed && AWS_REGION !== undefined && AWS_ENDPOINT_URL !== undefined;
   return {
+    ...(isComplete && sdkDefaults),
+    ...(env.AWS_PROFILE && !keyed && { profile: env.AWS_PROFILE, logger: silent }),
     ...(AWS_REGION !== undefined && { region: AWS_REGION }),
     ...(AWS_ENDPOINT_URL !== undefined && { endpoint: AWS_ENDPOINT_URL }),
     ...(keyed && {
@@ -113,6 +120,9 @@ export function clientConfig(env: Readonly<Record<string, string | undefined>>) 
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
   };
 }
+
+/** The SDK warns of keys in this process's environment beside a profile; the profile is meant to win. */
+const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
 function required(env: Readonly<Record<string, string | undefined>>, name: keyof CloudEnvironment): string {
   const value = env[name];

@@ -1,41 +1,43 @@
 import { describe } from "../../protocol/errors.ts";
 import { findLeftovers } from "../leftovers/find.ts";
 import type { Leftover } from "../leftovers/leftover.ts";
-import { command, placeOf } from "../targets/address.ts";
-import { hasJobs } from "../targets/embedded.ts";
-import { openTarget } from "../targets/target.ts";
+import { commandFor, type TargetAddress } from "../targets/address.ts";
+import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
 
 /** `ps-submit cleanup`: what crashes left behind that no job needs any more; removed with `--yes`. */
-export async function cleanup({ yes = false }: { readonly yes?: boolean | undefined }): Promise<number> {
-  const place = placeOf();
-  if (place.kind === "embedded" && !hasJobs(place.dataDir)) {
-    say([`nothing is left over in ${place.dataDir}`]);
+export async function cleanup(
+  target: Target,
+  { yes = false }: { readonly yes?: boolean | undefined },
+): Promise<number> {
+  const { where } = target.address;
+  if (!target.hasJobs()) {
+    say([`nothing is left over ${where}`]);
     return exitCodes.succeeded;
   }
-  const target = await openTarget(place);
+  const opened = await target.open();
   try {
-    const leftovers = await findLeftovers(target, (problem) => say([`note      ${problem}`]));
+    const leftovers = await findLeftovers(opened, (problem) => say([`note      ${problem}`]));
     if (leftovers.length === 0) {
-      say([`nothing is left over ${target.where}`]);
+      say([`nothing is left over ${where}`]);
       return exitCodes.succeeded;
     }
-    return yes ? await removeAll(leftovers) : show(leftovers, target.where);
+    return yes ? await removeAll(leftovers) : show(leftovers, target.address);
   } finally {
-    target.close();
+    opened.close();
   }
 }
 
-function show(leftovers: readonly Leftover[], where: string): number {
+function show(leftovers: readonly Leftover[], address: TargetAddress): number {
   say(leftovers.flatMap((leftover) => linesOf(leftover.remove ? "left over" : "note", leftover)));
   const removable = leftovers.filter(({ remove }) => remove !== null);
   const things = removable.reduce((sum, { parts }) => sum + parts.length, 0);
   say([
     things === 0
-      ? `nothing else is left over ${where}`
-      : `nothing was removed; remove ${things === 1 ? "it" : `these ${count(things)}`} with: ${command("cleanup --yes")}`,
+      ? `nothing else is left over ${address.where}`
+      : `nothing was removed; remove ${things === 1 ? "it" : `these ${count(things)}`} with: ${commandFor(address, "cleanup --yes")}`,
   ]);
   return exitCodes.succeeded;
 }

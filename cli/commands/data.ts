@@ -1,15 +1,15 @@
 import { cp, mkdir, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { openBuckets } from "../../cloud/buckets.ts";
 import { splitText } from "../../ml/data/batches.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
 import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
-import { cacheDirectory } from "../../scripts/cache-directory.mjs";
-import { sourceBuckets } from "../submission/buckets.ts";
 import { s3Source } from "../submission/s3-source.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
+import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
@@ -26,7 +26,11 @@ const HELD_OUT = 0.1;
 const VOCABULARY = 4096;
 
 /** `ps-submit data FILE...`: tokenizes as a job would, and says what came of it. */
-export async function data(files: readonly string[], options: DataOptions): Promise<number> {
+export async function data(
+  { address }: Target,
+  files: readonly string[],
+  options: DataOptions,
+): Promise<number> {
   const { field, out, vocab } = options;
   if (out !== undefined) await requireEmpty(out);
   const tokenizer = chosen(options);
@@ -34,11 +38,11 @@ export async function data(files: readonly string[], options: DataOptions): Prom
   const prepared = await withTokenizingProgress((watching) =>
     prepareText({
       ...watching,
-      stores: [s3Source(sourceBuckets)],
+      stores: [s3Source(() => openBuckets(address.environment))],
       path: files,
       name: files.join(", "),
       tokenizer,
-      cache: cacheDirectory(),
+      cache: address.cache,
       ...(field === undefined ? {} : { field }),
       ...(trains ? {} : { vocabulary: vocab }),
     }),

@@ -6,7 +6,14 @@ import {
 } from "../../ml/inference/evaluate-file.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { evaluateHeldOut, evaluateOwn } from "../models/job-evaluation.ts";
-import { isModelDirectory, type SourceFlags, withJobsPlace, withModel } from "../models/model-source.ts";
+import {
+  isModelDirectory,
+  type Source,
+  type SourceFlags,
+  withModel,
+  withTargetOf,
+} from "../models/model-source.ts";
+import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { terminal } from "../terminal/filtered-stderr.ts";
 import { count } from "../terminal/format.ts";
@@ -17,14 +24,16 @@ export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined 
 
 /** `ps-submit evaluate JOB_OR_DIRECTORY [FILE]`: how well a model predicts a text, or what its job holds out. */
 export async function evaluate(
+  target: Target,
   source: string,
   path: string | undefined,
   flags: EvaluateFlags,
 ): Promise<number> {
   const interruption = listenForInterruption();
   try {
+    const model = { source, version: flags.version };
     const report =
-      path === undefined ? heldOut(source, flags) : onFile(source, path, flags, interruption.first);
+      path === undefined ? heldOut(target, model) : onFile(target, model, path, interruption.first);
     const { result, lines } = await report;
     clear();
     say(flags.json ? [JSON.stringify(result)] : lines);
@@ -41,32 +50,32 @@ export async function evaluate(
 
 type Report = { readonly result: object; readonly lines: string[] };
 
-async function onFile(
-  source: string,
-  path: string,
-  flags: EvaluateFlags,
-  signal: AbortSignal,
-): Promise<Report> {
+async function onFile(target: Target, model: Source, path: string, signal: AbortSignal): Promise<Report> {
   const options = { path, signal, onProgress: progress() };
-  const own = isModelDirectory(source) ? null : await onFileOfOwn(source, flags, options);
-  const result = own ?? (await withModel(source, flags, ({ model }) => evaluateFile({ ...options, model })));
+  const own = isModelDirectory(model.source) ? null : await onFileOfOwn(target, model, options);
+  const result =
+    own ?? (await withModel(target, model, (open) => evaluateFile({ ...options, model: open.model })));
   return { result, lines: linesOf(result) };
 }
 
 /** Null for a job of another model. */
-const onFileOfOwn = (job: string, { version }: EvaluateFlags, options: Omit<EvaluateFileOptions, "model">) =>
-  withJobsPlace(job, async (target) => {
-    const { spec } = await target.cloud.jobs.record(job);
-    return spec.model.type === "module" ? evaluateOwn(target, job, version, options) : null;
+const onFileOfOwn = (
+  target: Target,
+  { source: job, version }: Source,
+  options: Omit<EvaluateFileOptions, "model">,
+) =>
+  withTargetOf(target, job, async (opened) => {
+    const { spec } = await opened.cloud.jobs.record(job);
+    return spec.model.type === "module" ? evaluateOwn(opened, job, version, options) : null;
   });
 
-async function heldOut(source: string, { version }: EvaluateFlags): Promise<Report> {
+async function heldOut(target: Target, { source, version }: Source): Promise<Report> {
   if (isModelDirectory(source)) {
     throw new InvalidInput(
       `${source} is a directory, which holds out no data; name a text to evaluate it on`,
     );
   }
-  const result = await withJobsPlace(source, (target) => evaluateHeldOut(target, source, version));
+  const result = await withTargetOf(target, source, (opened) => evaluateHeldOut(opened, source, version));
   const what = `${count(result.sequences)} sequences or examples held out, at version ${count(result.version)}`;
   return { result, lines: [`loss           ${result.loss.toFixed(4)} on ${what}`] };
 }

@@ -1,13 +1,19 @@
 import { fillMask as guess } from "../../ml/inference/fill-mask.ts";
 import { type SourceFlags, withModel } from "../models/model-source.ts";
+import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { say } from "../terminal/print.ts";
 
 export type FillMaskFlags = SourceFlags & { readonly topK: number; readonly json?: boolean | undefined };
 
 /** `ps-submit fill-mask JOB_OR_DIRECTORY TEXT`: what a masked language model puts at each mask. */
-export async function fillMask(source: string, text: string, flags: FillMaskFlags): Promise<number> {
-  return withModel(source, flags, async ({ model }) => {
+export async function fillMask(
+  target: Target,
+  source: string,
+  text: string,
+  flags: FillMaskFlags,
+): Promise<number> {
+  return withModel(target, { source, version: flags.version }, async ({ model }) => {
     const guesses = guess(model, text, flags.topK);
     if (flags.json) say([JSON.stringify(guesses)]);
     else {

@@ -1,5 +1,6 @@
 import { generate as continuePrompts, type Generated } from "../../ml/inference/generate.ts";
 import { type SourceFlags, withGenerativeModel } from "../models/model-source.ts";
+import type { Target } from "../targets/target.ts";
 import { readerGone } from "../terminal/closed-pipe.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
@@ -17,12 +18,12 @@ export type GenerateFlags = SourceFlags & {
 };
 
 /** `ps-submit generate JOB_OR_DIRECTORY`: text, printed as it comes; a job may still run. */
-export async function generate(source: string, flags: GenerateFlags): Promise<number> {
+export async function generate(target: Target, source: string, flags: GenerateFlags): Promise<number> {
   const interruption = listenForInterruption();
   const signal = AbortSignal.any([interruption.first, readerGone()]);
   const printer = new Printer(flags.prompt, flags.json === true);
   try {
-    await withGenerativeModel(source, flags, async (model) => {
+    await withGenerativeModel(target, { source, version: flags.version }, async (model) => {
       const { prompt: prompts, maxNewTokens, temperature, topK = null, seed = randomSeed() } = flags;
       const { topP = 1, repetitionPenalty = 1, stop = [] } = flags;
       const sampling = { temperature, topK, topP, repetitionPenalty, seed };

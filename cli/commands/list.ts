@@ -1,44 +1,42 @@
 import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { placeOf } from "../targets/address.ts";
-import { hasJobs } from "../targets/embedded.ts";
-import { openTarget, type Target } from "../targets/target.ts";
+import type { OpenTarget, Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count, loss } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
 
 /** `ps-submit list`: every job of the data folder, the endpoint or the stack. */
-export async function list(): Promise<number> {
-  const place = placeOf();
-  if (place.kind === "embedded" && !hasJobs(place.dataDir)) {
-    say([`no jobs in ${place.dataDir}`]);
+export async function list(target: Target): Promise<number> {
+  const { where } = target.address;
+  if (!target.hasJobs()) {
+    say([`no jobs ${where}`]);
     return exitCodes.succeeded;
   }
-  const target = await openTarget(place);
+  const opened = await target.open();
   try {
-    const folders = await target.cloud.store.listFolders(keys.jobs);
+    const folders = await opened.cloud.store.listFolders(keys.jobs);
     const names = folders.map((folder) => folder.slice(keys.jobs.length, -1));
-    const running = await target.running();
+    const running = await opened.running();
     const damages: string[] = [];
     const rows = await Promise.all(
       names.map((name) =>
-        rowOf(target, running, name).catch((error: unknown) => damaged(name, error, damages)),
+        rowOf(opened, running, name).catch((error: unknown) => damaged(name, error, damages)),
       ),
     );
     say(
       rows.length === 0
-        ? [`no jobs ${target.where}`]
+        ? [`no jobs ${where}`]
         : table([["JOB", "STATUS", "STEP", "LOSS", "UPDATED"], ...rows]),
     );
     say(damages.map((damage) => `note: ${damage}`));
     return exitCodes.succeeded;
   } finally {
-    target.close();
+    opened.close();
   }
 }
 
-async function rowOf({ cloud }: Target, running: ReadonlySet<string>, job: string): Promise<string[]> {
+async function rowOf({ cloud }: OpenTarget, running: ReadonlySet<string>, job: string): Promise<string[]> {
   const found = await cloud.jobs.findState(job);
   if (!found) return [job, running.has(job) ? "submitting" : "half-submitted", "-", "-", "-"];
   const { state } = found;

@@ -3,7 +3,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { type WriteOptions, writeModel } from "../models/model-directory.ts";
-import { openExisting } from "../targets/target.ts";
+import { openExisting } from "../targets/locate.ts";
+import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
@@ -11,17 +12,18 @@ import { say } from "../terminal/print.ts";
 
 /** `ps-submit pull JOB DIR`: the model as a directory that Hugging Face tools load; all of it or nothing. */
 export async function pull(
+  target: Target,
   job: string,
   directory: string,
   options: { readonly version?: number | undefined },
 ): Promise<number> {
   const goal = resolve(directory);
   await requireEmpty(goal, directory);
-  const target = await openExisting();
+  const opened = await openExisting(target);
   const interruption = listenForInterruption();
   try {
-    await target.cloud.jobs.record(job);
-    const version = await writeAside(target.cloud, job, goal, { ...options, signal: interruption.first });
+    await opened.cloud.jobs.record(job);
+    const version = await writeAside(opened.cloud, job, goal, { ...options, signal: interruption.first });
     say([`version ${count(version)} of ${job} is in ${directory}`]);
     return exitCodes.succeeded;
   } catch (error) {
@@ -30,7 +32,7 @@ export async function pull(
     return codeOfSignal(signal);
   } finally {
     interruption.close();
-    target.close();
+    opened.close();
   }
 }
 

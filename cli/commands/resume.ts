@@ -1,9 +1,11 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import { inBackground } from "../runner/background.ts";
-import { isDetached } from "../runner/detach.ts";
-import { takeUp, watchAlong } from "../runner/run-to-end.ts";
-import { command } from "../targets/address.ts";
-import { type LocalTarget, openExisting } from "../targets/target.ts";
+import type { State } from "../../protocol/records.ts";
+import { isInBackground } from "../runner/background.ts";
+import { runOrResume } from "../runner/run-or-resume.ts";
+import { watchUntilEnded } from "../runner/watch-job.ts";
+import { commandFor } from "../targets/address.ts";
+import { openExisting } from "../targets/locate.ts";
+import type { OpenTarget, Target } from "../targets/target.ts";
 import { say } from "../terminal/print.ts";
 
 export type ResumeOptions = {
@@ -12,52 +14,59 @@ export type ResumeOptions = {
   readonly detach?: boolean | undefined;
 };
 
-/** `ps-submit resume JOB`: goes on with a job that was stopped, failed or interrupted, or trains it further. */
-export async function resume(job: string, options: ResumeOptions, args: readonly string[]): Promise<number> {
-  const target = await openExisting();
+/** `ps-submit resume JOB`: resumes a job that was stopped, failed or interrupted, or trains it further. */
+export async function resume(
+  target: Target,
+  job: string,
+  options: ResumeOptions,
+  args: readonly string[],
+): Promise<number> {
+  const opened = await openExisting(target);
   try {
-    const { state } = await target.cloud.jobs.state(job);
-    if (state.status === "succeeded" && options.steps === undefined) {
-      throw new InvalidInput(
-        `${job} has succeeded at step ${state.steps}; to train it further: ${command(`resume ${job} --steps N`)}`,
-      );
-    }
-    if (state.status === "succeeded" && (options.steps ?? 0) <= state.steps) {
-      throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${options.steps}`);
-    }
-    if (target.kind === "stack") {
-      const { resumeOnStack } = await import("../targets/stack-submission.ts");
-      return await resumeOnStack(target, job, options);
-    }
-    if (options.detach) return await inBackground(target.home, job, args);
-    return await resumeOn(target, job, options);
+    const { state } = await opened.cloud.jobs.state(job);
+    requireFurtherSteps(target, state, options.steps);
+    const background = options.detach ? await target.runInBackground(job, args) : null;
+    return background ?? (await resumeOn(opened, job, options));
   } finally {
-    target.close();
+    opened.close();
   }
 }
 
-/** To go on with what runs gives it no other workers. */
-const noteOnWorkers = (job: string, workers: number | undefined): string[] =>
-  workers === undefined ? [] : [`note: to give it other workers: ${command(`workers ${job} ${workers}`)}`];
+/** @throws InvalidInput for a job that has succeeded and is not to make further steps */
+function requireFurtherSteps({ address }: Target, state: State, steps: number | undefined): void {
+  const { job, status } = state;
+  if (status !== "succeeded") return;
+  if (steps === undefined) {
+    const further = commandFor(address, `resume ${job} --steps N`);
+    throw new InvalidInput(`${job} has succeeded at step ${state.steps}; to train it further: ${further}`);
+  }
+  if (steps > state.steps) return;
+  throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${steps}`);
+}
 
 async function resumeOn(
-  target: LocalTarget,
+  target: OpenTarget,
   job: string,
-  { steps, workers }: ResumeOptions,
+  { steps, workers, detach = false }: ResumeOptions,
 ): Promise<number> {
   const record = await target.cloud.jobs.record(job);
-  const hold = await target.claim(job);
-  if (hold === null) {
+  const claim = await target.claim(job);
+  if (claim === null) {
     if (steps !== undefined) {
       throw new InvalidInput(`${job} is running; --steps takes effect on a job that is not: cancel it first`);
     }
-    const watching = isDetached() ? [] : [`${job} is running in another process; watching it`];
-    say([...watching, ...noteOnWorkers(job, workers)]);
-    return watchAlong(target, record);
+    if (!isInBackground()) say([`${job} is running in another process; watching it`]);
+    if (workers !== undefined) {
+      say([`note: to give it other workers: ${commandFor(target.address, `workers ${job} ${workers}`)}`]);
+    }
+    return watchUntilEnded(target, record);
   }
   try {
-    return await takeUp({ target, record, hold, workers: workers ?? record.spec.workers, steps });
+    return await runOrResume({
+      ...{ target, record, claim, steps, detach },
+      workers: workers ?? record.spec.workers,
+    });
   } finally {
-    hold.release();
+    claim.release();
   }
 }

@@ -1,7 +1,8 @@
-import { countsIn } from "../../cloud/worker-groups.ts";
 import { isEnded, type JobRecord, type Manifest, type State } from "../../protocol/records.ts";
 import { fingerprint } from "../models/fingerprint.ts";
-import { openExisting, type Target } from "../targets/target.ts";
+import type { TargetAddress } from "../targets/address.ts";
+import { openExisting } from "../targets/locate.ts";
+import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count, duration, loss, milliseconds, short } from "../terminal/format.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
@@ -11,17 +12,22 @@ import { ratesOf } from "../terminal/progress.ts";
 import { describeBackend, describeModel, describeWorkers, unitOf } from "../terminal/render.ts";
 
 /** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
-export async function status(job: string, options: { readonly json?: boolean | undefined }): Promise<number> {
-  const target = await openExisting();
+export async function status(
+  target: Target,
+  job: string,
+  options: { readonly json?: boolean | undefined },
+): Promise<number> {
+  const opened = await openExisting(target);
   try {
-    const { cloud } = target;
+    const { cloud } = opened;
     const record = await cloud.jobs.record(job);
-    const active = (await target.running()).has(job);
+    const active = (await opened.running()).has(job);
     if (options.json) {
       const { state, sha256 } = await fingerprint(cloud, job);
       const layout = await cloud.jobs.layout(job);
       const found = { active, sha256, parameters: layout?.parameters ?? null };
-      const report = { ...jsonReport(record, state, found), ...(await workersOf(target, state))?.json };
+      const workers = (await opened.countWorkers(state))?.byStatus;
+      const report = { ...jsonReport(record, state, found), ...(workers && { workers }) };
       say([JSON.stringify(report)]);
       return exitCodes.succeeded;
     }
@@ -30,21 +36,23 @@ export async function status(job: string, options: { readonly json?: boolean | u
       cloud.jobs.layout(job),
       state.version === null ? null : cloud.jobs.manifest(job, state.version),
     ]);
-    const workers = isEnded(state) ? null : ((await workersOf(target, state))?.seen ?? null);
-    say(humanReport({ record, state, active, manifest, parameters: layout?.parameters ?? null, workers }));
+    const workers = isEnded(state) ? null : ((await opened.countWorkers(state))?.seen ?? null);
+    const { address } = target;
+    say(
+      humanReport({
+        address,
+        record,
+        state,
+        active,
+        manifest,
+        parameters: layout?.parameters ?? null,
+        workers,
+      }),
+    );
     return exitCodes.succeeded;
   } finally {
-    target.close();
+    opened.close();
   }
-}
-
-/** Of a job on a stack; null elsewhere. */
-async function workersOf({ kind, cloud }: Target, { job, attempt }: State) {
-  if (kind !== "stack" || cloud.batch === null) return null;
-  const { seenOf } = await import("../targets/stack-workers.ts");
-  const counts = countsIn(await cloud.batch.groups(job, attempt));
-  const workers = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name.toLowerCase(), n]));
-  return { seen: seenOf(counts, null), json: { workers } };
 }
 
 type Found = { readonly active: boolean; readonly sha256: string | null; readonly parameters: number | null };
@@ -60,6 +68,7 @@ function jsonReport({ provenance }: JobRecord, state: State, { active, sha256, p
 }
 
 type Seen = {
+  readonly address: TargetAddress;
   readonly record: JobRecord;
   readonly state: State;
   readonly active: boolean;
@@ -70,7 +79,7 @@ type Seen = {
 };
 
 function humanReport(
-  { record, state, active, manifest, parameters, workers = null }: Seen,
+  { address, record, state, active, manifest, parameters, workers = null }: Seen,
   now = Date.now(),
 ): string[] {
   const running = active && !isEnded(state);
@@ -78,7 +87,7 @@ function humanReport(
   return [
     ...(running
       ? [`${state.job} is ${state.status}: step ${count(state.version ?? 0)} of ${count(state.steps)}`]
-      : outcomeLines(state)),
+      : outcomeLines(state, address)),
     `  model       ${describeModel(record)}${size}`,
     `  backend     ${describeBackend(record)}`,
     `  loss        ${loss(state.loss)}${heldOut(state)}`,

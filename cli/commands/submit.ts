@@ -1,25 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JobSpec } from "../../protocol/job.ts";
-import type { Provenance } from "../../protocol/records.ts";
-import { cacheDirectory } from "../../scripts/cache-directory.mjs";
-import { inBackground } from "../runner/background.ts";
-import { isDetached } from "../runner/detach.ts";
-import { takeUp, watchAlong } from "../runner/run-to-end.ts";
-import { probeBackend } from "../submission/backend.ts";
+import { isInBackground } from "../runner/background.ts";
+import { runOrResume } from "../runner/run-or-resume.ts";
+import { watchUntilEnded } from "../runner/watch-job.ts";
 import { requireSame } from "../submission/create.ts";
 import { readJobFile } from "../submission/job-file.ts";
 import { type PreparedJob, prepareJob } from "../submission/prepare-job.ts";
 import { printJob } from "../submission/print-job.ts";
-import { makeProvenance } from "../submission/provenance.ts";
 import { findOrCreate, givenOf } from "../submission/record.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
-import { homeOf, placeOf } from "../targets/address.ts";
-import { type Claim, type LocalTarget, openTarget } from "../targets/target.ts";
+import type { Claim, OpenTarget, Target } from "../targets/target.ts";
 import { codeOfSignal } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { say } from "../terminal/print.ts";
 
-const LOOK_MS = 100;
+const POLL_MS = 100;
 
 export type SubmitOptions = {
   readonly set?: readonly string[] | undefined;
@@ -29,67 +23,66 @@ export type SubmitOptions = {
 };
 
 /** `ps-submit JOBFILE`: validates everything, then creates the job and runs it. */
-export async function submit(file: string, options: SubmitOptions, args: readonly string[]): Promise<number> {
+export async function submit(
+  target: Target,
+  file: string,
+  options: SubmitOptions,
+  args: readonly string[],
+): Promise<number> {
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const loaded = readJobFile(file, [...(options.set ?? []), ...workers]);
-  const cache = cacheDirectory();
-  if (options.print) return printJob(loaded, cache);
-  const place = placeOf();
-  const prepared = await withTokenizingProgress((watching) => prepareJob(loaded, { ...watching, cache }));
+  const { cache, environment } = target.address;
+  if (options.print) return printJob(loaded, { cache, environment });
+  const prepared = await withTokenizingProgress((watching) =>
+    prepareJob(loaded, { ...watching, cache, environment }),
+  );
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const job = prepared.done;
-  if (options.detach && place.kind !== "stack") return inBackground(homeOf(place), loaded.job.name, args);
+  const background = options.detach ? await target.runInBackground(loaded.job.name, args) : null;
+  if (background !== null) return background;
   say(introduction(job));
-  const target = await openTarget(place);
+  const opened = await target.open();
   try {
-    if (target.kind !== "stack") return await submitTo(target, job);
-    const { submitToStack } = await import("../targets/stack-submission.ts");
-    return await submitToStack(target, job, { detach: options.detach === true });
+    return await submitTo(opened, job, options.detach ?? false);
   } finally {
-    target.close();
+    opened.close();
   }
 }
 
 /** Runs the job, or watches it when another process does. */
-async function submitTo(target: LocalTarget, job: PreparedJob): Promise<number> {
+async function submitTo(target: OpenTarget, job: PreparedJob, detach: boolean): Promise<number> {
   const { name, workers } = job.spec;
-  const hold = await claimOrFollow(target, job);
-  if (hold === null) {
-    if (!isDetached()) say([`${name} is running in another process; watching it`]);
-    return watchAlong(target, await target.cloud.jobs.record(name));
+  const claim = await claimUnlessRunning(target, job);
+  if (claim === null) {
+    if (!isInBackground()) say([`${name} is running in another process; watching it`]);
+    return watchUntilEnded(target, await target.cloud.jobs.record(name));
   }
   try {
-    const record = await findOrCreate(target.cloud, job, probeProvenance);
-    return await takeUp({ target, record, hold, workers });
+    const record = await findOrCreate(target, job);
+    return await runOrResume({ target, record, claim, workers, detach });
   } finally {
-    hold.release();
+    claim.release();
   }
 }
 
 /**
- * The claim on a job; null once another process that has it runs the job. While that one is still submitting, it may
- * give up yet.
+ * Claims a job; returns null once another process has the claim and runs the job. As long as that one is still
+ * submitting, it may fail and release its claim.
  *
  * @throws InvalidInput when the other process's is a different job
  */
-async function claimOrFollow(target: LocalTarget, job: PreparedJob): Promise<Claim | null> {
+async function claimUnlessRunning(target: OpenTarget, job: PreparedJob): Promise<Claim | null> {
   const { name } = job.spec;
   const { jobs } = target.cloud;
-  for (let looks = 0; ; looks++) {
-    const hold = await target.claim(name);
-    if (hold !== null) return hold;
+  for (let polls = 0; ; polls++) {
+    const claim = await target.claim(name);
+    if (claim !== null) return claim;
     const record = await jobs.find(name);
-    if (record) requireSame(record, givenOf(job));
+    if (record) requireSame(record, givenOf(job), target.address);
     if (record && (await jobs.findState(name))) return null;
-    if (looks === 0) say([`${name} is being submitted by another process; waiting for that`]);
-    await sleep(LOOK_MS);
+    if (polls === 0) say([`${name} is being submitted by another process; waiting for that`]);
+    await sleep(POLL_MS);
   }
-}
-
-async function probeProvenance({ backend, device }: JobSpec): Promise<Provenance> {
-  const probed = await probeBackend(backend, device);
-  if (probed.note !== undefined) say([`note: ${probed.note}`]);
-  return makeProvenance(probed);
 }
 
 function introduction({ spec, dataset, notes }: PreparedJob): string[] {

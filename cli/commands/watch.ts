@@ -1,19 +1,20 @@
 import { isEnded } from "../../protocol/records.ts";
-import { watchAlong } from "../runner/run-to-end.ts";
-import { openExisting } from "../targets/target.ts";
+import { watchUntilEnded } from "../runner/watch-job.ts";
+import { openExisting } from "../targets/locate.ts";
+import type { Target } from "../targets/target.ts";
 import { codeOfStatus } from "../terminal/exit.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
 import { say } from "../terminal/print.ts";
 
-/** `ps-submit watch JOB`: shows how a job goes that another process runs. */
-export async function watch(job: string): Promise<number> {
-  const target = await openExisting();
+/** `ps-submit watch JOB`: shows the progress of a job that runs in another process. */
+export async function watch(target: Target, job: string): Promise<number> {
+  const opened = await openExisting(target);
   try {
-    const { state } = await target.cloud.jobs.state(job);
-    if (!isEnded(state)) return await watchAlong(target, await target.cloud.jobs.record(job));
-    say(outcomeLines(state));
+    const { state } = await opened.cloud.jobs.state(job);
+    if (!isEnded(state)) return await watchUntilEnded(opened, await opened.cloud.jobs.record(job));
+    say(outcomeLines(state, target.address));
     return codeOfStatus(state.status);
   } finally {
-    target.close();
+    opened.close();
   }
 }

@@ -2,8 +2,8 @@ import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import type { Device } from "../../cloud/worker-groups.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
+import type { Environment, StackAddress } from "../targets/address.ts";
 import { explainAws, serviceConfig } from "../targets/aws.ts";
-import { openStack } from "../targets/stack.ts";
 import { StackLogs } from "../targets/stack-logs.ts";
 import type { StackTarget } from "../targets/target.ts";
 import { several } from "../terminal/format.ts";
@@ -15,21 +15,25 @@ import { checkGpuQuotas, checkLambdaQuota } from "./stack-quotas.ts";
 /** No object has this name: what counts is whether one may ask. */
 const PROBE = "doctor";
 
-/** `ps-submit doctor --stack NAME`: what a submission would meet on AWS, asked so that nothing stays changed. */
-export async function doctorOfStack(name: string): Promise<number> {
+/** Prints what a submission would meet on AWS, asked so that nothing stays changed. Returns the exit code. */
+export async function doctorOfStack(
+  { stack: name, where, environment }: StackAddress,
+  openStack: () => Promise<StackTarget>,
+): Promise<number> {
   let target: StackTarget | null = null;
+  const identity = () => checkIdentity(environment);
   const open = async (): Promise<Finding> => {
-    target = await openStack(name);
+    target = await openStack();
     return { grade: "good", what: "stack", found: `${name}, bucket ${target.stack.bucket}` };
   };
-  const first = await examineQuietly("stack", open);
-  if (target === null) return examine([checkIdentity, () => first], `on stack ${name}`);
+  const first = await examineSafely("stack", open);
+  if (target === null) return examine([identity, () => first], where);
   const opened: StackTarget = target;
   const { workers } = opened.stack;
   try {
     return await examine(
       [
-        checkIdentity,
+        identity,
         () => first,
         () => checkStore(opened),
         () => checkQueues(opened),
@@ -38,11 +42,11 @@ export async function doctorOfStack(name: string): Promise<number> {
         ...(["gpu", "cpu"] as const).flatMap((device) =>
           workers?.pools[device] ? [() => checkWorkers(opened, device)] : [],
         ),
-        ...(workers?.pools.gpu ? [checkGpuQuotas] : []),
-        checkLambdaQuota,
-        () => checkPermissions(opened.stack, process.env),
+        ...(workers?.pools.gpu ? [() => checkGpuQuotas(environment)] : []),
+        () => checkLambdaQuota(environment),
+        () => checkPermissions(opened),
       ],
-      `on stack ${name}`,
+      where,
     );
   } finally {
     opened.close();
@@ -50,7 +54,7 @@ export async function doctorOfStack(name: string): Promise<number> {
 }
 
 /** An error is a finding, too. */
-async function examineQuietly(what: string, check: () => Promise<Finding>): Promise<Finding> {
+async function examineSafely(what: string, check: () => Promise<Finding>): Promise<Finding> {
   try {
     return await check().catch(explainAws);
   } catch (error) {
@@ -58,9 +62,9 @@ async function examineQuietly(what: string, check: () => Promise<Finding>): Prom
   }
 }
 
-const checkIdentity = () =>
-  examineQuietly("credentials", async () => {
-    const client = new STSClient(serviceConfig(process.env, "STS"));
+const checkIdentity = (environment: Environment) =>
+  examineSafely("credentials", async () => {
+    const client = new STSClient(serviceConfig(environment, "STS"));
     try {
       const [{ Arn = "" }, region] = [
         await client.send(new GetCallerIdentityCommand({})),
@@ -73,7 +77,7 @@ const checkIdentity = () =>
   });
 
 const checkStore = ({ cloud }: StackTarget) =>
-  examineQuietly("S3", async () => {
+  examineSafely("S3", async () => {
     const jobs = await cloud.store.listFolders(keys.jobs);
     await cloud.jobs.find(PROBE);
     return {
@@ -84,15 +88,15 @@ const checkStore = ({ cloud }: StackTarget) =>
   });
 
 const checkQueues = ({ cloud }: StackTarget) =>
-  examineQuietly("SQS", async () => {
+  examineSafely("SQS", async () => {
     const { waiting, inFlight } = await cloud.queues.depth(cloud.updates);
     await cloud.queues.findTasks(PROBE, 1);
     return { grade: "good", what: "SQS", found: `updates: ${waiting} wait, ${inFlight} are at work` };
   });
 
-const checkLogs = ({ stack }: StackTarget) =>
-  examineQuietly("logs", async () => {
-    const logs = new StackLogs(process.env);
+const checkLogs = ({ stack, address }: StackTarget) =>
+  examineSafely("logs", async () => {
+    const logs = new StackLogs(address.environment);
     try {
       const since = Date.now() - 60_000;
       for await (const _ of logs.lines({ group: stack.logs.watchdog, since })) break;
@@ -109,11 +113,11 @@ const noWorkers = (name: string) => (): Finding => ({
   fix: `npx cdk deploy ${name}-Workers -c name=${name}`,
 });
 
-const checkWorkers = ({ stack, cloud }: StackTarget, device: Device) =>
-  examineQuietly(`${device} workers`, async () => {
+const checkWorkers = ({ stack, cloud, address }: StackTarget, device: Device) =>
+  examineSafely(`${device} workers`, async () => {
     const { queue = "", image = "" } = stack.workers?.pools[device] ?? {};
     await cloud.batch?.groups(PROBE, 1);
-    const trouble = await queueTrouble(queue, process.env);
+    const trouble = await queueTrouble(queue, address.environment);
     const found = trouble ?? `job queue ${queue}, image ${image}`;
     return { grade: trouble === null ? "good" : "bad", what: `${device} workers`, found };
   });

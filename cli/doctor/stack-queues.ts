@@ -3,9 +3,8 @@ import {
   DescribeComputeEnvironmentsCommand,
   DescribeJobQueuesCommand,
 } from "@aws-sdk/client-batch";
+import type { Environment } from "../targets/address.ts";
 import { serviceConfig } from "../targets/aws.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** A queue or a compute environment, as far as it says whether something can run. */
 type Part = {
@@ -15,7 +14,7 @@ type Part = {
 };
 
 /** Why nothing in a Batch job queue can start, in words; null when nothing is wrong with it. */
-export async function queueTrouble(queue: string, env: Env): Promise<string | null> {
+export async function queueTrouble(queue: string, env: Environment): Promise<string | null> {
   const client = new BatchClient(serviceConfig(env, "BATCH"));
   try {
     const { jobQueues = [] } = await client.send(new DescribeJobQueuesCommand({ jobQueues: [queue] }));

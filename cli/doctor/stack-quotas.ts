@@ -4,6 +4,7 @@ import {
   ServiceQuotasClient,
 } from "@aws-sdk/client-service-quotas";
 import { describe } from "../../protocol/errors.ts";
+import type { Environment } from "../targets/address.ts";
 import { explainAws, serviceConfig } from "../targets/aws.ts";
 import { count } from "../terminal/format.ts";
 import type { Finding } from "./finding.ts";
@@ -22,8 +23,8 @@ const LEAST_VCPUS = 4;
 const FEW_EXECUTIONS = 100;
 
 /** Whether a GPU worker can get an instance: a Spot one, or an On-Demand one behind it. */
-export const checkGpuQuotas = (): Promise<Finding> =>
-  withClient("GPU quota", async (client) => {
+export const checkGpuQuotas = (environment: Environment): Promise<Finding> =>
+  withClient(environment, "GPU quota", async (client) => {
     const quotas = [await quotaOf(client, GPU_SPOT), await quotaOf(client, GPU_ON_DEMAND)];
     const [spot, onDemand] = quotas;
     const found = `${countOr(spot, "vCPUs")} of Spot, ${countOr(onDemand, "vCPUs")} of On-Demand G instances`;
@@ -33,8 +34,8 @@ export const checkGpuQuotas = (): Promise<Finding> =>
   });
 
 /** Each shard of a job that runs wants a function of its own at every step. */
-export const checkLambdaQuota = (): Promise<Finding> =>
-  withClient("Lambda quota", async (client) => {
+export const checkLambdaQuota = (environment: Environment): Promise<Finding> =>
+  withClient(environment, "Lambda quota", async (client) => {
     const value = await quotaOf(client, LAMBDA_CONCURRENCY);
     const found = `${countOr(value, "functions")} at once`;
     if (value === null || value >= FEW_EXECUTIONS) return { grade: "good", found };
@@ -44,10 +45,11 @@ export const checkLambdaQuota = (): Promise<Finding> =>
 
 /** What can't be read keeps no job from running. */
 async function withClient(
+  environment: Environment,
   what: string,
   check: (client: ServiceQuotasClient) => Promise<Omit<Finding, "what">>,
 ): Promise<Finding> {
-  const client = new ServiceQuotasClient(serviceConfig(process.env, "SERVICE_QUOTAS"));
+  const client = new ServiceQuotasClient(serviceConfig(environment, "SERVICE_QUOTAS"));
   try {
     return { what, ...(await check(client).catch(explainAws)) };
   } catch (error) {

@@ -3,7 +3,7 @@ import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 import { several } from "../terminal/format.ts";
 import { type JobSeen, lookAt, whyOver } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
@@ -57,7 +57,12 @@ async function findQueues({ queues }: Cloud): Promise<Part[]> {
 }
 
 /** @returns null for an attempt that is, or may be, of use */
-export function leftOfAttempt(target: Target, remains: Remains, seen: JobSeen, now: number): Leftover | null {
+export function leftOfAttempt(
+  target: OpenTarget,
+  remains: Remains,
+  seen: JobSeen,
+  now: number,
+): Leftover | null {
   const { attempt, parts, newest } = remains;
   const why = whyOver(seen, attempt, newest, now);
   if (why === null) return null;
@@ -65,7 +70,7 @@ export function leftOfAttempt(target: Target, remains: Remains, seen: JobSeen, n
 }
 
 /** An attempt that a later one superseded is never resumed, so for it the job may be running. */
-async function closeRemains(target: Target, remains: Remains, now: number): Promise<boolean> {
+async function closeRemains(target: OpenTarget, remains: Remains, now: number): Promise<boolean> {
   const { cloud } = target;
   const { job, attempt, newest } = remains;
   const close = async () => {

@@ -1,6 +1,6 @@
 import { attemptStatusOf } from "../../cloud/attempt-status.ts";
 import { keys } from "../../protocol/keys.ts";
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 import { findAttempts, leftOfAttempt } from "./attempts.ts";
 import { leftOfGradients } from "./gradients.ts";
 import { lookAtAll } from "./job-seen.ts";
@@ -14,7 +14,7 @@ import { leftUploads } from "./uploads.ts";
  * @param tell gets a sentence about each job that cannot be judged
  */
 export async function findLeftovers(
-  target: Target,
+  target: OpenTarget,
   tell: (problem: string) => void,
   now = Date.now(),
 ): Promise<Leftover[]> {
@@ -25,8 +25,8 @@ export async function findLeftovers(
   ]);
   const jobs = [...known, ...withGradients, ...attempts.map(({ job }) => job)];
   const seen = await lookAtAll(target.cloud, jobs, tell);
-  // What a process of this machine is at, it puts away itself.
-  const busy = target.kind === "stack" ? new Set() : await target.running();
+  // A process of this machine that runs a job closes it itself.
+  const busy = await target.runningHere();
   const found: (Leftover | null)[] = attempts.map((remains) => {
     const job = seen.get(remains.job);
     const isSuperseded = attemptStatusOf(remains.attempt, job?.state ?? null) === "superseded";
@@ -40,6 +40,6 @@ export async function findLeftovers(
 }
 
 /** The jobs that have a folder right below a prefix. */
-async function jobsBelow({ cloud }: Target, prefix: string): Promise<string[]> {
+async function jobsBelow({ cloud }: OpenTarget, prefix: string): Promise<string[]> {
   return (await cloud.store.listFolders(prefix)).map((folder) => folder.slice(prefix.length, -1));
 }

@@ -1,13 +1,17 @@
 import { closeJob } from "../../cloud/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 import { several, short } from "../terminal/format.ts";
 import { type JobSeen, lookAt } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 
 /** @returns null for a job that may still want its gradients, or has none */
-export async function leftOfGradients(target: Target, job: string, seen: JobSeen): Promise<Leftover | null> {
+export async function leftOfGradients(
+  target: OpenTarget,
+  job: string,
+  seen: JobSeen,
+): Promise<Leftover | null> {
   const why = whyUseless(seen);
   if (why === null) return null;
   const pieces = await target.cloud.store.list(keys.gradients(job));
@@ -27,7 +31,7 @@ function whyUseless({ state, recordedAt }: JobSeen): string | null {
   return isEnded(state) ? `the job has ended: ${state.status}` : null;
 }
 
-async function removeGradients({ cloud }: Target, job: string): Promise<boolean> {
+async function removeGradients({ cloud }: OpenTarget, job: string): Promise<boolean> {
   const prefix = keys.gradients(job);
   const before = await cloud.store.list(prefix);
   const { state } = await lookAt(cloud, job);

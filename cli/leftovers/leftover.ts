@@ -1,4 +1,4 @@
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 
 /** Something that is of no use any more. */
 export type Leftover = {
@@ -15,11 +15,10 @@ export type Leftover = {
 
 /** Runs `action` while no other process of this machine runs the job. @returns false when one does */
 export async function whileNobodyRuns(
-  target: Target,
+  target: OpenTarget,
   job: string,
   action: () => Promise<boolean>,
 ): Promise<boolean> {
-  if (target.kind === "stack") return action();
   const claim = await target.claim(job);
   if (claim === null) return false;
   try {

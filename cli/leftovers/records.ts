@@ -1,6 +1,6 @@
 import { keys } from "../../protocol/keys.ts";
-import { command } from "../targets/address.ts";
-import type { Target } from "../targets/target.ts";
+import { commandFor } from "../targets/address.ts";
+import type { OpenTarget } from "../targets/target.ts";
 import { duration } from "../terminal/format.ts";
 import { type JobSeen, lookAt } from "./job-seen.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
@@ -9,13 +9,13 @@ import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 const FORGOTTEN_MS = 86_400_000;
 
 /** @returns null for a job that has begun, or has no record */
-export function leftOfRecord(target: Target, job: string, seen: JobSeen, now: number): Leftover | null {
+export function leftOfRecord(target: OpenTarget, job: string, seen: JobSeen, now: number): Leftover | null {
   if (seen.state !== null || seen.recordedAt === null) return null;
   const age = now - seen.recordedAt.getTime();
   const parts = [`record ${keys.job(job)}`];
   const why = `it was not submitted to the end, ${duration(age)} ago`;
   if (age <= FORGOTTEN_MS) {
-    return { parts, why: `${why}; finish that with: ${command("JOBFILE")}`, remove: null };
+    return { parts, why: `${why}; finish that with: ${commandFor(target.address, "JOBFILE")}`, remove: null };
   }
   return { parts, why, remove: () => whileNobodyRuns(target, job, () => removeRecord(target, job)) };
 }
@@ -24,7 +24,7 @@ export function leftOfRecord(target: Target, job: string, seen: JobSeen, now: nu
  * Whoever makes the submission whole sets the marker, then writes the record again. So if the marker is not there after
  * the record went, the record will be; and if it is, the record is put back.
  */
-async function removeRecord({ cloud }: Target, job: string): Promise<boolean> {
+async function removeRecord({ cloud }: OpenTarget, job: string): Promise<boolean> {
   const { state, recordedAt } = await lookAt(cloud, job);
   const stored = await cloud.store.get(keys.job(job));
   if (state !== null || recordedAt === null || stored === null) return false;

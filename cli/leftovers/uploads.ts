@@ -1,11 +1,11 @@
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 import { duration } from "../terminal/format.ts";
 import type { Leftover } from "./leftover.ts";
 
 /** The same submission takes an upload up again; after this long nobody seems to want that. */
 const FORGOTTEN_MS = 86_400_000;
 
-export async function leftUploads({ cloud: { store } }: Target, now: number): Promise<Leftover[]> {
+export async function leftUploads({ cloud: { store } }: OpenTarget, now: number): Promise<Leftover[]> {
   const time = new Date(now - FORGOTTEN_MS);
   const found = await store.unfinishedUploads(time);
   return found.map((upload) => ({

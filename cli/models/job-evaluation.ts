@@ -9,9 +9,8 @@ import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { JobSpec } from "../../protocol/job.ts";
-import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 import * as worker from "../../worker/evaluation.ts";
-import type { Target } from "../targets/target.ts";
+import type { OpenTarget } from "../targets/target.ts";
 
 /** The loss on the batches that a job holds out, as its own evaluations have it. */
 export type HeldOut = { readonly loss: number; readonly sequences: number; readonly version: number };
@@ -21,7 +20,7 @@ export type HeldOut = { readonly loss: number; readonly sequences: number; reado
  *
  * @throws InvalidInput when there is no such job or version
  */
-export async function evaluateHeldOut(target: Target, job: string, version?: number): Promise<HeldOut> {
+export async function evaluateHeldOut(target: OpenTarget, job: string, version?: number): Promise<HeldOut> {
   return withJobModel(target, job, version, async (model) => {
     const backend = await backendOf(model.record.spec);
     return { ...(await worker.evaluateHeldOut(model, backend)), version: model.version };
@@ -34,7 +33,7 @@ export async function evaluateHeldOut(target: Target, job: string, version?: num
  * @throws InvalidInput when its model is not for text
  */
 export async function evaluateOwn(
-  target: Target,
+  target: OpenTarget,
   job: string,
   version: number | undefined,
   options: Omit<EvaluateFileOptions, "model">,
@@ -55,12 +54,12 @@ export async function evaluateOwn(
 }
 
 async function withJobModel<T>(
-  { cloud }: Target,
+  { cloud, address }: OpenTarget,
   job: string,
   version: number | undefined,
   use: (model: worker.JobModel) => Promise<T>,
 ): Promise<T> {
-  const model = await worker.openJobModel(cloud, job, { cache: cacheDirectory(), version });
+  const model = await worker.openJobModel(cloud, job, { cache: address.cache, version });
   try {
     return await use(model);
   } finally {

@@ -7,24 +7,28 @@ import { type LanguageModel, loadLanguageModel } from "../../ml/inference/langua
 import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { openExisting, type Target } from "../targets/target.ts";
+import { openExisting } from "../targets/locate.ts";
+import type { OpenTarget, Target } from "../targets/target.ts";
 import { writeModel } from "./model-directory.ts";
 
 export type SourceFlags = { readonly version?: number | undefined };
+
+export type Source = SourceFlags & {
+  /** A directory with a config.json, else a job: its latest version, or the one of `version`. */
+  readonly source: string;
+};
 
 export type OpenModel = { readonly model: LanguageModel; readonly backend: Backend };
 
 /**
  * Loads what `fill-mask` and `evaluate` work on, and calls `use` with it.
- *
- * @param source a directory with a config.json, else a job: its latest version, or the one that the flags name
  */
 export const withModel = <T>(
-  source: string,
-  flags: SourceFlags,
+  target: Target,
+  { source, version }: Source,
   use: (open: OpenModel) => Promise<T>,
 ): Promise<T> =>
-  withDirectory(source, flags, async (directory, wanted) => {
+  withDirectory(target, { source, version }, async (directory, wanted) => {
     const backend = await loadBackend(wanted);
     if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
     const model = await loadLanguageModel(directory, backend);
@@ -33,29 +37,29 @@ export const withModel = <T>(
 
 /** Loads what `generate` works on, as `withModel` does; it needs no backend. */
 export const withGenerativeModel = <T>(
-  source: string,
-  flags: SourceFlags,
+  target: Target,
+  { source, version }: Source,
   use: (model: GenerativeModel) => Promise<T>,
 ): Promise<T> =>
-  withDirectory(source, flags, async (directory) => {
+  withDirectory(target, { source, version }, async (directory) => {
     const model = await loadGenerativeModel(directory);
     return use(model).finally(model.dispose);
   });
 
 async function withDirectory<T>(
-  source: string,
-  flags: SourceFlags,
+  target: Target,
+  { source, version }: Source,
   use: (directory: string, wanted: "auto" | "wasm") => Promise<T>,
 ): Promise<T> {
   if (isModelDirectory(source)) {
-    if (flags.version !== undefined) {
+    if (version !== undefined) {
       throw new InvalidInput(`${source} is a directory, which has no versions; --version goes with a job`);
     }
     return use(source, "auto");
   }
   const directory = await mkdtemp(join(tmpdir(), "ps-model-"));
   try {
-    return await use(directory, await fetchModel(source, directory, flags.version));
+    return await use(directory, await fetchModel(target, { source, version }, directory));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -65,17 +69,21 @@ async function withDirectory<T>(
 export const isModelDirectory = (source: string): boolean => existsSync(join(source, "config.json"));
 
 /**
- * Calls `use` with the place where a job is.
+ * Opens the target of a job and calls `use` with it.
  *
  * @throws InvalidInput for what can only be a directory, and is none of a model
  */
-export async function withJobsPlace<T>(job: string, use: (target: Target) => Promise<T>): Promise<T> {
+export async function withTargetOf<T>(
+  target: Target,
+  job: string,
+  use: (target: OpenTarget) => Promise<T>,
+): Promise<T> {
   requireJobName(job);
-  const target = await openExisting();
+  const opened = await openExisting(target);
   try {
-    return await use(target);
+    return await use(opened);
   } finally {
-    target.close();
+    opened.close();
   }
 }
 
@@ -86,11 +94,11 @@ function requireJobName(source: string): void {
 
 /** Puts a version of a job into a folder; returns the backend to run it on. */
 async function fetchModel(
-  job: string,
+  target: Target,
+  { source: job, version }: Source,
   directory: string,
-  version: number | undefined,
 ): Promise<"auto" | "wasm"> {
-  return withJobsPlace(job, async ({ cloud }) => {
+  return withTargetOf(target, job, async ({ cloud }) => {
     const { spec } = await cloud.jobs.record(job);
     if (spec.model.type === "linear") {
       throw new InvalidInput(`${job} is a linear model, which has no text; this takes a language model`);

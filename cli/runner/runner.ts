@@ -7,9 +7,9 @@ import type { Claim, LocalTarget } from "../targets/target.ts";
 import { type Interruption, pause } from "../terminal/interruption.ts";
 import { JobView } from "../terminal/job-view.ts";
 import type { Reporter } from "../terminal/reporter.ts";
-import { Patience } from "./outage-limit.ts";
-import { Fleet } from "./processes.ts";
-import { WantedWorkers } from "./worker-count.ts";
+import { JobProcesses } from "./job-processes.ts";
+import { OutageTimer } from "./outage-timer.ts";
+import { WorkerCountRequest } from "./worker-count-request.ts";
 
 export type Run = {
   readonly target: LocalTarget;
@@ -18,14 +18,15 @@ export type Run = {
   readonly state: State;
   readonly workers: number;
   /** This process's claim on the job. */
-  readonly hold: Claim;
+  readonly claim: Claim;
   readonly reporter: Reporter;
   readonly interruption: Interruption;
 };
 
-const LOOK_MS = 300;
-const CLEANED_MS = 10_000;
-const CLEAN_LOOK_MS = 50;
+const POLL_MS = 300;
+const CLOSED_DEADLINE_MS = 10_000;
+const CLOSED_POLL_MS = 50;
+const POLLS_PER_WAKE = 10;
 
 /**
  * Runs a job on this machine: starts its processes, shows how it goes, and stops them when the job has ended or the
@@ -33,76 +34,82 @@ const CLEAN_LOOK_MS = 50;
  */
 export async function runJob(run: Run): Promise<State> {
   const { target, record, state, workers, reporter, interruption } = run;
-  let hopeless: string | null = null;
-  const fleet = new Fleet(target, { job: record.spec.name, attempt: state.attempt, workers }, (event) => {
+  let gaveUp: string | null = null;
+  const plan = { job: record.spec.name, attempt: state.attempt, workers };
+  const processes = new JobProcesses(target, plan, (event) => {
     reporter.event(
       event.kind === "died" ? `${event.name} died (${event.how}); starting it again` : event.reason,
     );
-    if (event.kind === "hopeless") hopeless ??= event.reason;
+    if (event.kind === "gave up") gaveUp ??= event.reason;
   });
-  const killAtOnce = () => fleet.kill();
+  const killAtOnce = () => processes.kill();
   interruption.second.addEventListener("abort", killAtOnce);
   const claim = keepClaim(run, () => {
-    hopeless = null;
-    fleet.forgive();
+    gaveUp = null;
+    processes.resetFailures();
   });
   try {
     const last = await Promise.race([
       claim.lost,
-      followToEnd(run, fleet, () => endingOf(interruption, hopeless)),
+      showUntilEnded(run, processes, () => endingOf(interruption, gaveUp)),
     ]);
-    await fleet.stopWorkers();
-    await waitUntilClean(target, last, interruption);
-    await fleet.stopFunctions();
+    await processes.stopWorkers();
+    await waitUntilClosed(target, last, interruption);
+    await processes.stopFunctions();
     return last;
   } finally {
     interruption.second.removeEventListener("abort", killAtOnce);
-    fleet.kill();
+    processes.kill();
     claim.release();
   }
 }
 
 type Ending = { readonly status: "stopped" | "failed"; readonly reason: string };
 
-/** Why this runner ends the job by itself; null while it does not. */
-function endingOf(interruption: Interruption, hopeless: string | null): Ending | null {
+/** Returns why this runner ends the job by itself; null while it does not. */
+function endingOf(interruption: Interruption, gaveUp: string | null): Ending | null {
   const signal = interruption.received();
-  if (signal === null) return hopeless === null ? null : { status: "failed", reason: hopeless };
+  if (signal === null) return gaveUp === null ? null : { status: "failed", reason: gaveUp };
   const how = signal === "SIGINT" ? "its user (Ctrl-C)" : signal;
   return { status: "stopped", reason: `interrupted by ${how}` };
 }
 
-/** Tells the reporter how the job goes until it has ended, by itself or by `ending`. */
-async function followToEnd(run: Run, fleet: Fleet, ending: () => Ending | null): Promise<State> {
+/** Shows the job until it has ended, by itself or by `ending`. Returns its last state. */
+async function showUntilEnded(
+  run: Run,
+  processes: JobProcesses,
+  ending: () => Ending | null,
+): Promise<State> {
   const { target, record, reporter, interruption } = run;
-  const wanted = new WantedWorkers(target.home, record.spec.name);
-  wanted.forget();
+  const request = new WorkerCountRequest(target.home, record.spec.name);
+  request.withdraw();
   const { jobs } = target.cloud;
   const view = new JobView(target.cloud, record, Date.now());
-  const patience = new Patience();
+  const outage = new OutageTimer();
   for (;;) {
     try {
       const end = ending();
       if (end) await jobs.end(record.spec.name, end.status, end.reason);
-      wanted.take((workers) => fleet.resize(workers));
-      const state = await view.look(reporter, { alive: fleet.workersAlive, wanted: fleet.workers });
+      request.answer((workers) => processes.resize(workers));
+      const seen = { alive: processes.workersAlive, wanted: processes.workers };
+      const state = await view.look(reporter, seen);
       if (isEnded(state)) return state;
-      patience.renew();
+      outage.reset();
     } catch (error) {
       if (interruption.second.aborted) throw error;
-      patience.bear(error);
+      outage.check(error);
     }
-    await pause(LOOK_MS, interruption.first.aborted ? interruption.second : interruption.first);
+    await pause(POLL_MS, interruption.first.aborted ? interruption.second : interruption.first);
   }
 }
 
 /** Keeps this process's claim through deaths of the emulator, which it starts again. */
 function keepClaim(
-  { target, record, hold, reporter }: Run,
+  { target, record, claim, reporter }: Run,
   onRevived: () => void,
 ): { lost: Promise<never>; release: () => void } {
   const job = record.spec.name;
-  let [current, released] = [hold, false];
+  let [current, released] = [claim, false];
   const keep = async (): Promise<never> => {
     for (;;) {
       await current.lost;
@@ -122,17 +129,17 @@ function keepClaim(
   return { lost: keep(), release };
 }
 
-/** Waits until the functions have put the job away, which removes its marker. */
-async function waitUntilClean({ cloud }: LocalTarget, { job, attempt }: State, { second }: Interruption) {
-  const deadline = Date.now() + CLEANED_MS;
-  let wakes = 0;
+/** Waits until the functions have closed the job, which removes its marker. */
+async function waitUntilClosed({ cloud }: LocalTarget, { job, attempt }: State, { second }: Interruption) {
+  const deadline = Date.now() + CLOSED_DEADLINE_MS;
+  let polls = 0;
   while (Date.now() < deadline && !second.aborted) {
     try {
       if ((await cloud.store.list(keys.active(job, attempt))).length === 0) return;
-      if (wakes++ % 10 === 0) await wakeCoordinator(cloud, job, randomUUID());
+      if (polls++ % POLLS_PER_WAKE === 0) await wakeCoordinator(cloud, job, randomUUID());
     } catch {
-      // The job has ended and that is stored; what is left here, the watchdog of the next run puts away.
+      // The job has ended and that is stored; the watchdog of the next run closes it.
     }
-    await pause(CLEAN_LOOK_MS, second);
+    await pause(CLOSED_POLL_MS, second);
   }
 }

@@ -5,7 +5,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { encodeJson } from "../../protocol/json.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { JobRecord, State } from "../../protocol/records.ts";
-import { command } from "../targets/address.ts";
+import { commandFor, type TargetAddress } from "../targets/address.ts";
 import { differences } from "./job-differences.ts";
 
 /**
@@ -13,7 +13,11 @@ import { differences } from "./job-differences.ts";
  *
  * @throws InvalidInput with the fields that differ
  */
-export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "dataset">): void {
+export function requireSame(
+  stored: JobRecord,
+  given: Pick<JobRecord, "spec" | "dataset">,
+  address: Pick<TargetAddress, "flags">,
+): void {
   const found = differences(stored, given);
   if (found.length === 0) return;
   const { name, steps } = given.spec;
@@ -21,7 +25,7 @@ export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "
     steps > stored.spec.steps &&
     found.every((difference) => /^(steps|optimizer\.schedule\.decaySteps) /.test(difference));
   const further = onlyLonger
-    ? `, or train that one further: ${command(`resume ${name} --steps ${steps}`)}`
+    ? `, or train that one further: ${commandFor(address, `resume ${name} --steps ${steps}`)}`
     : "";
   throw new InvalidInput([
     `the name "${name}" is taken by a job with another spec; choose another (--set name=...)${further}`,
@@ -30,16 +34,20 @@ export function requireSame(stored: JobRecord, given: Pick<JobRecord, "spec" | "
 }
 
 /** Creates a job's record; the one that is there stands, if it is the same job. */
-export async function createRecord(cloud: Cloud, record: JobRecord): Promise<JobRecord> {
+export async function createRecord(
+  cloud: Cloud,
+  record: JobRecord,
+  address: Pick<TargetAddress, "flags"> = { flags: "" },
+): Promise<JobRecord> {
   const { name } = record.spec;
   if ((await cloud.store.create(keys.job(name), encodeJson(record))) === "created") return record;
   const stored = await cloud.jobs.record(name);
-  requireSame(stored, record);
+  requireSame(stored, record, address);
   return stored;
 }
 
 /** A worker on this machine that is silent for this long has died. */
-const LOCAL_LEASE_SECONDS = 10;
+export const LOCAL_LEASE_SECONDS = 10;
 
 /**
  * Makes everything else that a new job needs. Each part may be there from a submission that was cut short.

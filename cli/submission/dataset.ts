@@ -1,18 +1,17 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Buckets } from "../../cloud/buckets.ts";
+import { type Buckets, openBuckets } from "../../cloud/buckets.ts";
 import type { Store } from "../../cloud/store.ts";
 import { checkText } from "../../ml/data/batches.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
-import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { isMasked } from "../../ml/models/describe.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
-import { sourceBuckets } from "./buckets.ts";
 import { type LoadedJobFile, tokenizerOf } from "./job-file.ts";
 import { s3Source } from "./s3-source.ts";
+import type { SourceOptions } from "./source-options.ts";
 import { type UploadedFile, uploadFiles } from "./upload-files.ts";
 
 /**
@@ -20,10 +19,7 @@ import { type UploadedFile, uploadFiles } from "./upload-files.ts";
  *
  * @throws InvalidInput when the text can't be trained on
  */
-export async function prepareDataset(
-  file: LoadedJobFile,
-  options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
-): Promise<Dataset | null> {
+export async function prepareDataset(file: LoadedJobFile, options: SourceOptions): Promise<Dataset | null> {
   const { job, textPath } = file;
   const { data } = job;
   if (textPath === null || data.type !== "text") return null;
@@ -31,7 +27,7 @@ export async function prepareDataset(
   try {
     return await prepareText({
       ...options,
-      stores: [s3Source(() => (buckets ??= sourceBuckets()))],
+      stores: [s3Source(() => (buckets ??= openBuckets(options.environment)))],
       path: textPath,
       name: `data.path ${data.path}`,
       tokenizer: tokenizerOf(file),

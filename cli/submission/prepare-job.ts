@@ -1,6 +1,5 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
-import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";
@@ -18,6 +17,7 @@ import {
   withDownloadedModel,
   withPretrained,
 } from "./pretrained-model.ts";
+import type { SourceOptions } from "./source-options.ts";
 import { uploadFiles } from "./upload-files.ts";
 import { type PreparedModule, prepareModule, uploadModule, withModule } from "./user-module.ts";
 
@@ -38,11 +38,8 @@ export type PreparedJob = {
  *
  * @throws InvalidInput with every problem found
  */
-export async function prepareJob(
-  jobFile: LoadedJobFile,
-  options: Pick<PrepareOptions, "cache" | "onProgress" | "signal">,
-): Promise<PreparedJob> {
-  const file = await withDownloadedModel(jobFile, options.cache);
+export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions): Promise<PreparedJob> {
+  const file = await withDownloadedModel(jobFile, options);
   const pretrained = await preparePretrained(file);
   const module = await prepareModule(file);
   const job = withModule(withPretrained(file.job, pretrained), module);

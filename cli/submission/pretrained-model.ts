@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
+import { openBuckets } from "../../cloud/buckets.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { inspectDirectory, type Pretrained } from "../../ml/huggingface/inspect.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import type { JobFile } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
-import { sourceBuckets } from "./buckets.ts";
 import { downloadModel } from "./download-model.ts";
 import type { LoadedJobFile } from "./job-file.ts";
 import { isS3 } from "./s3-source.ts";
+import type { SourceOptions } from "./source-options.ts";
 import type { UploadedFile } from "./upload-files.ts";
 
 /**
@@ -15,10 +16,13 @@ import type { UploadedFile } from "./upload-files.ts";
  *
  * @throws InvalidInput when they can't be read
  */
-export async function withDownloadedModel(file: LoadedJobFile, cache: string): Promise<LoadedJobFile> {
+export async function withDownloadedModel(
+  file: LoadedJobFile,
+  { cache, environment }: SourceOptions,
+): Promise<LoadedJobFile> {
   const { model } = file.job;
   if (model.type !== "pretrained" || !isS3(model.from)) return file;
-  const buckets = sourceBuckets();
+  const buckets = openBuckets(environment);
   try {
     return { ...file, downloadedModel: await downloadModel(model.from, cache, buckets) };
   } catch (error) {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JobSpec } from "../../protocol/job.ts";
+import type { TargetAddress } from "../targets/address.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { say } from "../terminal/print.ts";
 import type { LoadedJobFile } from "./job-file.ts";
@@ -13,15 +14,17 @@ import { withTokenizingProgress } from "./tokenizing-progress.ts";
  * Prints a job with every default filled in, as a job file. Its text is tokenized, since the number of shards depends
  * on the vocabulary; where there is no cache of tokenized texts yet, in a folder that is removed again.
  *
- * @param cache the folder of tokenized texts
  * @returns the exit code
  * @throws InvalidInput with every problem found
  */
-export async function printJob(file: LoadedJobFile, cache: string): Promise<number> {
+export async function printJob(
+  file: LoadedJobFile,
+  { cache, environment }: Pick<TargetAddress, "cache" | "environment">,
+): Promise<number> {
   const temporary = existsSync(cache) ? null : await mkdtemp(join(tmpdir(), "ps-print-"));
   try {
     const prepared = await withTokenizingProgress((watching) =>
-      prepareJob(file, { ...watching, cache: temporary ?? cache }),
+      prepareJob(file, { ...watching, environment, cache: temporary ?? cache }),
     );
     if ("signal" in prepared) return codeOfSignal(prepared.signal);
     say([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);

@@ -1,17 +1,33 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { dataDirectory } from "./paths.ts";
+import { cacheDirectory } from "../../scripts/cache-directory.mjs";
 
-type Env = Record<string, string | undefined>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where the jobs of this command are, as the user said it. */
-export type Place =
-  | { readonly kind: "embedded"; readonly dataDir: string }
-  | { readonly kind: "endpoint"; readonly dataDir: string; readonly endpoint: string }
-  | { readonly kind: "stack"; readonly dataDir: string; readonly name: string };
+type Common = {
+  /** Names the target in a sentence: "in /home/me/.ps". */
+  readonly where: string;
+  /** The options that lead another command to the same target: " --stack NAME". Empty for the embedded target. */
+  readonly flags: string;
+  /** Tells a user that the environment alone chose the target; null when an option did, or nothing. */
+  readonly note: string | null;
+  /** The folder of the embedded target's data, and of every target's logs on this machine. */
+  readonly dataDir: string;
+  /** The folder of tokenized texts and of models fetched from S3, for all projects of this user. */
+  readonly cache: string;
+  /** This process's environment, changed by the options. The embedded target itself uses no AWS setting in it. */
+  readonly environment: Environment;
+};
+
+export type EmbeddedAddress = Common & { readonly kind: "embedded" };
+export type EndpointAddress = Common & { readonly kind: "endpoint"; readonly endpoint: string };
+export type StackAddress = Common & { readonly kind: "stack"; readonly stack: string };
+
+/** Where the jobs of a command are and how they are reached: parsed once, then handed down. */
+export type TargetAddress = EmbeddedAddress | EndpointAddress | StackAddress;
 
 /** The options that every verb has. */
-export type PlaceOptions = {
+export type AddressOptions = {
   readonly stack?: string | undefined;
   readonly region?: string | undefined;
   readonly profile?: string | undefined;
@@ -21,71 +37,63 @@ export type PlaceOptions = {
 /** As `-c name=NAME` takes it; it is part of names that AWS limits to 63 and 80 characters. */
 const STACK_NAME = /^[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?$/;
 
-/** What `AWS_*` said before the embedded target forgot it; a source of data on S3 is read with these. */
-let users: Readonly<Record<string, string>> = {};
-export const usersAws = (): Readonly<Record<string, string>> => users;
-
 /**
- * Puts the options of the command line into the environment, where `placeOf`, the AWS SDK and the processes that
- * this one starts find them.
+ * Reads where jobs are: on the stack of `--stack` or `PS_STACK`, else at the endpoint of `--endpoint-url` or
+ * `AWS_ENDPOINT_URL`, else on this machine. An empty variable counts as absent. An empty option is refused: a script
+ * whose variable is empty must not run its job elsewhere.
  *
- * @returns what the user should be told of the choice; null when it needs no words
- * @throws InvalidInput when the options contradict each other
+ * @throws InvalidInput when the options contradict each other or a value is malformed
  */
-export function choosePlace(options: PlaceOptions, env: Env = process.env): string | null {
-  const { stack, region, profile, endpointUrl } = options;
-  // In the environment an empty value is none; a script whose variable is empty must not run its job elsewhere.
-  if (stack !== undefined) env.PS_STACK = checkStack(stack);
-  if (endpointUrl !== undefined) env.AWS_ENDPOINT_URL = checkEndpoint(endpointUrl);
-  const place = placeOf(env);
-  if (place.kind === "embedded") {
-    refuseIdle(options);
-    forgetAws(env);
-    return null;
+export function parseAddress(options: AddressOptions, env: Environment): TargetAddress {
+  const stack = parse(options.stack, env.PS_STACK, parseStack);
+  const endpoint = parse(options.endpointUrl, env.AWS_ENDPOINT_URL, parseEndpoint);
+  const dataDir = resolve(env.PS_DATA_DIR || ".ps");
+  const folders = { dataDir, cache: cacheDirectory(env) };
+  const environment = { ...environmentFor(options, env), AWS_ENDPOINT_URL: endpoint };
+  const chosen = options.stack !== undefined || options.endpointUrl !== undefined;
+  const note = (where: string, variable: string) => (chosen ? null : `${where}, as ${variable} says`);
+  if (stack !== undefined) {
+    const where = `on stack ${stack}`;
+    const texts = { where, flags: ` --stack ${stack}`, note: note(where, "PS_STACK") };
+    return { kind: "stack", stack, ...texts, ...folders, environment };
   }
-  if (profile !== undefined) useProfile(profile, env);
-  if (region !== undefined) env.AWS_REGION = region;
-  else if (!env.AWS_REGION && env.AWS_DEFAULT_REGION) env.AWS_REGION = env.AWS_DEFAULT_REGION;
-  const told = stack !== undefined || endpointUrl !== undefined;
-  return told ? null : noteOn(place);
+  if (endpoint !== undefined) {
+    const where = `on ${endpoint}`;
+    const texts = { where, flags: ` --endpoint-url ${endpoint}`, note: note(where, "AWS_ENDPOINT_URL") };
+    return { kind: "endpoint", endpoint, ...texts, ...folders, environment };
+  }
+  refuseUnused(options);
+  return { kind: "embedded", where: `in ${dataDir}`, flags: "", note: null, ...folders, environment };
 }
 
-/**
- * Where the environment says that jobs are: `PS_STACK`, else `AWS_ENDPOINT_URL`, else on this machine.
- *
- * @throws InvalidInput when what it says can't be
- */
-export function placeOf(env: Env = process.env): Place {
-  const dataDir = dataDirectory(env);
-  const { PS_STACK: name, AWS_ENDPOINT_URL: endpoint } = env;
-  if (name) return { kind: "stack", dataDir, name: checkStack(name) };
-  return endpoint
-    ? { kind: "endpoint", dataDir, endpoint: checkEndpoint(endpoint) }
-    : { kind: "embedded", dataDir };
+/** Returns a command that this one recommends, with the options that lead it to the same target. */
+export const commandFor = ({ flags }: Pick<TargetAddress, "flags">, words: string): string =>
+  `npx ps-submit ${words}${flags}`;
+
+/** The folder where the logs and claims of an endpoint's jobs are kept. */
+export function folderOfEndpoint({ dataDir, endpoint }: EndpointAddress): string {
+  const { hostname, port, protocol } = new URL(endpoint);
+  const number = port || (protocol === "https:" ? "443" : "80");
+  return join(dataDir, "endpoints", `${hostname.replaceAll(/[^\w.-]/g, "_")}-${number}`);
 }
 
-/** The folder where the logs of a place's jobs are kept. */
-export function homeOf(place: Exclude<Place, { kind: "stack" }>): string {
-  if (place.kind === "embedded") return place.dataDir;
-  const { hostname, port, protocol } = new URL(place.endpoint);
-  const known = port || (protocol === "https:" ? "443" : "80");
-  return join(place.dataDir, "endpoints", `${hostname.replaceAll(/[^\w.-]/g, "_")}-${known}`);
+function parse(
+  option: string | undefined,
+  variable: string | undefined,
+  check: (text: string) => string,
+): string | undefined {
+  const text = option ?? (variable || undefined);
+  return text === undefined ? undefined : check(text);
 }
 
-/** A command that this one recommends, with what it needs to find the same place. */
-export function command(words: string, env: Env = process.env): string {
-  if (env.PS_STACK) return `npx ps-submit ${words} --stack ${env.PS_STACK}`;
-  return `npx ps-submit ${words}${env.AWS_ENDPOINT_URL ? ` --endpoint-url ${env.AWS_ENDPOINT_URL}` : ""}`;
-}
-
-function checkStack(name: string): string {
+function parseStack(name: string): string {
   if (STACK_NAME.test(name)) return name;
   throw new InvalidInput(
     `--stack (PS_STACK) must be 1 to 16 lower-case letters, digits and dashes, with no dash at either end, got "${name}"`,
   );
 }
 
-function checkEndpoint(endpoint: string): string {
+function parseEndpoint(endpoint: string): string {
   const url = URL.parse(endpoint);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new InvalidInput(
@@ -105,31 +113,24 @@ function checkEndpoint(endpoint: string): string {
   return endpoint.replace(/\/+$/, "");
 }
 
-/** A region or a profile that would be ignored is a person's mistake. */
-function refuseIdle({ region, profile }: PlaceOptions): void {
+/** Refuses a region or a profile that would be ignored: the user expected jobs to run elsewhere. */
+function refuseUnused({ region, profile }: AddressOptions): void {
   for (const [name, value] of Object.entries({ region, profile })) {
     if (value === undefined) continue;
     throw new InvalidInput(`--${name} goes with --stack NAME or --endpoint-url URL; without, jobs run here`);
   }
 }
 
-/** Named on the command line, a profile wins over keys in the environment, as with the AWS command line. */
-function useProfile(profile: string, env: Env): void {
-  env.AWS_PROFILE = profile;
-  for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]) delete env[name];
-}
-
-/** A user's own AWS settings are not for the embedded target; some would change how its clients behave. */
-function forgetAws(env: Env): void {
-  const found = Object.entries(env).flatMap(([name, value]) =>
-    name.startsWith("AWS_") && value !== undefined ? [[name, value] as const] : [],
-  );
-  users = Object.fromEntries(found);
-  for (const [name] of found) delete env[name];
-}
-
-function noteOn(place: Place): string {
-  return place.kind === "stack"
-    ? `on stack ${place.name}, as PS_STACK says`
-    : `on ${place.kind === "endpoint" ? place.endpoint : ""}, as AWS_ENDPOINT_URL says`;
+/** An option wins over variables: `--profile` also over keys, as with the AWS command line. */
+function environmentFor({ region, profile }: AddressOptions, env: Environment): Environment {
+  const keys = {
+    AWS_ACCESS_KEY_ID: undefined,
+    AWS_SECRET_ACCESS_KEY: undefined,
+    AWS_SESSION_TOKEN: undefined,
+  };
+  return {
+    ...env,
+    ...(profile !== undefined && { AWS_PROFILE: profile, ...keys }),
+    AWS_REGION: region ?? (env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined),
+  };
 }

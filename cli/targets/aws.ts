@@ -1,12 +1,12 @@
 import { clientConfig } from "../../cloud/connect.ts";
 import { describe, PsError, Unrecoverable } from "../../protocol/errors.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
+import type { Environment } from "./address.ts";
+import { isUnreachable } from "./network.ts";
 
 type Service = "SSM" | "BATCH" | "CLOUDWATCH_LOGS" | "STS" | "SERVICE_QUOTAS";
 
 /** The configuration of a client that only this machine uses; `AWS_ENDPOINT_URL_<service>` may lead it elsewhere. */
-export function serviceConfig(env: Env, service: Service) {
+export function serviceConfig(env: Environment, service: Service) {
   const endpoint = env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL;
   return { ...clientConfig(env), ...(endpoint && { endpoint }) };
 }
@@ -41,8 +41,7 @@ export function explained(error: unknown): unknown {
   const text = describe(error);
   const [, advice] = KNOWN.find(([pattern]) => pattern.test(text)) ?? [];
   if (advice !== undefined) return new Unrecoverable(`${advice} (${text})`, { cause: error });
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code !== "string" || !/^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) return error;
+  if (!isUnreachable(error)) return error;
   return new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {
     cause: error,
   });

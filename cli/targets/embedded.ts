@@ -3,17 +3,30 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../cloud/connect.ts";
 import { claim, claims, ensureEmulator, openSession, type Session } from "../../local/emulator/client.ts";
-import { InvalidInput } from "../../protocol/errors.ts";
-import { cacheDirectory } from "../../scripts/cache-directory.mjs";
+import type { EmbeddedAddress } from "./address.ts";
+import { localTarget, openLocalTarget } from "./local.ts";
 import { program } from "./paths.ts";
 import { createResources } from "./resources.ts";
-import type { LocalTarget } from "./target.ts";
+import type { LocalTarget, Target } from "./target.ts";
 
-const REVIVE_TRIES = 10;
-const REVIVE_PAUSE_MS = 300;
+const REOPEN_ATTEMPTS = 10;
+const REOPEN_INTERVAL_MS = 300;
 
-/** Opens the embedded target, starting its emulator and making its bucket and queues where need be. */
-export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
+/** S3 and SQS kept in a folder of this machine, by an emulator that runs while a command needs it. */
+export function embeddedTarget(address: EmbeddedAddress): Target {
+  const { dataDir } = address;
+  return localTarget({
+    address,
+    home: dataDir,
+    hasJobs: () => existsSync(join(dataDir, "emulator.json")),
+    open: () => openEmbedded(address),
+    checkAccess: async () => (await import("../doctor/local-access.ts")).checkEmbedded(address, openEmbedded),
+  });
+}
+
+/** Opens the embedded target of a folder: starts its emulator, and makes its bucket and queues where they are missing. */
+export async function openEmbedded(address: EmbeddedAddress): Promise<LocalTarget> {
+  const { dataDir } = address;
   const { endpoint } = await ensureEmulator(dataDir, program("emulator"));
   let session = await openSession(endpoint);
   const environment = await createResources({
@@ -23,11 +36,9 @@ export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
     AWS_SECRET_ACCESS_KEY: "local",
   });
   const cloud = connect(environment);
-  return {
-    kind: "embedded",
-    where: `in ${dataDir}`,
+  return openLocalTarget({
+    address,
     home: dataDir,
-    cache: cacheDirectory(),
     cloud,
     environment,
     claim: (job) => claim(endpoint, job),
@@ -40,28 +51,17 @@ export async function openEmbedded(dataDir: string): Promise<LocalTarget> {
       session.close();
       cloud.close();
     },
-  };
+  });
 }
 
-/** Whether jobs were ever submitted from this folder. */
-export const hasJobs = (dataDir: string): boolean => existsSync(join(dataDir, "emulator.json"));
-
-/** @throws InvalidInput when no job was ever submitted from this folder */
-export function requireJobs(dataDir: string): void {
-  if (hasJobs(dataDir)) return;
-  throw new InvalidInput(
-    `there are no jobs in ${dataDir}; go to the folder they were submitted from, set PS_DATA_DIR, or name the --stack or --endpoint-url they are on`,
-  );
-}
-
-/** The emulator may be on its way out while it still answers, so one try is not enough. */
+/** The emulator may be on its way out while it still answers, so one attempt is not enough. */
 async function reopen(dataDir: string): Promise<Session> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await openSession((await ensureEmulator(dataDir, program("emulator"))).endpoint);
     } catch (error) {
-      if (attempt === REVIVE_TRIES) throw error;
-      await sleep(REVIVE_PAUSE_MS);
+      if (attempt === REOPEN_ATTEMPTS) throw error;
+      await sleep(REOPEN_INTERVAL_MS);
     }
   }
 }

@@ -1,31 +1,37 @@
 import { join } from "node:path";
 import { connect } from "../../cloud/connect.ts";
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
-import { cacheDirectory } from "../../scripts/cache-directory.mjs";
-import { homeOf, type Place } from "./address.ts";
+import { type EndpointAddress, type Environment, folderOfEndpoint } from "./address.ts";
 import { Claims } from "./claims.ts";
+import { localTarget, openLocalTarget } from "./local.ts";
+import { isUnreachable } from "./network.ts";
 import { type Access, createResources } from "./resources.ts";
-import type { LocalTarget } from "./target.ts";
+import type { LocalTarget, Target } from "./target.ts";
 
-type Env = Readonly<Record<string, string | undefined>>;
+/** An S3 and SQS that someone else runs, such as LocalStack; functions and workers run on this machine. */
+export function endpointTarget(address: EndpointAddress): Target {
+  const open = () => openEndpoint(address);
+  return localTarget({
+    address,
+    home: folderOfEndpoint(address),
+    hasJobs: () => true,
+    open,
+    checkAccess: async () => (await import("../doctor/local-access.ts")).checkEndpoint(address, open),
+  });
+}
 
-/** Opens an S3 and SQS that someone else runs, such as LocalStack; functions and workers run on this machine. */
-export async function openEndpoint(
-  place: Extract<Place, { kind: "endpoint" }>,
-  env: Env = process.env,
-): Promise<LocalTarget> {
-  const { endpoint } = place;
-  const environment = await createResources(accessTo(endpoint, env)).catch((error: unknown) =>
-    unreachable(endpoint, error),
+/** Opens an endpoint, making the bucket and the queues of jobs there. */
+export async function openEndpoint(address: EndpointAddress): Promise<LocalTarget> {
+  const { endpoint } = address;
+  const environment = await createResources(accessTo(address)).catch((error: unknown) =>
+    explainUnreachable(endpoint, error),
   );
   const cloud = connect(environment);
-  const home = homeOf(place);
+  const home = folderOfEndpoint(address);
   const claims = new Claims(join(home, "claims"));
-  return {
-    kind: "endpoint",
-    where: `on ${endpoint}`,
+  return openLocalTarget({
+    address,
     home,
-    cache: cacheDirectory(env),
     cloud,
     environment,
     claim: async (job) => claims.claim(job),
@@ -33,22 +39,26 @@ export async function openEndpoint(
     // A claim on this target is a lock on a file, which is never lost.
     revive: async () => {},
     close: () => cloud.close(),
-  };
+  });
 }
 
 /** Emulators take any key; one that checks them finds the user's in the environment. */
-function accessTo(endpoint: string, env: Env): Access {
-  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: token } = env;
-  const keys =
-    id && secret
-      ? { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, ...(token && { AWS_SESSION_TOKEN: token }) }
-      : { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test" };
-  return { AWS_REGION: env.AWS_REGION || "us-east-1", AWS_ENDPOINT_URL: endpoint, ...keys };
+function accessTo({ endpoint, environment }: EndpointAddress): Access {
+  return {
+    AWS_REGION: environment.AWS_REGION || "us-east-1",
+    AWS_ENDPOINT_URL: endpoint,
+    ...keysIn(environment),
+  };
 }
 
-function unreachable(endpoint: string, error: unknown): never {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code !== "string" || !/^(ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EHOST)/.test(code)) throw error;
+function keysIn(environment: Environment) {
+  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: token } = environment;
+  if (!id || !secret) return { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test" };
+  return { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, ...(token && { AWS_SESSION_TOKEN: token }) };
+}
+
+function explainUnreachable(endpoint: string, error: unknown): never {
+  if (!isUnreachable(error)) throw error;
   throw new Unrecoverable(
     `${endpoint} does not answer (${describe(error)}); start LocalStack there (npm run localstack), or leave --endpoint-url (AWS_ENDPOINT_URL) out to run without`,
     { cause: error },

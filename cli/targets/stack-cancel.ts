@@ -5,21 +5,20 @@ import { wakeCoordinator } from "../../cloud/wake.ts";
 import { hasEnded } from "../../cloud/worker-groups.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { exitCodes } from "../terminal/exit.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
 import { say } from "../terminal/print.ts";
 import type { StackTarget } from "./target.ts";
 
-/** The watchdog comes by every minute, should the coordinator's message be lost. */
+/** The watchdog looks every minute, should the coordinator's message be lost. */
 const CLOSED_MS = 100_000;
 /** Batch gives a worker 30 s between SIGTERM and SIGKILL. */
 const WORKERS_END_MS = 90_000;
-const LOOK_MS = 1000;
+const POLL_MS = 1000;
 
-/** `ps-submit cancel` on a stack: returns when nothing of the job runs or waits any more. */
-export async function cancelOnStack(target: StackTarget, job: string): Promise<number> {
-  const { cloud } = target;
-  const { state } = await cloud.jobs.state(job);
+/** Ends a job on a stack. Returns when nothing of it runs or waits any more. */
+export async function cancelOnStack(target: StackTarget, state: State): Promise<void> {
+  const { cloud, address } = target;
+  const { job } = state;
   const ended = isEnded(state) ? state : await cloud.jobs.end(job, "stopped", "cancelled by its user");
   if (isEnded(state)) say([`${job} has ended already`]);
   // What costs money goes first, whatever state the functions are in.
@@ -28,14 +27,13 @@ export async function cancelOnStack(target: StackTarget, job: string): Promise<n
     await wakeCoordinator(cloud, job, randomUUID());
     if (!(await within(CLOSED_MS, () => isClosed(target, ended)))) await closeJob(cloud, ended);
   }
-  say(outcomeLines(ended));
-  const left = !(await within(WORKERS_END_MS, () => noWorkers(target, ended)));
+  say(outcomeLines(ended, address));
+  const haveEnded = await within(WORKERS_END_MS, () => noWorkers(target, ended));
   say([
-    left
-      ? "its queue is gone; its workers have been told to end, and AWS Batch will end them"
-      : "none of its workers is left, nor its queue",
+    haveEnded
+      ? "none of its workers is left, nor its queue"
+      : "its queue is gone; its workers have been told to end, and AWS Batch will end them",
   ]);
-  return exitCodes.succeeded;
 }
 
 const isClosed = async ({ cloud }: StackTarget, { job, attempt }: State): Promise<boolean> =>
@@ -45,7 +43,7 @@ const noWorkers = async ({ cloud }: StackTarget, { job, attempt }: State): Promi
   ((await cloud.batch?.groups(job, attempt)) ?? []).every(hasEnded);
 
 async function within(ms: number, holds: () => Promise<boolean>): Promise<boolean> {
-  for (const deadline = Date.now() + ms; Date.now() < deadline; await sleep(LOOK_MS)) {
+  for (const deadline = Date.now() + ms; Date.now() < deadline; await sleep(POLL_MS)) {
     if (await holds()) return true;
   }
   return false;

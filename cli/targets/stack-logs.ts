@@ -5,9 +5,8 @@ import {
   GetLogEventsCommand,
   ResourceNotFoundException,
 } from "@aws-sdk/client-cloudwatch-logs";
+import type { Environment } from "./address.ts";
 import { serviceConfig } from "./aws.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** Which lines of a log group. */
 export type LogQuery = {
@@ -32,7 +31,7 @@ const TAIL_LINES = 5;
 export class StackLogs {
   readonly #client: CloudWatchLogsClient;
 
-  constructor(env: Env) {
+  constructor(env: Environment) {
     this.#client = new CloudWatchLogsClient(serviceConfig(env, "CLOUDWATCH_LOGS"));
   }
 

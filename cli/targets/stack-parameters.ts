@@ -2,9 +2,8 @@ import { paginateGetParametersByPath, SSMClient } from "@aws-sdk/client-ssm";
 import { z } from "zod";
 import type { Device } from "../../cloud/worker-groups.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import type { Environment } from "./address.ts";
 import { explainAws, serviceConfig } from "./aws.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** The workers of one device: where they are asked for, and what they run. */
 export type WorkerPool = {
@@ -52,7 +51,7 @@ const serverSchema = z.object({
  * @throws InvalidInput when there is no such stack
  * @throws Unrecoverable when AWS does not let us ask
  */
-export async function discover(name: string, env: Env): Promise<Stack> {
+export async function discover(name: string, env: Environment): Promise<Stack> {
   const client = new SSMClient(serviceConfig(env, "SSM"));
   try {
     const found = await parametersBelow(client, parameterFolder(name)).catch(explainAws);

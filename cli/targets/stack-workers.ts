@@ -1,10 +1,10 @@
 import type { Batch } from "../../cloud/batch.ts";
-import { type Counts, living, type WorkerGroup } from "../../cloud/worker-groups.ts";
+import { type Counts, countsIn, living, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import type { JobRecord, State } from "../../protocol/records.ts";
 import type { WorkersSeen } from "../terminal/progress.ts";
 import { poolOf } from "./stack-parameters.ts";
-import type { StackTarget } from "./target.ts";
+import type { StackTarget, WorkerCount } from "./target.ts";
 
 /** A job's workers on AWS Batch: asking for them, and counting them. */
 
@@ -28,6 +28,17 @@ export function batchOf({ cloud, stack }: StackTarget): Batch {
 /** Workers that are there or to come. */
 export const livingIn = (groups: readonly WorkerGroup[]): number =>
   groups.reduce((total, group) => total + living(group), 0);
+
+/** Counts the workers of an attempt by status; null on a stack without workers. */
+export async function countOnStack(
+  { cloud }: StackTarget,
+  { job, attempt }: State,
+): Promise<WorkerCount | null> {
+  if (cloud.batch === null) return null;
+  const counts = countsIn(await cloud.batch.groups(job, attempt));
+  const byStatus = Object.entries(counts).map(([status, n]) => [status.toLowerCase(), n] as const);
+  return { seen: seenOf(counts, null), byStatus: Object.fromEntries(byStatus) };
+}
 
 /** `2 of 4 workers, 1 starting, 1 queued: why`. */
 export function seenOf(counts: Counts, why: string | null): WorkersSeen {

@@ -1,63 +1,113 @@
 import type { Cloud, CloudEnvironment } from "../../cloud/connect.ts";
-import { type Place, placeOf } from "./address.ts";
+import type { JobSpec } from "../../protocol/job.ts";
+import type { JobRecord, Provenance, State } from "../../protocol/records.ts";
+import type { WorkersSeen } from "../terminal/progress.ts";
+import type { StackAddress, TargetAddress } from "./address.ts";
 import type { Stack } from "./stack-parameters.ts";
 
-export type LocalEnvironment = CloudEnvironment & { readonly PS_DEAD_LETTERS_URL: string };
+/** A place where jobs are: what commands do there without asking it anything, and the way to open it. */
+export type Target = {
+  readonly address: TargetAddress;
+  /** False when no job was ever submitted there. */
+  hasJobs(): boolean;
+  /** Connects, and makes on this machine what jobs need. */
+  open(): Promise<OpenTarget>;
+  /** Prints what the processes of a job wrote; all of them without `process`, and until the job has ended with `follow`. */
+  printLogs(job: string, options: LogOptions): Promise<void>;
+  /** Prints what a job would find there. Returns the exit code. */
+  doctor(): Promise<number>;
+  /**
+   * Runs this command again in a process that stays. Returns the exit code; null where jobs run without a process of
+   * this machine.
+   */
+  runInBackground(job: string, args: readonly string[]): Promise<number | null>;
+  /** Returns an error that says what to do about `error`; `error` itself when it does so already. */
+  explain(error: unknown): Promise<unknown>;
+};
 
-/** A process's claim to be the runner of a job. It ends with the process at the latest. */
+export type LogOptions = { readonly process?: string | undefined; readonly follow: boolean };
+
+/** A target that is connected. */
+export type OpenTarget = {
+  readonly address: TargetAddress;
+  readonly cloud: Cloud;
+  /** A worker that is silent for this long has died. */
+  readonly leaseSeconds: number;
+  /** Milliseconds between two looks of a command that watches a job. */
+  readonly watchIntervalMs: number;
+  /** The jobs that are looked after: by a process of this machine, or by the functions of a stack. */
+  running(): Promise<ReadonlySet<string>>;
+  /** Those of them that a process of this machine looks after. */
+  runningHere(): Promise<ReadonlySet<string>>;
+  /** Gives this process the exclusive right to run a job; null while another process has it. */
+  claim(job: string): Promise<Claim | null>;
+  /**
+   * Finds out what the result of a new job depends on besides its spec.
+   *
+   * @throws InvalidInput when the target has no worker for the job
+   */
+  provenanceOf(spec: JobSpec): Promise<Provenance>;
+  /** Returns what a person should know before a job goes on. */
+  notesOn(record: JobRecord): readonly string[];
+  /** Goes on with an attempt that has not ended. Returns the job's state. */
+  continueAttempt(state: State, steps: number | undefined): Promise<State>;
+  /** Gives an attempt its workers and shows the job until it ends. Returns the exit code. */
+  runAttempt(attempt: Attempt): Promise<number>;
+  /** Gives a running job more or fewer workers, and prints what was done. */
+  resize(state: State, workers: number): Promise<void>;
+  /** Ends a job, and prints what was done. */
+  cancel(state: State): Promise<void>;
+  /** Counts the workers of an attempt; null where only the process that runs the job knows them. */
+  countWorkers(state: State): Promise<WorkerCount | null>;
+  viewWorkers(record: JobRecord): Promise<WorkersView>;
+  close(): void;
+};
+
+/** A process's exclusive right to run a job. It ends with the process at the latest. */
 export type Claim = {
   readonly release: () => void;
   /** Resolves when the claim is lost though it was not released. */
   readonly lost: Promise<void>;
 };
 
-type Shared = {
-  readonly cloud: Cloud;
-  /** Names the target in a sentence: "in /home/me/.ps". */
-  readonly where: string;
-  /** The jobs that are looked after: by a process of this machine, or by the functions of a stack. */
-  running(): Promise<ReadonlySet<string>>;
-  close(): void;
+/** One start or resume of a job. */
+export type Attempt = {
+  readonly record: JobRecord;
+  /** The state that it starts from. */
+  readonly state: State;
+  /** Opened by this process, just now. */
+  readonly isNew: boolean;
+  readonly workers: number;
+  /** This process's claim on the job. */
+  readonly claim: Claim;
+  /** Returns once the workers are asked for, where the job needs no process of this machine. */
+  readonly detach: boolean;
 };
 
-/** Jobs whose functions and workers are processes of this machine. */
-export type LocalTarget = Shared & {
-  readonly kind: "embedded" | "endpoint";
+export type WorkerCount = {
+  readonly seen: WorkersSeen;
+  /** By status, in small letters. */
+  readonly byStatus: Readonly<Record<string, number>>;
+};
+
+/** What a command that watches a job shows of its workers. */
+export type WorkersView = {
+  /** Null before the first update, and where only the process that runs the job knows its workers. */
+  readonly seen: WorkersSeen | null;
+  update(state: State, report: (event: string) => void): Promise<void>;
+};
+
+export type LocalEnvironment = CloudEnvironment & { readonly PS_DEAD_LETTERS_URL: string };
+
+/** An open target whose functions and workers are processes of this machine. */
+export type LocalTarget = OpenTarget & {
   /** The folder of its jobs' logs. */
   readonly home: string;
-  /** The folder of tokenized texts. */
-  readonly cache: string;
   /** What a process needs in its environment to work on this target. */
   readonly environment: LocalEnvironment;
-  /** Marks this process as the runner of a job; null while another process is. */
-  claim(job: string): Promise<Claim | null>;
   /** Brings back what was lost together with a claim. */
   revive(): Promise<void>;
 };
 
-/** Jobs whose functions are Lambdas and whose workers are AWS Batch jobs. */
-export type StackTarget = Shared & { readonly kind: "stack"; readonly stack: Stack };
-
-export type Target = LocalTarget | StackTarget;
-
-/** Opens the place where the user's jobs are, making on this machine what it needs. */
-export async function openTarget(place: Place = placeOf()): Promise<Target> {
-  switch (place.kind) {
-    case "embedded":
-      return (await import("./embedded.ts")).openEmbedded(place.dataDir);
-    case "endpoint":
-      return (await import("./endpoint.ts")).openEndpoint(place);
-    case "stack":
-      return (await import("./stack.ts")).openStack(place.name);
-  }
-}
-
-/**
- * Opens a place where jobs were submitted before; unlike `openTarget` it makes no new folder.
- *
- * @throws InvalidInput when there is none
- */
-export async function openExisting(place: Place = placeOf()): Promise<Target> {
-  if (place.kind === "embedded") (await import("./embedded.ts")).requireJobs(place.dataDir);
-  return openTarget(place);
-}
+/** An open stack. */
+export type StackTarget = OpenTarget & { readonly address: StackAddress; readonly stack: Stack };

@@ -1,6 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import type { JobRecord, State } from "../../protocol/records.ts";
-import { eventsBetween, Follower } from "../runner/follow.ts";
+import { eventsBetween, Follower } from "../runner/job-follower.ts";
 import { addSteps, beginProgress, type Progress } from "./progress.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -19,7 +19,7 @@ export class JobView {
 
   /** Looks at the job, reports what is new, and returns its state. */
   async look(reporter: Reporter, workers: Progress["workers"]): Promise<State> {
-    const { state, steps } = await this.#follower.look();
+    const { state, steps } = await this.#follower.poll();
     const before = this.#progress;
     const parameters = before.parameters ?? (await this.#parameters(state));
     this.#progress = addSteps({ ...before, state, workers, parameters, activity: activityOf(state) }, steps);

@@ -1,14 +1,15 @@
 import type { State } from "../../protocol/records.ts";
-import { command } from "../targets/address.ts";
+import { commandFor, type TargetAddress } from "../targets/address.ts";
 import { count, loss } from "./format.ts";
 
 /** How a job stands, in the lines that a command ends with. */
-export function outcomeLines(state: State): string[] {
+export function outcomeLines(state: State, address: Pick<TargetAddress, "flags">): string[] {
   const { job } = state;
+  const command = (words: string) => commandFor(address, words);
   const at = `step ${count(state.version ?? 0)} of ${count(state.steps)}`;
   switch (state.status) {
     case "succeeded":
-      return [`${job} succeeded: ${resultOf(state)}`, ...nextLines(state)];
+      return [`${job} succeeded: ${resultOf(state)}`, ...nextLines(state, command)];
     case "failed":
       return [
         `${job} failed at ${at}: ${state.reason ?? "no reason is known"}`,
@@ -30,7 +31,7 @@ function resultOf({ version, loss: last, evaluation }: State): string {
   return `${count(version ?? 0)} steps, loss ${loss(last)}${heldOut}`;
 }
 
-function nextLines({ job, checkpoint }: State): string[] {
+function nextLines({ job, checkpoint }: State, command: (words: string) => string): string[] {
   if (checkpoint === null) return [];
   return [
     `sha256 of the parameters: ${checkpoint.sha256}`,

@@ -1,12 +1,8 @@
 import type { Batch } from "../../cloud/batch.ts";
 import { type Counts, countsIn, hasEnded, type Member, type WorkerGroup } from "../../cloud/worker-groups.ts";
 import { describe } from "../../protocol/errors.ts";
-import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
-import { queueTrouble } from "../doctor/stack-queues.ts";
-import { command } from "../targets/address.ts";
-import { StackLogs } from "../targets/stack-logs.ts";
+import { isEnded, type State } from "../../protocol/records.ts";
 import { FEWER, seenOf } from "../targets/stack-workers.ts";
-import type { StackTarget } from "../targets/target.ts";
 import type { WorkersSeen } from "./progress.ts";
 
 const LOOK_MS = 5000;
@@ -23,21 +19,9 @@ export type WorkerSources = {
   readonly trouble: () => Promise<string | null>;
   /** The last lines of a worker's log. */
   readonly tail: (logStream: string) => Promise<readonly string[]>;
+  /** A command that is recommended, with the options that lead it to the same stack. */
+  readonly command: (words: string) => string;
 };
-
-/** Null on a stack without workers. */
-export function openWorkersView({ stack, cloud }: StackTarget, record: JobRecord): WorkersView | null {
-  const { batch } = cloud;
-  const queue = stack.workers?.pools[record.provenance.device]?.queue;
-  if (batch === null || queue === undefined) return null;
-  const logs = new StackLogs(process.env);
-  const group = stack.workers?.logs ?? "";
-  return new WorkersView({
-    batch,
-    trouble: () => queueTrouble(queue, process.env),
-    tail: (stream) => logs.tail(group, stream),
-  });
-}
 
 /** The workers of a job on AWS Batch, looked at again and again: how many run, why the others do not, who failed. */
 export class WorkersView {
@@ -108,7 +92,8 @@ export class WorkersView {
     for (const member of news.slice(0, TOLD_FAILURES)) await this.#tellFailure(member, tell);
     for (const { id } of news) this.#told.add(id);
     const more = news.length - TOLD_FAILURES;
-    if (more > 0) tell(`${more} more workers failed for good; see them with: ${command(`logs ${job}`)}`);
+    if (more > 0)
+      tell(`${more} more workers failed for good; see them with: ${this.#sources.command(`logs ${job}`)}`);
   }
 
   async #tellFailure(member: Member, tell: (event: string) => void): Promise<void> {
@@ -134,7 +119,7 @@ export class WorkersView {
     const why =
       this.#reason.text ?? "Batch gives no reason; a GPU quota of 0 or no Spot capacity is the likeliest";
     tell(`no worker has started for ${NONE_STARTED_MS / 60_000} minutes: ${why}`);
-    tell(`    ${job} goes on waiting, at no cost; end it with: ${command(`cancel ${job}`)}`);
+    tell(`    ${job} goes on waiting, at no cost; end it with: ${this.#sources.command(`cancel ${job}`)}`);
   }
 }
 

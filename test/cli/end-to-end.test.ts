@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createRecord } from "../../cli/submission/create.ts";
 import { openEmbedded } from "../../cli/targets/embedded.ts";
+import { embeddedIn } from "../support/addresses.ts";
 import { Playground, tinyJob, tinyText } from "./command.ts";
 
 /** One folder for all tests, so that its jobs share an emulator as a user's do. */
@@ -81,13 +82,13 @@ test("a job whose runner is killed leaves no process, shows as interrupted, and 
   assert.match((await playground.run("status", "killed")).stdout, /killed was interrupted at step \d+ of 80/);
   await playground.nothingRuns();
   const again = await playground.run("job.json", "--set", "name=killed");
-  assert.match(again.stdout, /killed was interrupted at step \d+ of 80; going on/);
+  assert.match(again.stdout, /killed was interrupted at step \d+ of 80; resuming it/);
   assert.equal(again.code, 0, again.stderr);
   assert.equal((await playground.status("killed")).sha256, straight);
 });
 
 test("a submission that was cut short is completed by the same one", async () => {
-  const target = await openEmbedded(playground.dataDir);
+  const target = await openEmbedded(embeddedIn(playground.dataDir));
   const { spec, ...rest } = await target.cloud.jobs.record("straight");
   await createRecord(target.cloud, { ...rest, spec: { ...spec, name: "half" } });
   target.close();

@@ -41,7 +41,7 @@ function prepared(name: string, changes: Record<string, unknown>) {
     textPath: join(folder, "text.txt"),
     folder,
   };
-  return prepareJob(draft, { cache: join(lab.target.home, "cache") });
+  return prepareJob(draft, { cache: join(lab.target.home, "cache"), environment: {} });
 }
 
 async function run(name: string, changes: Record<string, unknown> = {}) {

@@ -61,7 +61,7 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
     backend: "wasm",
   };
   const file = { job: parseJobFile(job, name), textPath: null, folder };
-  const prepared = await prepareJob(file, { cache: join(folder, "cache") });
+  const prepared = await prepareJob(file, { cache: join(folder, "cache"), environment: {} });
   await uploadInputs(lab.cloud, prepared);
   await lab.submit(prepared.spec);
   const url = (await lab.cloud.queues.findTasks(name, 1)) ?? "";

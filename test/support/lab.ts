@@ -18,6 +18,7 @@ import { keys } from "../../protocol/keys.ts";
 import { isEnded, type Provenance, type State } from "../../protocol/records.ts";
 import { required } from "../../protocol/required.ts";
 import { parameterBytes } from "../../protocol/shard.ts";
+import { embeddedIn, endpointIn } from "./addresses.ts";
 import { jobOf } from "./job.ts";
 
 export type Role = "worker" | "functions";
@@ -45,8 +46,8 @@ export async function openLab(endpoint?: string): Promise<Lab> {
   const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
   process.env.PS_CACHE_DIR = join(folder, "cache");
   const target = await (endpoint === undefined
-    ? openEmbedded(folder)
-    : openEndpoint({ kind: "endpoint", dataDir: folder, endpoint }));
+    ? openEmbedded(embeddedIn(folder))
+    : openEndpoint(endpointIn(folder, endpoint)));
   const { cloud } = target;
   const children = new Set<ChildProcess>();
 

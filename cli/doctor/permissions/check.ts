@@ -1,19 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { command } from "../../targets/address.ts";
-import type { Stack } from "../../targets/stack-parameters.ts";
+import { commandFor } from "../../targets/address.ts";
+import type { StackTarget } from "../../targets/target.ts";
 import type { Finding } from "../finding.ts";
 import { closeClients, openClients } from "./clients.ts";
 import { type Probe, permissionProbes } from "./probes.ts";
 import { taskQueueOf } from "./queue-probes.ts";
 import { type Verdict, verdictOn } from "./verdict.ts";
 
-type Env = Readonly<Record<string, string | undefined>>;
-
 export type Answered = Pick<Probe, "action" | "resources"> & { readonly verdict: Verdict };
 
 /** Asks for everything that the stack's policy for submitters allows, by doing it without effect. */
-export async function checkPermissions(stack: Stack, env: Env): Promise<Finding[]> {
-  const clients = openClients(env);
+export async function checkPermissions({ stack, address }: StackTarget): Promise<Finding[]> {
+  const clients = openClients(address.environment);
   try {
     const job = `doctor-${randomBytes(4).toString("hex")}`;
     const probes = permissionProbes({ stack, clients, job });
@@ -22,7 +20,11 @@ export async function checkPermissions(stack: Stack, env: Env): Promise<Finding[
     // Names in them are the trial's own.
     const named = (resource: string) => resource.replace(`${stack.bucket}/`, "").replaceAll(job, "*");
     const answered = asked.map((one) => ({ ...one, resources: one.resources.map(named) }));
-    return [...findingsOn(answered, stack.name), ...leftQueue(answered, taskQueueOf({ stack, job }))];
+    const cleanup = commandFor(address, "cleanup --yes");
+    return [
+      ...findingsOn(answered, stack.name),
+      ...leftQueue(answered, taskQueueOf({ stack, job }), cleanup),
+    ];
   } finally {
     closeClients(clients);
   }
@@ -75,10 +77,10 @@ function unknownLines(answered: readonly Answered[]): Finding[] {
 }
 
 /** Whoever may make a queue and not delete it leaves one. */
-export function leftQueue(answered: readonly Answered[], queue: string): Finding[] {
+export function leftQueue(answered: readonly Answered[], queue: string, cleanup: string): Finding[] {
   const isAllowed = (wanted: string) =>
     answered.some(({ action, verdict }) => action === wanted && verdict.kind === "allowed");
   if (!isAllowed("sqs:CreateQueue") || isAllowed("sqs:DeleteQueue")) return [];
   const found = `${queue}, made to try permissions on, could not be deleted`;
-  return [{ grade: "poor", what: "queue", found, fix: `${command("cleanup --yes")}, with the permission` }];
+  return [{ grade: "poor", what: "queue", found, fix: `${cleanup}, with the permission` }];
 }

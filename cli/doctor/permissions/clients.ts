@@ -5,14 +5,13 @@ import { ServiceQuotasClient } from "@aws-sdk/client-service-quotas";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { SSMClient } from "@aws-sdk/client-ssm";
 import { clientConfig } from "../../../cloud/connect.ts";
+import type { Environment } from "../../targets/address.ts";
 import { serviceConfig } from "../../targets/aws.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** One client for each service that submitting takes. */
 export type Clients = ReturnType<typeof openClients>;
 
-export const openClients = (env: Env) => ({
+export const openClients = (env: Environment) => ({
   s3: new S3Client({ ...clientConfig(env), forcePathStyle: env.AWS_ENDPOINT_URL !== undefined }),
   sqs: new SQSClient(clientConfig(env)),
   batch: new BatchClient(serviceConfig(env, "BATCH")),

@@ -99,11 +99,13 @@ test("with every permission there is one line, and nothing to fix", () => {
   assert.deepEqual(findings, [{ grade: "good", what: "permissions", found }]);
 });
 
+const CLEANUP = "npx ps-submit cleanup --yes --stack lab";
+
 test("a queue that could be made and not deleted is told", () => {
   const [allowed, lacking] = [{ kind: "allowed" }, { kind: "denied", explicitly: false }] as const;
   const made = answered("sqs:CreateQueue", "q", allowed);
-  assert.deepEqual(leftQueue([made, answered("sqs:DeleteQueue", "q", allowed)], "q"), []);
-  const [left] = leftQueue([made, answered("sqs:DeleteQueue", "q", lacking)], "q");
+  assert.deepEqual(leftQueue([made, answered("sqs:DeleteQueue", "q", allowed)], "q", CLEANUP), []);
+  const [left] = leftQueue([made, answered("sqs:DeleteQueue", "q", lacking)], "q", CLEANUP);
   assert.match(left?.found ?? "", /^q, made to try permissions on, could not be deleted$/);
   assert.match(left?.fix ?? "", /cleanup --yes/);
 });

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  choosePlace,
-  command,
-  homeOf,
-  type PlaceOptions,
-  placeOf,
-  usersAws,
+  type AddressOptions,
+  commandFor,
+  folderOfEndpoint,
+  parseAddress,
 } from "../../../cli/targets/address.ts";
 import { explainAws } from "../../../cli/targets/aws.ts";
 import { poolOf, stackFrom } from "../../../cli/targets/stack-parameters.ts";
@@ -14,52 +12,66 @@ import { InvalidInput } from "../../../protocol/errors.ts";
 
 type Env = Record<string, string | undefined>;
 
-function chosen(options: PlaceOptions, given: Env = {}) {
-  const env: Env = { PS_DATA_DIR: "/data", ...given };
-  const note = choosePlace(options, env);
-  return { note, env, place: placeOf(env) };
-}
+const parse = (options: AddressOptions, env: Env = {}) =>
+  parseAddress(options, { PS_DATA_DIR: "/data", ...env });
 
-test("without options jobs are on this machine, and a user's AWS settings are kept aside", () => {
-  const { note, env, place } = chosen({}, { AWS_PROFILE: "work", AWS_ACCESS_KEY_ID: "AKIA" });
-  assert.deepEqual({ note, place }, { note: null, place: { kind: "embedded", dataDir: "/data" } });
-  assert.deepEqual(env, { PS_DATA_DIR: "/data" });
-  assert.deepEqual(usersAws(), { AWS_PROFILE: "work", AWS_ACCESS_KEY_ID: "AKIA" });
+test("without options jobs are on this machine, and what is read from S3 is read with the user's AWS settings", () => {
+  const { kind, where, flags, note, dataDir, cache, environment } = parse(
+    {},
+    { AWS_PROFILE: "work", PS_CACHE_DIR: "/cache" },
+  );
+  assert.deepEqual(
+    { kind, where, flags, note, dataDir, cache },
+    { kind: "embedded", where: "in /data", flags: "", note: null, dataDir: "/data", cache: "/cache" },
+  );
+  assert.equal(environment.AWS_PROFILE, "work");
+});
+
+test("the environment that is parsed stays as it is", () => {
+  const env = Object.freeze({ AWS_ACCESS_KEY_ID: "AKIA", AWS_REGION: "y" });
+  const { environment } = parseAddress({ stack: "a", region: "x", profile: "work" }, env);
+  assert.deepEqual(env, { AWS_ACCESS_KEY_ID: "AKIA", AWS_REGION: "y" });
+  assert.deepEqual([environment.AWS_REGION, environment.AWS_ACCESS_KEY_ID], ["x", undefined]);
 });
 
 test("an endpoint is chosen by its option, or by AWS_ENDPOINT_URL, which is said", () => {
-  const byOption = chosen({ endpointUrl: "http://localhost:4566/" });
-  assert.deepEqual(byOption.place, { kind: "endpoint", dataDir: "/data", endpoint: "http://localhost:4566" });
-  assert.equal(byOption.note, null);
-  const byVariable = chosen({}, { AWS_ENDPOINT_URL: "http://localhost:4566" });
-  assert.deepEqual(byVariable.place, byOption.place);
-  assert.match(byVariable.note ?? "", /^on http:\/\/localhost:4566, as AWS_ENDPOINT_URL says$/);
-  assert.equal(
-    homeOf({ ...byOption.place, kind: "endpoint", endpoint: "https://s3.test" }),
-    "/data/endpoints/s3.test-443",
-  );
+  const byOption = parse({ endpointUrl: "http://localhost:4566/" });
+  assert.ok(byOption.kind === "endpoint");
+  assert.deepEqual([byOption.endpoint, byOption.note], ["http://localhost:4566", null]);
+  const byVariable = parse({}, { AWS_ENDPOINT_URL: "http://localhost:4566" });
+  assert.deepEqual({ ...byVariable, note: null }, byOption);
+  assert.equal(byVariable.note, "on http://localhost:4566, as AWS_ENDPOINT_URL says");
+  assert.equal(folderOfEndpoint({ ...byOption, endpoint: "https://s3.test" }), "/data/endpoints/s3.test-443");
+});
+
+test("an empty variable counts as absent", () => {
+  const { kind, environment } = parse({}, { PS_STACK: "", AWS_ENDPOINT_URL: "", PS_CACHE_DIR: "" });
+  assert.deepEqual([kind, environment.AWS_ENDPOINT_URL], ["embedded", undefined]);
 });
 
 test("a stack is chosen by --stack or PS_STACK, with or without an endpoint that plays AWS", () => {
-  assert.deepEqual(chosen({ stack: "mine" }).place, { kind: "stack", dataDir: "/data", name: "mine" });
-  const { env, place, note } = chosen(
-    { region: "eu-west-1", endpointUrl: "http://localhost:1" },
-    { PS_STACK: "mine" },
-  );
-  assert.deepEqual(place, { kind: "stack", dataDir: "/data", name: "mine" });
-  assert.deepEqual([env.AWS_REGION, env.AWS_ENDPOINT_URL, note], ["eu-west-1", "http://localhost:1", null]);
-  assert.match(chosen({}, { PS_STACK: "mine" }).note ?? "", /on stack mine, as PS_STACK says/);
+  const { kind, where, flags } = parse({ stack: "mine" });
+  assert.deepEqual([kind, where, flags], ["stack", "on stack mine", " --stack mine"]);
+  const both = parse({ region: "eu-west-1", endpointUrl: "http://localhost:1" }, { PS_STACK: "mine" });
+  assert.ok(both.kind === "stack");
+  assert.equal(both.stack, "mine");
+  const { AWS_REGION, AWS_ENDPOINT_URL } = both.environment;
+  assert.deepEqual([AWS_REGION, AWS_ENDPOINT_URL, both.note], ["eu-west-1", "http://localhost:1", null]);
+  assert.equal(parse({}, { PS_STACK: "mine" }).note, "on stack mine, as PS_STACK says");
 });
 
 test("--profile wins over keys in the environment, --region over AWS_REGION, and that over AWS_DEFAULT_REGION", () => {
   const keys = { AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "s", AWS_SESSION_TOKEN: "t" };
-  const { env } = chosen({ stack: "a", profile: "work" }, { ...keys, AWS_DEFAULT_REGION: "eu-north-1" });
+  const { environment } = parse(
+    { stack: "a", profile: "work" },
+    { ...keys, AWS_DEFAULT_REGION: "eu-north-1" },
+  );
   assert.deepEqual(
-    [env.AWS_PROFILE, env.AWS_ACCESS_KEY_ID, env.AWS_SESSION_TOKEN],
+    [environment.AWS_PROFILE, environment.AWS_ACCESS_KEY_ID, environment.AWS_SESSION_TOKEN],
     ["work", undefined, undefined],
   );
-  assert.equal(env.AWS_REGION, "eu-north-1");
-  assert.equal(chosen({ stack: "a", region: "x" }, { AWS_REGION: "y" }).env.AWS_REGION, "x");
+  assert.equal(environment.AWS_REGION, "eu-north-1");
+  assert.equal(parse({ stack: "a", region: "x" }, { AWS_REGION: "y" }).environment.AWS_REGION, "x");
 });
 
 test("what can't be is refused with the rule and the value", () => {
@@ -81,17 +93,17 @@ test("what can't be is refused with the rule and the value", () => {
     [{ profile: "work" }, /--profile goes with --stack/],
   ] as const) {
     assert.throws(
-      () => chosen(options),
+      () => parse(options),
       (error) => error instanceof InvalidInput && problem.test(error.message),
     );
   }
 });
 
 test("a recommended command finds the same place", () => {
-  assert.equal(command("watch a", {}), "npx ps-submit watch a");
-  assert.equal(command("watch a", { PS_STACK: "mine" }), "npx ps-submit watch a --stack mine");
+  assert.equal(commandFor(parse({}), "watch a"), "npx ps-submit watch a");
+  assert.equal(commandFor(parse({ stack: "mine" }), "watch a"), "npx ps-submit watch a --stack mine");
   assert.equal(
-    command("watch a", { AWS_ENDPOINT_URL: "http://localhost:1" }),
+    commandFor(parse({ endpointUrl: "http://localhost:1" }), "watch a"),
     "npx ps-submit watch a --endpoint-url http://localhost:1",
   );
 });

@@ -82,7 +82,7 @@ test("a killed runner leaves the job to the next one; a second terminal watches 
   const { status, active } = await statusThere("killed");
   assert.deepEqual({ status, active }, { status: "running", active: false });
   const again = await started("killed", "--set", "steps=100000");
-  assert.match(again.stdout, /killed was interrupted at step [\d,]+ of 100,000; going on/);
+  assert.match(again.stdout, /killed was interrupted at step [\d,]+ of 100,000; resuming it/);
   const second = await started("killed", "--set", "steps=100000");
   assert.match(second.stdout, /killed is running in another process; watching it/);
   const more = await playground.run("workers", "killed", "3", ...at);

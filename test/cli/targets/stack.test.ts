@@ -144,7 +144,7 @@ test("Ctrl-C leaves a job running; the same command attaches, doubling no worker
   assert.equal(left.code, 130);
   assert.match(
     left.stdout,
-    /long goes on; watch it again with: npx ps-submit watch long --stack ps, end it with/,
+    /long keeps running; watch it again with: npx ps-submit watch long --stack ps, end it with/,
   );
   const again = playground.start(...args);
   await again.says(/^step \d/m);

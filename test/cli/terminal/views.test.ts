@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventsBetween } from "../../../cli/runner/follow.ts";
-import { notesOn } from "../../../cli/runner/run-to-end.ts";
+import { eventsBetween } from "../../../cli/runner/job-follower.ts";
+import { notesOnSteps } from "../../../cli/runner/steps.ts";
 import { bar, sparkline } from "../../../cli/terminal/chart.ts";
 import { count, duration, loss, short } from "../../../cli/terminal/format.ts";
 import { outcomeLines } from "../../../cli/terminal/outcome.ts";
@@ -140,7 +140,7 @@ test("an evaluation and a checkpoint are events once", () => {
 });
 
 test("an outcome says what happened and the command that goes on", () => {
-  const lines = (changes: Partial<State>) => outcomeLines({ ...state, ...changes }).join("\n");
+  const lines = (changes: Partial<State>) => outcomeLines({ ...state, ...changes }, { flags: "" }).join("\n");
   assert.match(
     lines({ status: "stopped" }),
     /^tiny stopped at step 100 of 2,000; go on with: npx ps-submit resume tiny/,
@@ -157,8 +157,8 @@ test("steps after the learning rate has reached 0 are remarked upon", () => {
   const schedule = { type: "linear", decaySteps: 50 };
   const { spec } = record;
   const decayed = jobOf({ ...spec, optimizer: { ...tinyJob.optimizer, schedule } }, "job");
-  assert.match(notesOn(decayed, 60).join(), /the learning rate is 0 from step 50 on/);
-  assert.deepEqual([notesOn(decayed, 50), notesOn(spec, 60)], [[], []]);
+  assert.match(notesOnSteps(decayed, 60).join(), /the learning rate is 0 from step 50 on/);
+  assert.deepEqual([notesOnSteps(decayed, 50), notesOnSteps(spec, 60)], [[], []]);
 });
 
 test("numbers read well at every size", () => {

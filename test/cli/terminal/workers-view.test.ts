@@ -37,6 +37,7 @@ function viewOf(members: readonly Member[], trouble: string | null = null, words
     batch: { groups: async () => [groupOf(members)], members: async () => [...members] },
     trouble: async () => trouble,
     tail: async (stream) => words.map((said) => `${said} ${stream}`),
+    command: (words) => `npx ps-submit ${words}`,
   });
   const look = (at: number) => view.look(state, (event) => told.push(event), at);
   return { view, told, look };
@@ -118,7 +119,7 @@ test("a Batch that does not answer is told of once, and the job is watched on", 
   const told: string[] = [];
   const refuse = () => Promise.reject(new Error("no permission"));
   const view = new WorkersView({
-    ...{ batch: { groups: refuse, members: refuse }, trouble: refuse, tail: refuse },
+    ...{ batch: { groups: refuse, members: refuse }, trouble: refuse, tail: refuse, command: String },
   });
   for (const at of [0, 10_000, 20_000]) await view.look(state, (event) => told.push(event), at);
   assert.deepEqual(told, ["AWS Batch could not be asked about the workers: Error: no permission"]);

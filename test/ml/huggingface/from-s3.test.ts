@@ -16,7 +16,6 @@ const { endpoint } = await ensureEmulator(join(folder.path, "s3"), EMULATOR);
 const session = await openSession(endpoint);
 const { Bucket, put } = await openBucket(endpointAt(endpoint, "embedded"));
 const access = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: "theirs", AWS_SECRET_ACCESS_KEY: "theirs" };
-Object.assign(process.env, access);
 after(() => {
   session.close();
   folder[Symbol.dispose]();
@@ -41,7 +40,7 @@ function prepare(from: string): Promise<PreparedJob> {
     backend: "wasm",
   };
   writeFileSync(file, JSON.stringify({ ...job, optimizer: { type: "sgd", learningRate: 0.1 } }));
-  return prepareJob(readJobFile(file, []), { cache });
+  return prepareJob(readJobFile(file, []), { cache, environment: access });
 }
 
 const fetched = () => readdirSync(join(cache, "models")).length;

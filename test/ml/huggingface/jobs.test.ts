@@ -60,7 +60,7 @@ function prepared(name: string, changes: Record<string, unknown>): Promise<Prepa
   };
   const textPath = join(folder, "text.txt");
   const file = { job: parseJobFile(job, name), textPath, folder };
-  return prepareJob(file, { cache: join(lab.target.home, "cache") });
+  return prepareJob(file, { cache: join(lab.target.home, "cache"), environment: {} });
 }
 
 /** Runs a job to its end; gives the SHA-256 of its parameters, and its last version's directory. */

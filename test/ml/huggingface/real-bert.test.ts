@@ -62,7 +62,7 @@ async function versionZero(from: string, name: string): Promise<string> {
   };
   const spec = jobOf(job, name);
   const file = { job: spec, textPath: join(folder, "text.txt"), folder };
-  const prepared = await prepareJob(file, { cache: join(lab.target.home, "cache") });
+  const prepared = await prepareJob(file, { cache: join(lab.target.home, "cache"), environment: {} });
   await uploadInputs(lab.cloud, prepared);
   await lab.submit(prepared.spec, prepared.dataset ?? undefined);
   await initialize(lab.cloud, await lab.cloud.jobs.record(name), prepared.dataset);

@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { threadEnvironment } from "../../ml/tensorflow/tensorflow.ts";
+import type { Environment } from "../targets/address.ts";
 import { logDirectory, program } from "../targets/paths.ts";
 import type { LocalTarget } from "../targets/target.ts";
-import { type ProcessEvent, Supervised } from "./supervised.ts";
+import { type ProcessEvent, SupervisedProcess } from "./supervised-process.ts";
 
-export type FleetPlan = {
+export type JobPlan = {
   readonly job: string;
   readonly attempt: number;
   readonly workers: number;
@@ -14,27 +15,27 @@ export type FleetPlan = {
 const WORKER_GRACE_MS = 10_000;
 const FUNCTIONS_GRACE_MS = 15_000;
 
-/** How often the watchdog looks, and for how long a step may be silent: short, as everything here is near. */
+/** How often the watchdog looks, and for how long a step may be silent: short, as no network lies between. */
 const LOCAL_WATCHDOG = { PS_WATCHDOG_SECONDS: "5", PS_REDISPATCH_SECONDS: "10" };
 
 /** The processes of one job on this machine: its workers, and one that runs the functions. */
-export class Fleet {
-  readonly #functions: Supervised;
-  readonly #startWorker: (index: number, workers: number) => Supervised;
-  #workers: readonly Supervised[];
+export class JobProcesses {
+  readonly #functions: SupervisedProcess;
+  readonly #startWorker: (index: number, workers: number) => SupervisedProcess;
+  #workers: readonly SupervisedProcess[];
   #leaving: readonly Promise<void>[] = [];
 
-  constructor(target: LocalTarget, plan: FleetPlan, tell: (event: ProcessEvent) => void) {
+  constructor(target: LocalTarget, plan: JobPlan, report: (event: ProcessEvent) => void) {
     const logs = logDirectory(target.home, plan.job);
     const shared = {
-      ...withoutAws(process.env),
+      ...withoutAws(target.address.environment),
       ...target.environment,
-      PS_CACHE_DIR: target.cache,
+      PS_CACHE_DIR: target.address.cache,
     };
     const start = (name: string, script: string, extra: Readonly<Record<string, string>>) =>
-      new Supervised(
+      new SupervisedProcess(
         { name, script, environment: { ...shared, ...extra }, log: join(logs, `${name}.log`) },
-        tell,
+        report,
       );
     this.#functions = start("functions", program("functions"), LOCAL_WATCHDOG);
     this.#startWorker = (index, workers) =>
@@ -50,12 +51,12 @@ export class Fleet {
     return this.#workers.filter((worker) => worker.alive).length;
   }
 
-  /** Forgets failures that came from an emulator that was gone. */
-  forgive(): void {
-    for (const child of [this.#functions, ...this.#workers]) child.forgive();
+  /** Forgets failures whose cause was an emulator that was gone. */
+  resetFailures(): void {
+    for (const child of [this.#functions, ...this.#workers]) child.resetFailures();
   }
 
-  /** Starts further workers, or tells the last ones to give back what they have in hand and leave. */
+  /** Starts further workers, or tells the last ones to give back their tasks and end. */
   resize(workers: number): void {
     const more = Math.max(0, workers - this.#workers.length);
     const first = this.#workers.length;
@@ -69,7 +70,7 @@ export class Fleet {
     await Promise.all([...this.#leaving, ...this.#workers.map((worker) => worker.stop(WORKER_GRACE_MS))]);
   }
 
-  /** The functions finish what they have in hand. */
+  /** Lets the functions finish the messages that they work on. */
   async stopFunctions(): Promise<void> {
     await this.#functions.stop(FUNCTIONS_GRACE_MS);
   }
@@ -79,8 +80,8 @@ export class Fleet {
   }
 }
 
-/** What AWS Batch sets for the child of an array job, and which job to work for. */
-function workerEnvironment({ job, attempt, workers }: FleetPlan, index: number): Record<string, string> {
+/** Returns what AWS Batch sets for a child of an array job, and the job to work for. */
+function workerEnvironment({ job, attempt, workers }: JobPlan, index: number): Record<string, string> {
   const cores = availableParallelism();
   return {
     ...threadEnvironment(Math.max(1, Math.floor(cores / workers))),
@@ -92,7 +93,7 @@ function workerEnvironment({ job, attempt, workers }: FleetPlan, index: number):
   };
 }
 
-/** A user's own AWS settings must not reach what runs on this machine's emulator. */
-function withoutAws(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+/** A user's own AWS settings must not reach the processes of this machine: some would change how clients behave. */
+function withoutAws(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("AWS_")));
 }

@@ -4,15 +4,15 @@ import { HISTORY_BLOCK, type Metrics, metricsSchema, type State } from "../../pr
 import { count, loss } from "../terminal/format.ts";
 
 /** Blocks of history that a view reads when it begins in the middle of a job. */
-const BLOCKS_AT_START = 20;
+const MAX_BLOCKS = 20;
 
-export type News = {
+export type JobUpdate = {
   readonly state: State;
-  /** The steps since the last look, in order. */
+  /** The steps since the last poll, in order. */
   readonly steps: readonly Metrics[];
 };
 
-/** Looks at a job again and again, each time telling what is new. */
+/** Polls a job; each poll returns what is new. */
 export class Follower {
   readonly #cloud: Cloud;
   readonly #job: string;
@@ -24,7 +24,7 @@ export class Follower {
   }
 
   /** @throws InvalidInput when there is no such job */
-  async look(): Promise<News> {
+  async poll(): Promise<JobUpdate> {
     const { state } = await this.#cloud.jobs.state(this.#job);
     return { state, steps: await this.#stepsUpTo(state.version ?? 0) };
   }
@@ -32,7 +32,7 @@ export class Follower {
   async #stepsUpTo(version: number): Promise<Metrics[]> {
     if (version <= this.#seen) return [];
     const manifest = await this.#cloud.jobs.manifest(this.#job, version);
-    // Removed already, as newer ones have come: the next look finds those.
+    // Removed already, as newer ones have come: the next poll finds those.
     if (manifest === null) return [];
     const first = manifest.metrics[0]?.version ?? version + 1;
     const steps = [...(await this.#blocks(this.#seen, first - 1)), ...manifest.metrics];
@@ -41,10 +41,10 @@ export class Follower {
     return fresh;
   }
 
-  /** History of the versions in (after, last], which fill whole blocks up to `last`. */
+  /** Reads the history of the versions in (after, last], which fill whole blocks up to `last`. */
   async #blocks(after: number, last: number): Promise<Metrics[]> {
     const end = Math.ceil(last / HISTORY_BLOCK);
-    const start = Math.max(Math.floor(after / HISTORY_BLOCK), end - BLOCKS_AT_START);
+    const start = Math.max(Math.floor(after / HISTORY_BLOCK), end - MAX_BLOCKS);
     const blocks = Array.from({ length: Math.max(0, end - start) }, (_, i) => this.#block(start + i));
     return (await Promise.all(blocks)).flat();
   }
@@ -56,14 +56,14 @@ export class Follower {
   }
 }
 
-/** What a person wants to be told of the way from one state to the next. */
+/** Returns what to report to a person of the way from one state to the next. */
 export function eventsBetween(before: State | null, after: State): string[] {
   const { evaluation, checkpoint } = after;
   const events: string[] = [];
-  if (evaluation && evaluation.version !== (before?.evaluation?.version ?? -1)) {
+  if (evaluation && evaluation.version !== before?.evaluation?.version) {
     events.push(`evaluation at step ${count(evaluation.version)}: held-out loss ${loss(evaluation.loss)}`);
   }
-  if (checkpoint && checkpoint.version !== (before?.checkpoint?.version ?? -1)) {
+  if (checkpoint && checkpoint.version !== before?.checkpoint?.version) {
     events.push(`checkpoint of step ${count(checkpoint.version)} written`);
   }
   return events;

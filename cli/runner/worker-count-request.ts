@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 
 /**
- * How many workers a job is to have, said by one process of this machine to another, the job's runner: a file, which
- * the runner removes once it has done what it says.
+ * A request of one process of this machine to another, the runner of a job, for a number of workers: a file, which
+ * the runner removes once it has done what the file says.
  */
-export class WantedWorkers {
+export class WorkerCountRequest {
   readonly #folder: string;
   readonly #file: string;
 
@@ -14,28 +14,28 @@ export class WantedWorkers {
     this.#file = join(this.#folder, job);
   }
 
-  ask(workers: number): void {
+  send(workers: number): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    const aside = `${this.#file}.${process.pid}`;
-    writeFileSync(aside, String(workers));
-    renameSync(aside, this.#file);
+    const draft = `${this.#file}.${process.pid}`;
+    writeFileSync(draft, String(workers));
+    renameSync(draft, this.#file);
   }
 
-  /** Whether the runner has yet to do what was asked. */
+  /** True until the runner has answered. */
   get pending(): boolean {
     return existsSync(this.#file);
   }
 
-  /** Does what was asked, if anything was. */
-  take(resize: (workers: number) => void): void {
+  /** Calls `resize` if there is a request. */
+  answer(resize: (workers: number) => void): void {
     if (!this.pending) return;
     const workers = Number(readFileSync(this.#file, "utf8"));
     if (Number.isSafeInteger(workers) && workers > 0) resize(workers);
-    this.forget();
+    this.withdraw();
   }
 
-  /** Drops what was asked of a runner that is gone. */
-  forget(): void {
+  /** Removes a request that its runner can no longer answer. */
+  withdraw(): void {
     rmSync(this.#file, { force: true });
   }
 }

@@ -14,17 +14,17 @@ export type ProcessPlan = {
 
 export type ProcessEvent =
   | { readonly kind: "died"; readonly name: string; readonly how: string }
-  /** It failed at once, again and again, or cannot be started: to try once more will not help. */
-  | { readonly kind: "hopeless"; readonly name: string; readonly reason: string };
+  /** It failed at once, again and again, or cannot be started; another try will not help. */
+  | { readonly kind: "gave up"; readonly name: string; readonly reason: string };
 
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5000;
-const PAUSE_AFTER_SUCCESS_MS = 1000;
+const FIRST_DELAY_MS = 200;
+const MAX_DELAY_MS = 5000;
+const DELAY_AFTER_SUCCESS_MS = 1000;
 /** A process that lived for less has failed to start. */
 const QUICK_MS = 5000;
-const QUICK_FAILURES = 5;
-/** Deaths by kill -9 are somebody else's doing, up to a point. */
-const QUICK_KILLS = 20;
+const MAX_QUICK_FAILURES = 5;
+/** More than for failures: somebody else killed it. */
+const MAX_QUICK_KILLS = 20;
 const TAIL_LINES = 5;
 const TAIL_CHARACTERS = 2000;
 
@@ -32,19 +32,19 @@ const TAIL_CHARACTERS = 2000;
  * A child process that is started again when it dies. It is tied to this process by an IPC channel, at whose end it
  * exits by itself; and it has a session of its own, so that Ctrl-C in the terminal reaches only this process.
  */
-export class Supervised {
+export class SupervisedProcess {
   readonly #plan: ProcessPlan;
-  readonly #tell: (event: ProcessEvent) => void;
+  readonly #report: (event: ProcessEvent) => void;
   #child: ChildProcess | null = null;
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   #quick = { failures: 0, kills: 0 };
-  #hopeless = false;
+  #gaveUp = false;
 
-  constructor(plan: ProcessPlan, tell: (event: ProcessEvent) => void) {
+  constructor(plan: ProcessPlan, report: (event: ProcessEvent) => void) {
     this.#plan = plan;
-    this.#tell = tell;
+    this.#report = report;
     this.#start();
   }
 
@@ -62,11 +62,11 @@ export class Supervised {
     clearTimeout(killer);
   }
 
-  /** Forgets its failures, which had a cause outside of it that is gone. */
-  forgive(): void {
+  /** Forgets failures whose cause is gone, and starts the process if it was given up. */
+  resetFailures(): void {
     this.#quick = { failures: 0, kills: 0 };
-    if (this.#hopeless && !this.#stopping) this.#start();
-    this.#hopeless = false;
+    if (this.#gaveUp && !this.#stopping) this.#start();
+    this.#gaveUp = false;
   }
 
   /** Ends the process at once. */
@@ -85,8 +85,8 @@ export class Supervised {
   }
 
   #giveUp(reason: string): void {
-    this.#hopeless = true;
-    this.#tell({ kind: "hopeless", name: this.#plan.name, reason });
+    this.#gaveUp = true;
+    this.#report({ kind: "gave up", name: this.#plan.name, reason });
   }
 
   #startWith(output: number): void {
@@ -117,23 +117,23 @@ export class Supervised {
   /** @param code of the exit; null for kill -9, -1 for other signals */
   #again(how: string, code: number | null, livedMs: number, logStart: number): void {
     const { name } = this.#plan;
-    if (livedMs > QUICK_MS || code === 0) this.forgive();
+    if (livedMs > QUICK_MS || code === 0) this.resetFailures();
     else if (code === null) this.#quick.kills++;
     else this.#quick.failures++;
     const { failures, kills } = this.#quick;
-    const why = code === null || code === 0 ? how : `${how}: ${lastWords(this.#plan.log, logStart)}`;
-    if (failures >= QUICK_FAILURES || kills >= QUICK_KILLS) {
+    const why = code === null || code === 0 ? how : `${how}: ${errorOf(this.#plan.log, logStart)}`;
+    if (failures >= MAX_QUICK_FAILURES || kills >= MAX_QUICK_KILLS) {
       this.#giveUp(`${name} died ${failures + kills} times in a row, ${why}`);
       return;
     }
-    if (code !== 0) this.#tell({ kind: "died", name, how: why });
-    const pause =
-      code === 0 ? PAUSE_AFTER_SUCCESS_MS : FIRST_PAUSE_MS * 2 ** Math.max(0, failures + kills - 1);
-    this.#timer = setTimeout(() => this.#start(), Math.min(pause, LONGEST_PAUSE_MS));
+    if (code !== 0) this.#report({ kind: "died", name, how: why });
+    const delay =
+      code === 0 ? DELAY_AFTER_SUCCESS_MS : FIRST_DELAY_MS * 2 ** Math.max(0, failures + kills - 1);
+    this.#timer = setTimeout(() => this.#start(), Math.min(delay, MAX_DELAY_MS));
   }
 }
 
-/** Its folder may have been removed while the job ran. */
+/** Opens a log for appending. Its folder may have been removed while the job ran. */
 function openLog(log: string): number {
   mkdirSync(dirname(log), { recursive: true });
   return openSync(log, "a");
@@ -144,13 +144,13 @@ function beginLog(log: number): number {
   try {
     writeSync(log, `--- ${new Date().toISOString()} started\n`);
   } catch {
-    // On a full disk the process says, by its end, what cannot be written here.
+    // On a full disk the process itself fails, and its end says so.
   }
   return fstatSync(log).size;
 }
 
-/** The error that a process logged before it died, or the last lines that it printed. */
-function lastWords(log: string, start: number): string {
+/** Returns the error that a process logged before it died, or the last lines that it printed. */
+function errorOf(log: string, start: number): string {
   let text: string;
   try {
     text = tailOf(log, start);

@@ -1,41 +1,35 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { exitCodes } from "../terminal/exit.ts";
 import { listenForInterruption, pause } from "../terminal/interruption.ts";
-import { openStack } from "./stack.ts";
 import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
-import type { StackTarget } from "./target.ts";
+import type { LogOptions, StackTarget } from "./target.ts";
 
-const LOOK_MS = 2000;
+const POLL_MS = 2000;
 /** CloudWatch shows a line some seconds after it was written, and lines of several streams not in order. */
 const LATE_MS = 20_000;
 /** CloudWatch takes so many streams in one question; to ask for each alone would soon be too often. */
 const STREAMS = 100;
 const SHOWN_NAMES = 20;
 
-type Options = { readonly follow?: boolean | undefined };
 /** Lines that are asked for together. `nameOf` tells whose the lines of a stream are. */
 type Source = { readonly nameOf: (stream: string) => string; readonly query: Omit<LogQuery, "since"> };
 
-/** `ps-submit logs` on a stack: what functions and workers wrote about a job, from CloudWatch. */
-export async function logsOfStack(
-  stack: string,
+/** Prints what functions and workers of a stack wrote about a job, from CloudWatch; then closes the stack. */
+export async function printStackLogs(
+  target: StackTarget,
   job: string,
-  process_: string | undefined,
-  { follow }: Options,
-): Promise<number> {
-  const target = await openStack(stack);
+  { process: wanted, follow }: LogOptions,
+): Promise<void> {
   const interruption = listenForInterruption();
-  const logs = new StackLogs(process.env);
+  const logs = new StackLogs(target.address.environment);
   try {
-    const printer = new Printer(logs, process_ === undefined);
+    const printer = new Printer(logs, wanted === undefined);
     for (let over = false; !over && !interruption.first.aborted; ) {
       const { state } = await target.cloud.jobs.state(job);
       over = !follow || isEnded(state);
-      await printer.print(await sourcesOf(target, state, process_), Date.parse(state.createdAt));
-      if (!over) await pause(LOOK_MS, interruption.first);
+      await printer.print(await sourcesOf(target, state, wanted), Date.parse(state.createdAt));
+      if (!over) await pause(POLL_MS, interruption.first);
     }
-    return exitCodes.succeeded;
   } finally {
     interruption.close();
     logs.close();
