@@ -1,10 +1,10 @@
-/** What answers at an endpoint. `aws` is what the others are measured by; it has no deviations. */
+/** The kind of an endpoint. `aws` is the measure of the others; it has no deviations. */
 export type Kind = "aws" | "embedded" | "localstack" | "ministack";
 
 type KnownDeviation = {
-  /** What it does otherwise than AWS. */
+  /** How it differs from AWS. */
   readonly words: string;
-  /** Who does, and how the row then fails: what the error says. */
+  /** The kinds that differ, each with the error that the row then fails with. */
   readonly on: Partial<Record<Kind, RegExp>>;
 };
 

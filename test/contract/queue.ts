@@ -11,6 +11,7 @@ import {
   SendMessageCommand,
   type SendMessageCommandInput,
 } from "@aws-sdk/client-sqs";
+import { required } from "../../protocol/required.ts";
 import { type Endpoint, uniqueName } from "./endpoint.ts";
 
 type Attributes = Partial<Record<QueueAttributeName, string>>;
@@ -32,7 +33,8 @@ export function openQueues({ sqs, deviates }: Endpoint) {
   const created: string[] = [];
 
   async function createQueue(Attributes: Attributes = {}, QueueName = uniqueName("queue")): Promise<string> {
-    const { QueueUrl = "" } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
+    const answer = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
+    const QueueUrl = required(answer.QueueUrl, "QueueUrl");
     created.push(QueueUrl);
     return QueueUrl;
   }
@@ -73,7 +75,7 @@ export function openQueues({ sqs, deviates }: Endpoint) {
 
   async function attributesOf(QueueUrl: string): Promise<Record<string, string>> {
     const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["All"] });
-    return (await sqs.send(command)).Attributes ?? {};
+    return required((await sqs.send(command)).Attributes, "Attributes");
   }
 
   async function withDeadLetters(

@@ -1,4 +1,4 @@
-/** An error that AWS Batch answers with: ClientException unless the fake itself is short of something. */
+/** An error that AWS Batch answers with: ClientException, unless the fake lacks what was asked. */
 export class BatchError extends Error {
   override readonly name = "BatchError";
   readonly type: string;
@@ -11,6 +11,6 @@ export class BatchError extends Error {
   }
 }
 
-/** What AWS Batch can do and this fake cannot: nothing here asks for it. */
+/** Answers a request for something that AWS Batch has and this fake lacks, since nothing here needs it. */
 export const beyondTheFake = (what: string): BatchError =>
   new BatchError(`the fake AWS Batch has no ${what}`, "NotImplemented", 501);

@@ -4,15 +4,15 @@ import { type Definition, environmentOf, isOnHost, isOver, type Job, newJob, typ
 import { isRetried, type Outcome } from "./retry.ts";
 
 export type FakeBatchOptions = {
-  /** Stands for the image: what a container runs. */
+  /** The command that a container runs, in place of an image. */
   readonly command: readonly [string, ...string[]];
-  /** What the image and the task's role would give a container. */
+  /** The environment that the image and the role would give a container. */
   readonly environment: Readonly<Record<string, string>>;
   /** Folder for the log streams. */
   readonly logs: string;
   /** The compute environment's `maxvCpus`: jobs beyond it stay RUNNABLE. */
   readonly vcpus: number;
-  /** How long a second of AWS lasts here: of timeouts, and of the grace between SIGTERM and SIGKILL. @default 1000 */
+  /** The length of a second here, in timeouts and in the grace between SIGTERM and SIGKILL. @default 1000 */
   readonly secondMs?: number;
 };
 
@@ -53,7 +53,7 @@ export class FakeBatch {
   }
 
   /**
-   * Takes away the hosts of running jobs, the oldest first, as EC2 does with Spot instances.
+   * Reclaims the hosts of running jobs, the oldest first, as EC2 does with Spot instances.
    *
    * @returns how many there were
    */
@@ -66,7 +66,7 @@ export class FakeBatch {
     return hit.length;
   }
 
-  /** Kills what runs and waits until it is gone. */
+  /** Kills all containers and waits until they have ended. */
   async close(): Promise<void> {
     clearInterval(this.#ticking);
     const containers = [...this.jobs.values()].flatMap(({ container, timeout }) => {
@@ -88,7 +88,8 @@ export class FakeBatch {
       inStatus("SUBMITTED"),
     ];
     for (const job of starting) this.#run(job);
-    for (const queue of this.queues.values()) this.#place(runnable.filter((job) => job.queue === queue));
+    for (const queue of this.queues.values())
+      this.#assignHosts(runnable.filter((job) => job.queue === queue));
     for (const job of pending) {
       job.status = "RUNNABLE";
       if (job.parent) job.parent.status = "PENDING";
@@ -107,8 +108,8 @@ export class FakeBatch {
     }
   }
 
-  /** First come, first served: the one at the head that does not fit holds back the rest of its queue. */
-  #place(runnable: readonly Job[]): void {
+  /** First come, first served: a job that does not fit blocks those behind it in its queue. */
+  #assignHosts(runnable: readonly Job[]): void {
     for (const job of runnable) {
       if (job.definition.vcpus > this.#freeVcpus()) {
         job.statusReason = NO_CAPACITY;

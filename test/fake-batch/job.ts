@@ -18,7 +18,7 @@ export type Definition = {
   readonly timeoutSeconds: number | null;
 };
 
-/** Why a running container is being stopped by other than itself. */
+/** The reason for which a running container is being stopped from outside. */
 export type Stop =
   | { readonly kind: "terminated"; readonly reason: string }
   | { readonly kind: "timeout" }
@@ -48,10 +48,14 @@ export type Job = {
   stop: Stop | null;
 };
 
-type Given = Pick<Job, "name" | "queue" | "definition" | "environment" | "size">;
+type Submission = Pick<Job, "name" | "queue" | "definition" | "environment" | "size">;
 
-export const newJob = (given: Given, parent: Job | null = null, index: number | null = null): Job => ({
-  ...given,
+export const newJob = (
+  submission: Submission,
+  parent: Job | null = null,
+  index: number | null = null,
+): Job => ({
+  ...submission,
   id: parent ? `${parent.id}:${index}` : randomUUID(),
   createdAt: Date.now(),
   parent,

@@ -1,22 +1,22 @@
 import type { RetryStrategy } from "@aws-sdk/client-batch";
 import { BatchError } from "./errors.ts";
 
-/** How an attempt ended, as DescribeJobs tells it. No exit code: the host went away with the container. */
+/** The end of an attempt, as DescribeJobs shows it. Without an exit code its host ended together with the container. */
 export type Outcome = {
   readonly statusReason: string;
   readonly reason?: string;
   readonly exitCode?: number;
 };
 
-const MOST_ATTEMPTS = 10;
-const MOST_RULES = 5;
-const LONGEST_PATTERN = 512;
+const MAX_ATTEMPTS = 10;
+const MAX_RULES = 5;
+const MAX_PATTERN_LENGTH = 512;
 const WORDS = /^[A-Za-z0-9.:\s]*\*?$/;
 const DIGITS = /^[0-9]*\*?$/;
 
 /**
- * Whether a failed attempt is followed by another: the first rule whose conditions all hold decides, and a failure
- * that no rule speaks of is tried again.
+ * True when a failed attempt is followed by another: the first rule whose conditions all hold decides, and a failure that
+ * fits no rule is retried.
  *
  * @param attempts how many have ended, this one included
  */
@@ -31,7 +31,7 @@ export function isRetried(strategy: RetryStrategy, attempts: number, outcome: Ou
   return rule?.action?.toUpperCase() !== "EXIT";
 }
 
-/** A pattern may end with a star. One that was not given holds always. */
+/** A pattern may end with a star. Without a pattern every text matches. */
 function matches(pattern: string | undefined, text: string | undefined): boolean {
   if (pattern === undefined) return true;
   if (text === undefined) return false;
@@ -40,10 +40,10 @@ function matches(pattern: string | undefined, text: string | undefined): boolean
 
 /** @throws BatchError for what AWS Batch does not take */
 export function checkRetryStrategy({ attempts, evaluateOnExit: rules = [] }: RetryStrategy): void {
-  if (attempts !== undefined && !(attempts >= 1 && attempts <= MOST_ATTEMPTS))
-    throw new BatchError(`retryStrategy.attempts must be from 1 to ${MOST_ATTEMPTS}, got ${attempts}`);
-  if (rules.length > MOST_RULES)
-    throw new BatchError(`evaluateOnExit takes at most ${MOST_RULES} rules, got ${rules.length}`);
+  if (attempts !== undefined && !(attempts >= 1 && attempts <= MAX_ATTEMPTS))
+    throw new BatchError(`retryStrategy.attempts must be from 1 to ${MAX_ATTEMPTS}, got ${attempts}`);
+  if (rules.length > MAX_RULES)
+    throw new BatchError(`evaluateOnExit takes at most ${MAX_RULES} rules, got ${rules.length}`);
   if (rules.length > 0 && attempts === undefined)
     throw new BatchError("evaluateOnExit needs retryStrategy.attempts");
   for (const { action, onStatusReason, onReason, onExitCode } of rules) {
@@ -56,6 +56,6 @@ export function checkRetryStrategy({ attempts, evaluateOnExit: rules = [] }: Ret
 }
 
 function checkPattern(name: string, pattern: string | undefined, allowed: RegExp): void {
-  if (pattern === undefined || (pattern.length <= LONGEST_PATTERN && allowed.test(pattern))) return;
+  if (pattern === undefined || (pattern.length <= MAX_PATTERN_LENGTH && allowed.test(pattern))) return;
   throw new BatchError(`${name} is not a pattern that AWS Batch takes: ${JSON.stringify(pattern)}`);
 }

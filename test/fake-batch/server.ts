@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import * as client from "@aws-sdk/client-batch";
+import { required } from "../../protocol/required.ts";
 import { BatchError, beyondTheFake } from "./errors.ts";
 import { FakeBatch, type FakeBatchOptions } from "./fake-batch.ts";
 import { check } from "./model.ts";
@@ -64,7 +65,7 @@ export async function startFakeBatch(options: FakeBatchOptions, port = 0): Promi
 }
 
 async function answer(batch: FakeBatch, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+  const { pathname } = new URL(required(request.url, "the path of a request"), "http://127.0.0.1");
   const body = await bodyOf(request);
   if (pathname === "/_fake/reclaim") return answerJson(response, 200, { reclaimed: reclaim(batch, body) });
   const operation = byPath.get(pathname);
@@ -76,7 +77,7 @@ async function answer(batch: FakeBatch, request: IncomingMessage, response: Serv
   answerJson(response, 200, result);
 }
 
-/** The one thing that AWS does by itself and a test in another process has to ask for. */
+/** Reclaims hosts, which AWS does by itself and a test in another process has to ask for. */
 function reclaim(batch: FakeBatch, body: object): number {
   return batch.reclaim("count" in body && typeof body.count === "number" ? body.count : 1);
 }
@@ -94,9 +95,9 @@ function answerJson(response: ServerResponse, status: number, value: object): vo
 }
 
 function answerError(response: ServerResponse, thrown: unknown): void {
-  const known = thrown instanceof BatchError;
-  if (!known) console.error(thrown);
-  const error = known ? thrown : new BatchError(String(thrown), "ServerException", 500);
+  const isBatchError = thrown instanceof BatchError;
+  if (!isBatchError) console.error(thrown);
+  const error = isBatchError ? thrown : new BatchError(String(thrown), "ServerException", 500);
   response.setHeader("x-amzn-errortype", error.type);
   answerJson(response, error.status, { message: error.message });
 }

@@ -12,6 +12,8 @@ import {
   type SubmitJobCommandInput,
 } from "@aws-sdk/client-batch";
 import { clientConfig } from "../../cloud/connect.ts";
+import { variable } from "../../protocol/environment.ts";
+import { required } from "../../protocol/required.ts";
 import { waitFor } from "../support/lab.ts";
 import { COMPUTE_ENVIRONMENT, type FakeBatchOptions } from "./fake-batch.ts";
 import { type FakeBatchServer, startFakeBatch } from "./server.ts";
@@ -47,7 +49,7 @@ export async function furnish(
 ): Promise<string> {
   const computeEnvironmentOrder = [{ order: 1, computeEnvironment: COMPUTE_ENVIRONMENT }];
   await client.send(new CreateJobQueueCommand({ jobQueueName: queue, priority: 1, computeEnvironmentOrder }));
-  const { jobDefinitionArn = "" } = await client.send(
+  const { jobDefinitionArn } = await client.send(
     new RegisterJobDefinitionCommand({
       jobDefinitionName: DEFINITION,
       type: "container",
@@ -62,14 +64,14 @@ export async function furnish(
       ...definition,
     }),
   );
-  return jobDefinitionArn;
+  return required(jobDefinitionArn, "jobDefinitionArn");
 }
 
 export async function openShellBatch(options: Partial<FakeBatchOptions> = {}): Promise<ShellBatch> {
   const logs = mkdtempSync(join(tmpdir(), "ps-batch-"));
   const server = await startFakeBatch({
     command: ["/bin/sh", "-c", 'eval "$SCRIPT"'],
-    environment: { PATH: process.env.PATH ?? "" },
+    environment: { PATH: variable(process.env, "PATH") },
     logs,
     vcpus: 4,
     ...options,
@@ -94,14 +96,14 @@ export async function openShellBatch(options: Partial<FakeBatchOptions> = {}): P
         containerOverrides: { environment: [{ name: "SCRIPT", value: script }] },
         ...changes,
       });
-      return (await client.send(command)).jobId ?? "";
+      return required((await client.send(command)).jobId, "jobId");
     },
     becomes(id, ...statuses) {
-      const look = async () => {
+      const reached = async () => {
         const job = await describe(id);
-        return statuses.includes(job.status ?? "") ? job : null;
+        return statuses.includes(required(job.status, "status")) ? job : null;
       };
-      return waitFor(look, `${id} to be ${statuses.join(" or ")}`, DEADLINE_MS);
+      return waitFor(reached, `${id} to be ${statuses.join(" or ")}`, DEADLINE_MS);
     },
     async close() {
       client.destroy();

@@ -10,7 +10,7 @@ import { type Service, startService } from "./python-service.ts";
  * LocalStack's packages, if an earlier run or `npm run localstack` installed them; PS_LOCALSTACK=1 installs them (half a
  * gigabyte, a minute or two).
  *
- * @returns a sentence why not, when they are not there
+ * @returns a sentence with the reason when they are not there
  */
 export async function localstackOrReason(): Promise<Installed | string> {
   const found = findInstalled(LOCALSTACK);

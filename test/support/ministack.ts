@@ -4,6 +4,7 @@ import { request as plainRequest } from "node:http";
 import { request as secureRequest } from "node:https";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { required } from "../../protocol/required.ts";
 import { commandOf, ensureInstalled, type Installed, MINISTACK } from "../../scripts/python-packages.mjs";
 import { type Service, startService } from "./python-service.ts";
 
@@ -25,9 +26,9 @@ export type Ministack = Service & {
 const REGION = "us-east-1";
 
 /**
- * ministack's packages, installed if need be (a matter of seconds).
+ * Finds ministack's packages, or installs them (in seconds).
  *
- * @returns a sentence why not, when they can't be had
+ * @returns a sentence with the reason when that fails
  */
 export async function ministackOrReason(): Promise<Installed | string> {
   try {
@@ -40,7 +41,7 @@ export async function ministackOrReason(): Promise<Installed | string> {
 /**
  * Starts ministack on a free port, empty. Lambdas that it runs get the `node` of this process.
  *
- * @throws Error with its last words when it does not start
+ * @throws Error with the end of its log when it does not start
  */
 export async function startMinistack(
   installed: Installed,
@@ -93,7 +94,7 @@ function clientEnvironment(endpoint: string, certificate: string | undefined): R
   };
 }
 
-/** The answer's status; the certificate is not checked, since this process started the server. */
+/** Returns the answer's status. The certificate is not checked, since this process started the server. */
 function status(url: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = url.startsWith("https:")
@@ -103,7 +104,7 @@ function status(url: string): Promise<number> {
     request.once("error", reject);
     request.once("response", (response) => {
       response.resume();
-      resolve(response.statusCode ?? 0);
+      resolve(required(response.statusCode, "the status"));
     });
     request.end();
   });

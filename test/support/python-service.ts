@@ -4,7 +4,8 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { required } from "../../protocol/required.ts";
 import { commandOf, type Installed } from "../../scripts/python-packages.mjs";
 
 /** A server that a test started, with a folder of its own. */
@@ -12,7 +13,7 @@ export type Service = {
   readonly port: number;
   readonly folder: string;
   readonly pid: number;
-  /** All that it said so far. */
+  /** Its output so far. */
   log(): string;
   stop(): Promise<void>;
 };
@@ -22,9 +23,9 @@ const STOP_GRACE_MS = 5_000;
 const POLL_MS = 50;
 
 export type ServiceOptions = {
-  /** What it needs on top of this process's own environment, which it gets without AWS settings. */
+  /** Variables besides those of this process, of which it gets all but the AWS settings. */
   environment(port: number, folder: string): Promise<Record<string, string>> | Record<string, string>;
-  /** Whether it serves; errors count as no. */
+  /** True once it serves; an error counts as false. */
   isReady(port: number): Promise<boolean>;
 };
 
@@ -54,11 +55,11 @@ export async function startService(
   try {
     await ready(child, () => isReady(port));
   } catch (error) {
-    const words = log().split("\n").slice(-20).join("\n");
+    const end = log().split("\n").slice(-20).join("\n");
     await stop();
-    throw new Error(`${installed.module} did not start: ${error}\n${words}`, { cause: error });
+    throw new Error(`${installed.module} did not start: ${error}\n${end}`, { cause: error });
   }
-  return { port, folder, pid: child.pid ?? 0, log, stop };
+  return { port, folder, pid: required(child.pid, "the process id"), log, stop };
 }
 
 /** The environment without the settings of AWS tools, which are not meant for a server. */
@@ -76,7 +77,7 @@ async function ready(child: ChildProcess, isReady: () => Promise<boolean>): Prom
     if (failure) throw failure;
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
     if (Date.now() > deadline) throw new Error(`it was not ready after ${START_DEADLINE_MS} ms`);
-    await delay(POLL_MS);
+    await sleep(POLL_MS);
   }
 }
 

@@ -9,15 +9,15 @@ import { BatchError } from "../errors.ts";
 import type { FakeBatch } from "../fake-batch.ts";
 import { arnOf, isOver, type Job } from "../job.ts";
 
-const MOST_IDS = 100;
+const MAX_IDS = 100;
 const STATUSES = ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"];
 
-/** Ids that name no job are left out, without a word. */
+/** Ids that name no job are left out without an error. */
 export function describeJobs(
   batch: FakeBatch,
   { jobs: ids = [] }: DescribeJobsRequest,
 ): DescribeJobsResponse {
-  if (ids.length > MOST_IDS) throw new BatchError(`jobs takes at most ${MOST_IDS} ids, got ${ids.length}`);
+  if (ids.length > MAX_IDS) throw new BatchError(`jobs takes at most ${MAX_IDS} ids, got ${ids.length}`);
   return { jobs: ids.flatMap((id) => batch.jobs.get(id) ?? []).map(detailOf) };
 }
 
@@ -32,7 +32,7 @@ function detailOf(job: Job): JobDetail {
     status: job.status,
     statusReason: job.statusReason,
     createdAt: job.createdAt,
-    // The model requires it, and AWS Batch says 0 of a job that was never started.
+    // Required by the model; AWS Batch answers 0 for a job that was never started.
     startedAt: job.startedAt ?? 0,
     stoppedAt: job.stoppedAt,
     attempts: job.attempts,

@@ -7,19 +7,21 @@ import type {
   RegisterJobDefinitionResponse,
   ResourceRequirement,
 } from "@aws-sdk/client-batch";
+import { required } from "../../../protocol/required.ts";
 import { BatchError, beyondTheFake } from "../errors.ts";
 import type { FakeBatch } from "../fake-batch.ts";
 import { arnOf, type Definition } from "../job.ts";
 import { checkRetryStrategy } from "../retry.ts";
 
-const SHORTEST_TIMEOUT = 60;
+const MIN_TIMEOUT_SECONDS = 60;
 
 /** Registers the next revision of a definition. */
 export function registerJobDefinition(
   batch: FakeBatch,
   request: RegisterJobDefinitionRequest,
 ): RegisterJobDefinitionResponse {
-  const { jobDefinitionName: name = "", type, containerProperties, retryStrategy = {}, timeout } = request;
+  const { jobDefinitionName, type, containerProperties, retryStrategy = {}, timeout } = request;
+  const name = required(jobDefinitionName, "jobDefinitionName");
   if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(name))
     throw new BatchError(`jobDefinitionName must be 1 to 128 letters, digits, - and _, got ${name}`);
   if (type !== "container" || !containerProperties)
@@ -33,7 +35,7 @@ export function registerJobDefinition(
     name,
     revision,
     arn,
-    image: containerProperties.image ?? "",
+    image: required(containerProperties.image, "image"),
     vcpus: vcpusOf(containerProperties.resourceRequirements ?? []),
     environment: environmentFrom(containerProperties.environment ?? []),
     retryStrategy,
@@ -43,19 +45,19 @@ export function registerJobDefinition(
   return { jobDefinitionName: name, jobDefinitionArn: arn, revision };
 }
 
-/** Both all revisions of a name, and single ones by `name:revision` or ARN. */
+/** Describes all revisions of a name, or single ones by `name:revision` or ARN. */
 export function describeJobDefinitions(
   batch: FakeBatch,
   { jobDefinitionName, jobDefinitions }: DescribeJobDefinitionsRequest,
 ): DescribeJobDefinitionsResponse {
   const all = [...batch.definitions.values()].flat();
-  const found = all.filter(
+  const wantedOnes = all.filter(
     ({ name, revision, arn }) =>
       (jobDefinitionName === undefined || name === jobDefinitionName) &&
       (jobDefinitions === undefined ||
         jobDefinitions.some((wanted) => wanted === arn || wanted === `${name}:${revision}`)),
   );
-  return { jobDefinitions: found.map(describe) };
+  return { jobDefinitions: wantedOnes.map(describe) };
 }
 
 const describe = ({ name, arn, revision, image, retryStrategy }: Definition) => ({
@@ -72,23 +74,25 @@ const describe = ({ name, arn, revision, image, retryStrategy }: Definition) => 
 export function findDefinition(batch: FakeBatch, wanted: string): Definition {
   const [name = "", revision] = wanted.replace(/^arn:.*:job-definition\//, "").split(":");
   const revisions = batch.definitions.get(name) ?? [];
-  const found = revision === undefined ? revisions.at(-1) : revisions[Number(revision) - 1];
-  if (!found) throw new BatchError(`JobDefinition ${wanted} not found`);
-  return found;
+  const definition = revision === undefined ? revisions.at(-1) : revisions[Number(revision) - 1];
+  if (!definition) throw new BatchError(`JobDefinition ${wanted} not found`);
+  return definition;
 }
 
-/** @throws BatchError for names that are Batch's own */
+/** @throws BatchError for names that are reserved for Batch */
 export function environmentFrom(pairs: readonly KeyValuePair[]): Record<string, string> {
   for (const { name } of pairs)
     if (name?.startsWith("AWS_BATCH"))
       throw new BatchError(`environment names that begin with AWS_BATCH are reserved, got ${name}`);
-  return Object.fromEntries(pairs.map(({ name, value }) => [name ?? "", value ?? ""]));
+  return Object.fromEntries(
+    pairs.map(({ name, value }) => [required(name, "name"), required(value, "value")]),
+  );
 }
 
 export function checkTimeout(timeout: JobTimeout | undefined): void {
-  const seconds = timeout?.attemptDurationSeconds ?? SHORTEST_TIMEOUT;
-  if (seconds < SHORTEST_TIMEOUT)
-    throw new BatchError(`attemptDurationSeconds must be at least ${SHORTEST_TIMEOUT}, got ${seconds}`);
+  const seconds = timeout?.attemptDurationSeconds ?? MIN_TIMEOUT_SECONDS;
+  if (seconds < MIN_TIMEOUT_SECONDS)
+    throw new BatchError(`attemptDurationSeconds must be at least ${MIN_TIMEOUT_SECONDS}, got ${seconds}`);
 }
 
 function vcpusOf(requirements: readonly ResourceRequirement[]): number {

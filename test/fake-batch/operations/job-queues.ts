@@ -6,17 +6,19 @@ import type {
   DescribeJobQueuesRequest,
   DescribeJobQueuesResponse,
 } from "@aws-sdk/client-batch";
+import { required } from "../../../protocol/required.ts";
 import { BatchError } from "../errors.ts";
 import { COMPUTE_ENVIRONMENT, type FakeBatch } from "../fake-batch.ts";
 import { arnOf, type Queue } from "../job.ts";
 
 const COMPUTE_ARN = arnOf("compute-environment", COMPUTE_ENVIRONMENT);
 
-/** Every queue leads to the one compute environment there is. */
+/** Creates a queue of the one compute environment that there is. */
 export function createJobQueue(batch: FakeBatch, request: CreateJobQueueRequest): CreateJobQueueResponse {
-  const { jobQueueName: name = "", computeEnvironmentOrder = [] } = request;
+  const { jobQueueName, computeEnvironmentOrder } = request;
+  const name = required(jobQueueName, "jobQueueName");
   if (batch.queues.has(name)) throw new BatchError(`Object already exists: job queue ${name}`);
-  for (const { computeEnvironment } of computeEnvironmentOrder)
+  for (const { computeEnvironment } of required(computeEnvironmentOrder, "computeEnvironmentOrder"))
     if (computeEnvironment !== COMPUTE_ENVIRONMENT && computeEnvironment !== COMPUTE_ARN)
       throw new BatchError(`ComputeEnvironment ${computeEnvironment} not found`);
   const queue = { name, arn: arnOf("job-queue", name) };
@@ -62,7 +64,7 @@ export function describeComputeEnvironments(
 
 /** @throws BatchError when there is no such queue */
 export function findQueue(batch: FakeBatch, wanted: string): Queue {
-  const found = batch.queues.get(wanted.replace(/^arn:.*:job-queue\//, ""));
-  if (!found) throw new BatchError(`JobQueue ${wanted} not found`);
-  return found;
+  const queue = batch.queues.get(wanted.replace(/^arn:.*:job-queue\//, ""));
+  if (!queue) throw new BatchError(`JobQueue ${wanted} not found`);
+  return queue;
 }

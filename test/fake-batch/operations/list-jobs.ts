@@ -1,4 +1,5 @@
 import type { JobSummary, KeyValuesPair, ListJobsRequest, ListJobsResponse } from "@aws-sdk/client-batch";
+import { required } from "../../../protocol/required.ts";
 import { BatchError, beyondTheFake } from "../errors.ts";
 import type { FakeBatch } from "../fake-batch.ts";
 import { arnOf, type Job } from "../job.ts";
@@ -13,8 +14,8 @@ export function listJobs(batch: FakeBatch, request: ListJobsRequest): ListJobsRe
   if (request.multiNodeJobId !== undefined) throw beyondTheFake("multi-node jobs");
   if ((jobQueue === undefined) === (arrayJobId === undefined))
     throw new BatchError("exactly one of jobQueue and arrayJobId must be given");
-  const isAsked = filterOf(filters) ?? ((job: Job) => job.status === jobStatus);
-  const found = among(batch, jobQueue, arrayJobId).filter(isAsked);
+  const isWanted = filterOf(filters) ?? ((job: Job) => job.status === jobStatus);
+  const found = among(batch, jobQueue, arrayJobId).filter(isWanted);
   if (filters.length > 0) found.reverse();
   return page(found.map(summaryOf), request, filters.length > 0 ? PAGE_OF_FILTERED : PAGE);
 }
@@ -26,7 +27,7 @@ function among(batch: FakeBatch, jobQueue: string | undefined, arrayJobId: strin
     if (!array || array.size === null) throw new BatchError(`${arrayJobId} is no array job`);
     return [...array.children];
   }
-  const queue = findQueue(batch, jobQueue ?? "");
+  const queue = findQueue(batch, required(jobQueue, "jobQueue"));
   return [...batch.jobs.values()].filter((job) => job.queue === queue && job.parent === null);
 }
 
@@ -35,7 +36,7 @@ function filterOf(filters: readonly KeyValuesPair[]): ((job: Job) => boolean) | 
   if (!filter) return undefined;
   if (more.length > 0) throw new BatchError(`filters takes one filter, got ${filters.length}`);
   if (filter.name !== "JOB_NAME") throw beyondTheFake(`filter ${filter.name}`);
-  const patterns = (filter.values ?? []).map((value) => value.toLowerCase());
+  const patterns = required(filter.values, "filter.values").map((value) => value.toLowerCase());
   return ({ name }) =>
     patterns.some((pattern) =>
       pattern.endsWith("*")
@@ -44,9 +45,9 @@ function filterOf(filters: readonly KeyValuesPair[]): ((job: Job) => boolean) | 
     );
 }
 
-function page(jobs: readonly JobSummary[], { maxResults, nextToken }: ListJobsRequest, most: number) {
+function page(jobs: readonly JobSummary[], { maxResults, nextToken }: ListJobsRequest, limit: number) {
   const start = nextToken === undefined ? 0 : Number(Buffer.from(nextToken, "base64").toString());
-  const end = start + Math.min(maxResults ?? most, most);
+  const end = start + Math.min(maxResults ?? limit, limit);
   return {
     jobSummaryList: jobs.slice(start, end),
     nextToken: end < jobs.length ? Buffer.from(String(end)).toString("base64") : undefined,
