@@ -7,7 +7,7 @@
 const rooms = {
   protocol: [],
   wasm: ["protocol/errors.ts"],
-  cloud: ["protocol", "@aws-sdk", "@smithy"],
+  cloud: ["protocol", "@aws-sdk", "@smithy", "lru-cache", "p-limit"],
   "ml/random": ["ml-protocol", "wasm"],
   "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow"],
   "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers", "tinyqueue"],
@@ -34,7 +34,7 @@ const rooms = {
     "ml/tokenizers",
     "@tensorflow",
   ],
-  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "aws-lambda"],
+  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "aws-lambda", "lru-cache", "p-limit"],
   worker: ["protocol", "cloud", "ml", "scripts/cache-directory.mjs", "@tensorflow"],
   local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs"],
   cli: [

@@ -18,5 +18,7 @@ export function required<T>(value: T, what: string): NonNullable<T> {
  * @throws CorruptData when the array has no such element
  */
 export function at<T>(array: ArrayLike<T>, index: number, what: string): NonNullable<T> {
-  return required(array[index], `${what} (index ${index} of ${array.length})`);
+  const value = array[index];
+  if (value !== undefined && value !== null) return value;
+  throw new CorruptData(`${what} (index ${index} of ${array.length}) is missing`);
 }

@@ -1,6 +1,7 @@
 import type { JobSpec } from "../../protocol/job.ts";
 import type { Range } from "../../protocol/layout.ts";
 import type { OptimizerSpec } from "../../protocol/optimizer-spec.ts";
+import { at } from "../../protocol/required.ts";
 import { learningRateAt } from "../../protocol/schedule.ts";
 import {
   add,
@@ -58,11 +59,11 @@ export function stepShard({
   const slots = cutIntoSlots(atOnce + from.length);
   for (const range of blocks(current.parameters.length, decaying, slots.block)) {
     const addends = loadGradients(slots, gradients, range);
-    const places = from.map((vector, i) => load(slots, atOnce + i, vector, range));
+    const offsets = from.map((vector, i) => load(slots, atOnce + i, vector, range));
     const update = kernelFor(optimizer.type, addends.length);
     const constants = range.decay ? withDecay : without;
-    update(range.end - range.start, [...addends, ...places, ...places], constants);
-    for (const [i, vector] of to.entries()) store(places[i] ?? 0, vector, range);
+    update(range.end - range.start, [...addends, ...offsets, ...offsets], constants);
+    for (const [i, vector] of to.entries()) store(at(offsets, i, "a vector's block"), vector, range);
   }
 }
 
@@ -72,8 +73,8 @@ const kernels = new Map<string, Kernel>();
 
 function kernelFor(type: Type, addends: number): Kernel {
   const key = `${type} ${addends}`;
-  const known = kernels.get(key);
-  if (known) return known;
+  const compiled = kernels.get(key);
+  if (compiled) return compiled;
   const gradient = mul(constant("share"), sumOf(addends));
   const outputs = formulas[type](gradient, input(addends), input(addends + 1), input(addends + 2));
   const kernel = compile({ inputs: addends + outputs.length, outputs }, scratch);
@@ -154,16 +155,18 @@ type Stretch = Range & { readonly decay: boolean };
 /** Cuts [0, length) at the edges of the decaying ranges, and into blocks. */
 function* blocks(length: number, decaying: readonly Range[], block: number): Generator<Stretch> {
   for (const { start, end, decay } of segments(length, decaying)) {
-    for (let at = start; at < end; at += block) yield { start: at, end: Math.min(at + block, end), decay };
+    for (let from = start; from < end; from += block) {
+      yield { start: from, end: Math.min(from + block, end), decay };
+    }
   }
 }
 
 function* segments(length: number, decaying: readonly Range[]): Generator<Stretch> {
-  let at = 0;
+  let from = 0;
   for (const { start, end } of decaying) {
-    if (at < start) yield { start: at, end: start, decay: false };
+    if (from < start) yield { start: from, end: start, decay: false };
     yield { start, end, decay: true };
-    at = end;
+    from = end;
   }
-  if (at < length) yield { start: at, end: length, decay: false };
+  if (from < length) yield { start: from, end: length, decay: false };
 }

@@ -4,10 +4,10 @@ import type { Piece, PieceName } from "../../protocol/piece.ts";
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /**
- * Pieces that are in S3 and need not be read again while their step waits for the others. Whoever finds a piece here
- * may rely on its object: it was there before it was put here, never changes, and lives until its step has
- * committed. When a step's pieces are more than fit, the first to come stay: to make room for the last ones would
- * lose the first, and in the end each would be read twice.
+ * Pieces that are in S3 and need not be read again while their step waits for the others. A piece here has an object in
+ * S3: it was stored before it was put here, never changes, and is kept until its step has committed. When a step's
+ * pieces do not all fit, the first to come stay (which no LRU cache does): evicting them for the last ones would mean
+ * that each is read twice.
  */
 export class PieceCache {
   readonly #pieces = new Map<string, Piece>();
@@ -23,7 +23,7 @@ export class PieceCache {
     return this.#pieces.get(keyOf(name)) ?? null;
   }
 
-  /** Whether a piece would be kept; pieces of other jobs and steps make room for it, the oldest first. */
+  /** True when a piece would be kept; pieces of other jobs and steps make room for it, the oldest first. */
   hasRoom({ job, step }: PieceName, bytes: number): boolean {
     for (const { name } of this.#pieces.values()) {
       if (this.#bytes + bytes <= this.#limit) return true;

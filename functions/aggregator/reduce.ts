@@ -1,4 +1,5 @@
 import type { Range } from "../../protocol/layout.ts";
+import { at } from "../../protocol/required.ts";
 import { add, compile, type Expression, input, type Kernel } from "./kernel.ts";
 import { load, type Slots, scratch } from "./kernel-blocks.ts";
 
@@ -16,20 +17,20 @@ let addGroup: Kernel | undefined;
  * Loads a range of the ranks' gradients.
  *
  * @param gradients one per rank, in rank order
- * @returns places of at most GROUP blocks whose sum in order is the gradients' sum in rank order
+ * @returns offsets of at most GROUP blocks whose sum in order is the gradients' sum in rank order
  */
 export function loadGradients(slots: Slots, gradients: readonly Float32Array[], range: Range): number[] {
-  let places: number[] = [];
+  let offsets: number[] = [];
   for (const gradient of gradients) {
-    if (places.length === GROUP) {
-      const [sum = 0] = places;
+    if (offsets.length === GROUP) {
+      const sum = at(offsets, 0, "the first gradient's block");
       addGroup ??= compile({ inputs: GROUP, outputs: [sumOf(GROUP)] }, scratch);
-      addGroup(range.end - range.start, [...places, sum], {});
-      places = [sum];
+      addGroup(range.end - range.start, [...offsets, sum], {});
+      offsets = [sum];
     }
-    places.push(load(slots, places.length, gradient, range));
+    offsets.push(load(slots, offsets.length, gradient, range));
   }
-  return places;
+  return offsets;
 }
 
 const EXPONENT = 0x7f80_0000;

@@ -1,0 +1,19 @@
+import type { JobSpec } from "../../protocol/job.ts";
+import { type Layout, tensorAt } from "../../protocol/layout.ts";
+import { rangeOf } from "../../protocol/shard.ts";
+
+/** One step of one shard, with what an aggregator needs to know of its job. */
+export type ShardStep = {
+  readonly job: string;
+  readonly shard: number;
+  readonly step: number;
+  readonly spec: JobSpec;
+  readonly layout: Layout;
+};
+
+/** Names the parameter at an element of the shard, for messages to people. */
+export function parameterAt({ layout, shard }: ShardStep, element: number): string {
+  return tensorAt(layout, rangeOf(layout, shard).start + element)?.name ?? `element ${element}`;
+}
+
+export const NOT_FINITE_ADVICE = "lower optimizer.learningRate or set optimizer.clipNorm";
