@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { describe, InvalidInput } from "../protocol/errors.ts";
+import { findNodeProblem } from "./doctor/node-version.ts";
 import { defineProgram, refuseMistyped } from "./program.ts";
 import { packageVersion } from "./submission/provenance.ts";
 import { codeOfError, exitCodes } from "./terminal/exit.ts";
-
-const OLDEST_NODE = 22;
 
 /** Runs the command that `args` name. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -40,13 +39,11 @@ function outliveReaders(): void {
   }
 }
 
-/** Started by an old Node, past the one that `npm ci` brings: say so, as what comes next would not even load. */
+/** Refuses an old Node in words: the commands would not even load. */
 function refuseOldNode(): void {
-  const [major = 0] = process.versions.node.split(".").map(Number);
-  if (major >= OLDEST_NODE) return;
-  process.stderr.write(
-    `error: Node ${OLDEST_NODE} or newer is needed, this is ${process.version}; npx ps-submit brings its own\n`,
-  );
+  const problem = findNodeProblem();
+  if (problem === null) return;
+  process.stderr.write(`error: ${problem}\n`);
   process.exit(exitCodes.environment);
 }
 

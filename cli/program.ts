@@ -62,10 +62,27 @@ export function defineProgram(
   defineData(program, run);
   defineDoctor(program, run);
   defineTargetOptions(program);
+  defineSetup(program, end);
   for (const command of program.commands) {
     command.showHelpAfterError(`(ps-submit ${command.name()} --help shows how it is used)`);
   }
   return program;
+}
+
+/** Setting up concerns this machine only, so it takes no target. */
+function defineSetup(program: Command, end: (code: number) => void): void {
+  program
+    .command("setup")
+    .description(
+      "install native TensorFlow, where npm did not run this package's install script or it failed",
+    )
+    .addHelpText(
+      "after",
+      `
+It downloads 230 MB once for this user (PS_CACHE_DIR names the folder) and takes Python 3 with pip and a C++ compiler.
+${examples("setup", "doctor")}`,
+    )
+    .action(async () => end(await (await import("./commands/setup.ts")).setup()));
 }
 
 async function onTarget(command: Command, verb: (target: Target) => Promise<number>): Promise<number> {

@@ -2,25 +2,29 @@
  * Bundles what runs from dist/: the command line, the emulator, the functions and the worker. Chunks that only one
  * command needs stay apart, so that the command line starts fast. Each Lambda is one file that holds all it needs,
  * in a folder of its own.
+ *
+ * usage: node scripts/build.mjs [worker]   `worker`: only the programs of the worker's image
  */
-import { existsSync } from "node:fs";
-import { lstat, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { developmentSources, PACKAGED_SOURCES } from "./binding-sources.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const bin = join(dist, "ps-submit.js");
 
 /** Name in dist/ and source of each process. */
+const workerEntries = {
+  worker: "worker/main.ts",
+  "worker-thread": "worker/worker-thread.ts",
+};
 const entries = {
+  ...workerEntries,
   "ps-submit": "cli/main.ts",
   "backend-probe": "cli/submission/backend-probe.ts",
   emulator: "local/emulator/main.ts",
   functions: "local/functions/main.ts",
-  worker: "worker/main.ts",
-  "worker-thread": "worker/worker-thread.ts",
   "tokenize-thread": "ml/data/tokenize-thread.ts",
   "pool-thread": "ml/inference/pool-thread.ts",
 };
@@ -30,6 +34,8 @@ const lambdas = ["updates", "dead-letters", "watchdog"];
 /** Some libraries call `require` for Node's own modules, which ES modules do not have. */
 const requireForLibraries =
   'import { createRequire as psCreateRequire } from "node:module"; globalThis.require ??= psCreateRequire(import.meta.url);';
+
+/** @typedef {{ readonly path: string, readonly contents: Uint8Array }} OutputFile */
 
 /** @type {import("esbuild").BuildOptions & { write: false }} */
 const common = {
@@ -44,18 +50,64 @@ const common = {
   banner: { js: requireForLibraries },
   logLevel: "warning",
 };
-const builds = await Promise.all([
-  build({
+
+const [only] = process.argv.slice(2);
+if (only === undefined) {
+  const files = await Promise.all([bundlePrograms(entries), bundleLambdas(), copyBinding()]);
+  await publish(files.flat());
+  await removeAllBut(files.flat());
+  await linkBin();
+} else if (only === "worker") {
+  await publish(await bundlePrograms(workerEntries));
+} else {
+  console.error(`usage: node scripts/build.mjs [worker], got ${only}`);
+  process.exitCode = 2;
+}
+
+/**
+ * The bundler, a development package.
+ * @returns {Promise<typeof import("esbuild")>}
+ */
+async function loadEsbuild() {
+  try {
+    return await import("esbuild");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
+    return explainMissing();
+  }
+}
+
+/** @returns {never} */
+function explainMissing() {
+  console.error(
+    "Building dist/ takes the development packages, which are not installed. Run: npm ci --include=dev",
+  );
+  process.exit(1);
+}
+
+/**
+ * @param {Readonly<Record<string, string>>} entryPoints
+ * @returns {Promise<readonly OutputFile[]>}
+ */
+async function bundlePrograms(entryPoints) {
+  const { build } = await loadEsbuild();
+  const { outputFiles } = await build({
     ...common,
-    entryPoints: Object.fromEntries(
-      Object.entries(entries).filter(([name, source]) => isThere(name, source)),
-    ),
+    entryPoints,
     chunkNames: "chunks/[name]-[hash]",
     splitting: true,
-    external: ["@tensorflow/*"],
+    external: ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"],
+    // One instance of tfjs, as its registry of kernels is global.
+    alias: { "@tensorflow/tfjs-core": "@tensorflow/tfjs" },
     sourcemap: true,
-  }),
-  build({
+  });
+  return outputFiles;
+}
+
+/** @returns {Promise<readonly OutputFile[]>} */
+async function bundleLambdas() {
+  const { build } = await loadEsbuild();
+  const { outputFiles } = await build({
     ...common,
     entryPoints: Object.fromEntries(
       lambdas.map((name) => [`lambda/${name}/index`, `functions/lambda/${name}.ts`]),
@@ -65,32 +117,46 @@ const builds = await Promise.all([
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: "none",
-  }),
-]);
-await publish(builds.flatMap(({ outputFiles }) => outputFiles));
-await linkBin();
-
-/** @param {string} name @param {string} source */
-function isThere(name, source) {
-  if (existsSync(join(root, source))) return true;
-  console.warn(`${source} is not there yet: dist/${name}.js is left out`);
-  return false;
+  });
+  return outputFiles;
 }
 
 /**
- * Puts the files in dist/, each whole and chunks first, then removes what is no longer part of it: a process that
- * starts meanwhile finds the old build or the new one.
- * @param {readonly import("esbuild").OutputFile[]} files
+ * The C++ sources of tfjs-node's binding, for the installer of the package: tfjs-node itself is no dependency of it, as
+ * npm would run its downloader, or drop it where that fails.
+ * @returns {Promise<readonly OutputFile[]>}
+ */
+async function copyBinding() {
+  const directory = developmentSources() ?? explainMissing();
+  const names = (await readdir(directory)).filter((name) => /\.(cc|h)$/.test(name));
+  return Promise.all(
+    names.map(async (name) => ({
+      path: join(PACKAGED_SOURCES, name),
+      contents: await readFile(join(directory, name)),
+    })),
+  );
+}
+
+/**
+ * Puts the files in dist/, each whole and chunks first: a process that starts meanwhile finds the old build or the new
+ * one.
+ * @param {readonly OutputFile[]} files
  */
 async function publish(files) {
-  const isChunk = (/** @type {import("esbuild").OutputFile} */ file) =>
-    file.path.includes(`${sep}chunks${sep}`);
+  const isChunk = (/** @type {OutputFile} */ file) => file.path.includes(`${sep}chunks${sep}`);
   for (const file of [...files.filter(isChunk), ...files.filter((file) => !isChunk(file))]) {
     await mkdir(dirname(file.path), { recursive: true });
     const aside = `${file.path}.${process.pid}`;
     await writeFile(aside, file.contents, { mode: file.path === bin ? 0o755 : 0o644 });
     await rename(aside, file.path);
   }
+}
+
+/**
+ * Removes what is no longer part of dist/.
+ * @param {readonly OutputFile[]} files
+ */
+async function removeAllBut(files) {
   const built = new Set(files.map((file) => file.path));
   for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);

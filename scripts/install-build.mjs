@@ -1,30 +1,25 @@
-/** Builds tfjs-node's C++ binding against the cached library and links it into the package. */
-import { mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
+/** Builds tfjs-node's C++ binding against an unpacked library. */
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { bindingSources } from "./binding-sources.mjs";
 import { installHint, run, Unavailable } from "./install-run.mjs";
 import { workFile } from "./install-work.mjs";
-import { bindingFile } from "./native.mjs";
 
 /**
  * Builds the binding into `target`: compiled aside, loaded once to prove it, then renamed.
- * @param {{ compiler: string, binding: { directory: string }, tensorflow: string, libraries: readonly string[],
- *   runpath: string, target: string }} build
+ * @param {{ compiler: string, tensorflow: string, libraries: readonly string[], runpath: string, target: string }} build
  * @returns {Promise<string>} the version of the TensorFlow library it runs on
  */
-export async function buildBinding({ compiler, binding, tensorflow, libraries, runpath, target }) {
-  const sources = await sourcesIn(join(binding.directory, "binding"));
+export async function buildBinding({ compiler, tensorflow, libraries, runpath, target }) {
+  const directory = requireSources();
+  const sources = await sourcesIn(directory);
   const aside = workFile(dirname(target), "binding.node");
-  const includes = [
-    nodeApiHeaders(),
-    join(tensorflow, "include"),
-    binding.directory,
-    join(binding.directory, "binding"),
-  ];
+  const includes = [nodeApiHeaders(), join(tensorflow, "include"), directory];
   const args = [
     ...["-std=c++17", "-O2", "-fPIC", "-DNAPI_VERSION=8", "-w", "-o", aside],
     ...(process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared"]),
-    ...includes.map((directory) => `-I${directory}`),
+    ...includes.map((folder) => `-I${folder}`),
     ...sources,
     ...libraries.map((name) => join(tensorflow, name)),
     `-Wl,-rpath,${runpath}`,
@@ -40,6 +35,16 @@ export async function buildBinding({ compiler, binding, tensorflow, libraries, r
   }
 }
 
+/** Looked for before the long download. */
+export function requireSources() {
+  const directory = bindingSources();
+  if (directory !== undefined) return directory;
+  throw new Unavailable(
+    "the sources of TensorFlow's Node binding are a development package",
+    "npm ci --include=dev",
+  );
+}
+
 /** @param {string} directory */
 async function sourcesIn(directory) {
   const names = await readdir(directory);
@@ -51,7 +56,7 @@ function nodeApiHeaders() {
     const file = createRequire(import.meta.url).resolve("node-api-headers/package.json");
     return join(dirname(file), "include");
   } catch {
-    throw new Unavailable("the package node-api-headers is not installed", "npm ci");
+    throw new Unavailable("the package node-api-headers is not installed", "npm install");
   }
 }
 
@@ -87,18 +92,4 @@ async function prove(file) {
   const lines = result.output.trim().split("\n");
   const line = lines.find((text) => /Error|instructions|GLIBC/.test(text)) ?? lines.at(-1);
   throw new Unavailable(`the TensorFlow library does not run on this machine: ${line?.slice(0, 300)}`);
-}
-
-/**
- * Points the package's binding at the one in the cache, in one step: there is a whole link or the old one.
- * @param {string} packageDirectory
- * @param {string} target
- */
-export async function linkBinding(packageDirectory, target) {
-  const link = bindingFile(packageDirectory);
-  const aside = workFile(dirname(link), "link.node");
-  await mkdir(dirname(link), { recursive: true });
-  await rm(aside, { force: true });
-  await symlink(target, aside);
-  await rename(aside, link);
 }

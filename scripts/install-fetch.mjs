@@ -1,4 +1,4 @@
-/** Puts TensorFlow's C library and headers in the cache: download with pip, verify, unpack, rename into place. */
+/** Puts TensorFlow's C library and headers in the cache folder: download with pip, verify, unpack, rename into place. */
 import { createHash } from "node:crypto";
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ const WHEEL_SCRIPT = fileURLToPath(new URL("install-wheel.py", import.meta.url))
 
 /**
  * The folder with TensorFlow unpacked, filled first if need be.
- * @param {string} root the cache
+ * @param {string} root the cache folder
  * @param {import("./wheels.mjs").Library} library
  */
 export async function ensureLibrary(root, library) {

@@ -1,4 +1,4 @@
-/** Each run's own folder in the cache, and the removal of those that killed runs left. */
+/** Each run's own folder in the cache folder, and the removal of those that killed runs left. */
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -22,7 +22,7 @@ export async function workDirectory(root) {
     return folder;
   } catch (cause) {
     throw new Unavailable(
-      `the cache folder ${root} cannot be written (${codeOf(cause)})`,
+      `the folder ${root} cannot be written (${codeOf(cause)})`,
       "export PS_CACHE_DIR=/a/writable/folder",
     );
   }

@@ -1,15 +1,16 @@
 /**
- * Prepares native TensorFlow for the workers (this package's postinstall, and `npm run setup`). It never fails the
+ * Prepares native TensorFlow for the workers (this package's postinstall, and `ps-submit setup`). It never fails an
  * install: without the native library jobs run on the wasm backend, and one line says why and what to do.
  *
- * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR names another cache folder. PS_TENSORFLOW_DEVICE=gpu takes the library with CUDA.
+ * PS_SKIP_NATIVE=1 does nothing. PS_CACHE_DIR names another cache folder. PS_TENSORFLOW_DEVICE=gpu takes the one with CUDA.
  * PS_TENSORFLOW_DIR names a TensorFlow that Python has installed (site-packages/tensorflow) to build against.
  */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { cacheDirectory } from "./cache-directory.mjs";
-import { buildBinding, findCompiler, linkBinding } from "./install-build.mjs";
+import { buildBinding, findCompiler, requireSources } from "./install-build.mjs";
 import { ensureLibrary } from "./install-fetch.mjs";
 import { killChildren, Unavailable } from "./install-run.mjs";
 import { removeWork, sweep } from "./install-work.mjs";
@@ -18,47 +19,37 @@ import { LIBRARIES } from "./wheels.mjs";
 
 /** @returns {Promise<import("./native.d.mts").NativeStatus>} */
 async function install() {
-  const binding = native.bindingPackage();
-  if (binding === undefined)
-    throw new Unavailable("the package @tensorflow/tfjs-node-gpu is not installed", "npm ci");
   const library = libraryForThisPlatform();
-  const given = process.env.PS_TENSORFLOW_DIR;
-  if (given) return installGiven(binding, resolve(given), library.libraries);
+  const installed = process.env.PS_TENSORFLOW_DIR;
+  if (installed) return buildAgainst(resolve(installed), library.libraries);
   const directory = native.libraryDirectory();
-  for (const place of [cacheDirectory(), directory]) await sweep(place);
-  const target = join(directory, `tfjs-${binding.version}-napi8.node`);
+  for (const folder of [cacheDirectory(), directory]) await sweep(folder);
+  const target = native.bindingFile(directory);
   if (!(native.isComplete(directory) && existsSync(target))) {
+    requireSources();
     const compiler = await findCompiler();
     await ensureLibrary(cacheDirectory(), library);
     const tensorflow = join(directory, "tensorflow");
     const runpath = process.platform === "darwin" ? "@loader_path/tensorflow" : "$ORIGIN/tensorflow";
-    await buildBinding({ compiler, binding, tensorflow, libraries: library.libraries, runpath, target });
+    await buildBinding({ compiler, tensorflow, libraries: library.libraries, runpath, target });
   }
-  await linkBinding(binding.directory, target);
-  return { available: true, version: native.TENSORFLOW_VERSION, directory };
+  return native.availableIn(directory);
 }
 
 /**
  * Builds against a TensorFlow that is already there; its own layout finds the CUDA libraries.
- * @param {{ directory: string }} binding
  * @param {string} tensorflow
  * @param {readonly string[]} libraries
  * @returns {Promise<import("./native.d.mts").NativeStatus>}
  */
-async function installGiven(binding, tensorflow, libraries) {
+async function buildAgainst(tensorflow, libraries) {
   const missing = libraries.find((name) => !existsSync(join(tensorflow, name)));
   if (missing) throw new Unavailable(`PS_TENSORFLOW_DIR=${tensorflow} has no ${missing}`);
-  const target = native.bindingFile(binding.directory);
+  const digest = createHash("sha256").update(tensorflow).digest("hex").slice(0, 16);
+  const target = native.bindingFile(join(cacheDirectory(), `binding-${digest}`));
   const compiler = await findCompiler();
-  const version = await buildBinding({
-    compiler,
-    binding,
-    tensorflow,
-    libraries,
-    runpath: tensorflow,
-    target,
-  });
-  return { available: true, version, directory: tensorflow };
+  const version = await buildBinding({ compiler, tensorflow, libraries, runpath: tensorflow, target });
+  return { available: true, version, directory: tensorflow, binding: target };
 }
 
 function libraryForThisPlatform() {
@@ -89,14 +80,11 @@ function explain(error) {
 }
 
 /**
- * Leaves the outcome where `ps-submit doctor` finds it: npm hides what this script prints.
+ * Leaves the outcome where the command line finds it: npm hides what this script prints.
  * @param {import("./native.d.mts").NativeStatus} status
  */
 async function record(status) {
-  const directory = native.bindingPackage()?.directory;
-  if (directory === undefined) return;
-  if (!status.available) await rm(native.bindingFile(directory), { force: true });
-  const file = native.statusFile(directory);
+  const file = native.statusFile();
   const aside = `${file}.${process.pid}`;
   await writeFile(aside, `${JSON.stringify(status, null, 2)}\n`);
   await rename(aside, file);

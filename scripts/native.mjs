@@ -1,24 +1,24 @@
 /**
  * Where native TensorFlow lives and whether this installation has it. Shared by the installer, the worker and
- * `ps-submit doctor`; plain JavaScript because the installer also runs on Node 20.
+ * `ps-submit doctor`; plain JavaScript because the installer also runs on a Node that ps-submit is too new for.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "./cache-directory.mjs";
-import { TENSORFLOW_VERSION } from "./wheels.mjs";
+import { BINDING_VERSION, TENSORFLOW_VERSION } from "./wheels.mjs";
 
 export { TENSORFLOW_VERSION };
 
-/** The command that installs native TensorFlow, or tries again. */
-export const SETUP_COMMAND = "npm run setup";
+/** The command that installs native TensorFlow, or tries again: in a clone, and where the package is installed. */
+export const SETUP_COMMAND = "npx ps-submit setup";
 
 /** The folder of one unpacked TensorFlow: complete whenever it exists, as it is renamed into place. */
 export function libraryDirectory(root = cacheDirectory(), library = libraryName()) {
   return join(root, `tensorflow-${TENSORFLOW_VERSION}-${library}`);
 }
 
-/** Which library is wanted: this platform's, with CUDA kernels when PS_TENSORFLOW_DEVICE=gpu asks for them. */
+/** The name of the wanted library: this platform's, with CUDA kernels when PS_TENSORFLOW_DEVICE=gpu asks for them. */
 export function libraryName(env = process.env) {
   return env.PS_TENSORFLOW_DEVICE === "gpu" ? `${platformName()}-gpu` : platformName();
 }
@@ -27,27 +27,28 @@ export function platformName() {
   return `${process.platform}-${process.arch}`;
 }
 
-/** The installed `@tensorflow/tfjs-node-gpu`, the package whose C++ binding is built; undefined without it. */
-export function bindingPackage() {
-  try {
-    const file = createRequire(import.meta.url).resolve("@tensorflow/tfjs-node-gpu/package.json");
-    return { directory: dirname(file), version: String(readJson(file)?.version) };
-  } catch {
-    return undefined;
-  }
-}
-
 /**
- * Where the package looks for its binding: N-API 8, on every Node since 12.22.
- * @param {string} packageDirectory
+ * The binding built against the library of a folder: for N-API 8, so for every Node since 12.22.
+ * @param {string} directory
  */
-export function bindingFile(packageDirectory) {
-  return join(packageDirectory, "lib", "napi-v8", "tfjs_binding.node");
+export function bindingFile(directory = libraryDirectory()) {
+  return join(directory, `tfjs-${BINDING_VERSION}-napi8.node`);
 }
 
-/** @param {string} packageDirectory */
-export function statusFile(packageDirectory) {
-  return join(packageDirectory, "native-status.json");
+/** The folder of this package, from a bundle in dist/ as from scripts/. */
+function packageDirectory() {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, "package.json"))) {
+    const parent = dirname(directory);
+    if (parent === directory) throw new Error(`${import.meta.url} lies in no package`);
+    directory = parent;
+  }
+  return directory;
+}
+
+/** The outcome of the last set-up of this installation. */
+export function statusFile() {
+  return join(packageDirectory(), "native-status.json");
 }
 
 /**
@@ -63,35 +64,41 @@ export function isComplete(directory) {
 }
 
 /**
- * What is installed, without loading it: takes a millisecond and never throws.
+ * Tells what is installed, without loading it: takes a millisecond and never throws. What another installation of this
+ * user has prepared is as good as its own.
  * @returns {import("./native.d.mts").NativeStatus}
  */
 export function nativeStatus() {
-  const unavailable = { available: false, version: undefined, directory: undefined, fix: SETUP_COMMAND };
   if (process.env.PS_SKIP_NATIVE === "1") {
     return {
-      ...unavailable,
+      available: false,
       reason: "PS_SKIP_NATIVE=1 is set",
       fix: `unset PS_SKIP_NATIVE; ${SETUP_COMMAND}`,
     };
   }
-  const binding = bindingPackage();
-  if (binding === undefined) {
-    return {
-      ...unavailable,
-      reason: "the package @tensorflow/tfjs-node-gpu is not installed",
-      fix: "npm ci",
-    };
-  }
-  const recorded = readJson(statusFile(binding.directory));
-  if (existsSync(bindingFile(binding.directory))) {
-    return { available: true, version: recorded?.version, directory: recorded?.directory, reason: undefined };
-  }
+  const recorded = readJson(statusFile());
+  if (recorded?.available === true && existsSync(recorded.binding)) return recorded;
+  // The user's own cache too, for a process that has a cache of its own.
+  const folders = [cacheDirectory(), cacheDirectory({ ...process.env, PS_CACHE_DIR: undefined })];
+  const prepared = folders.map((folder) => libraryDirectory(folder)).find(isPrepared);
+  if (prepared !== undefined) return availableIn(prepared);
   if (recorded?.available === false) {
-    return { ...unavailable, reason: recorded.reason, fix: recorded.fix ?? SETUP_COMMAND };
+    return { available: false, reason: recorded.reason, fix: recorded.fix ?? SETUP_COMMAND };
   }
   const reason = recorded ? `its files are gone from ${recorded.directory}` : "it has not been set up yet";
-  return { ...unavailable, reason };
+  return { available: false, reason, fix: SETUP_COMMAND };
+}
+
+/** @param {string} directory */
+const isPrepared = (directory) => existsSync(bindingFile(directory)) && isComplete(directory);
+
+/**
+ * The status of an installation that uses the library in a folder of the cache.
+ * @param {string} directory
+ * @returns {import("./native.d.mts").NativeStatus & { available: true }}
+ */
+export function availableIn(directory) {
+  return { available: true, version: TENSORFLOW_VERSION, directory, binding: bindingFile(directory) };
 }
 
 /**

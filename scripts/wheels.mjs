@@ -19,6 +19,9 @@
 
 export const TENSORFLOW_VERSION = "2.18.1";
 
+/** Of `@tensorflow/tfjs-node-gpu`, whose binding and kernels run on that library. */
+export const BINDING_VERSION = "4.22.0";
+
 const LINUX_LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 const MACOS_LIBRARIES = ["libtensorflow_cc.2.dylib", "libtensorflow_framework.2.dylib"];
 

@@ -12,7 +12,6 @@ import { short } from "../terminal/format.ts";
 import { existingParent } from "./existing-parent.ts";
 import { examine, type Finding } from "./finding.ts";
 
-const OLDEST_NODE = [22, 18] as const;
 const LITTLE_SPACE_BYTES = 1e9;
 
 /**
@@ -40,13 +39,10 @@ function checkPackage(): Finding {
   };
 }
 
+/** An older Node than ps-submit runs on does not come this far. */
 function checkNode(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  const [oldest, oldestMinor] = OLDEST_NODE;
-  const enough = major > oldest || (major === oldest && minor >= oldestMinor);
   const found = `${process.version}, ${process.platform}-${process.arch}, ${process.execPath}`;
-  if (enough) return { grade: "good", what: "Node", found };
-  return { grade: "bad", what: "Node", found, fix: "npm ci (brings its own), then start with npx ps-submit" };
+  return { grade: "good", what: "Node", found };
 }
 
 function checkMachine(): Finding {
@@ -63,21 +59,17 @@ async function checkBackend(): Promise<Finding> {
       found: `${name} ${version} on ${device}`,
     };
   } catch (error) {
-    return { grade: "bad", what: "backend", found: describe(error), fix: "npm ci" };
+    return { grade: "bad", what: "backend", found: describe(error) };
   }
 }
 
 function checkNative(): Finding {
-  const { available, version, directory, reason, fix } = nativeStatus();
+  const status = nativeStatus();
   const what = "TensorFlow";
-  if (available)
-    return { grade: "good", what, found: `native ${version ?? ""} in ${directory ?? "the package"}` };
-  return {
-    grade: "poor",
-    what,
-    found: `native library not available, about ten times slower: ${reason}`,
-    fix,
-  };
+  if (status.available)
+    return { grade: "good", what, found: `native ${status.version} in ${status.directory}` };
+  const found = `native library not available, about ten times slower: ${status.reason}`;
+  return { grade: "poor", what, found, fix: status.fix };
 }
 
 async function checkFolder({ dataDir, cache }: TargetAddress): Promise<Finding> {

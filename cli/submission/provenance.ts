@@ -35,7 +35,11 @@ export function stackProvenance(device: "cpu" | "gpu", image: string): Provenanc
 export const packageVersion = (): string => packageFile().version;
 
 /** Our own file; the command line starts sooner without a parser for it. */
-function packageFile() {
+export function packageFile() {
   const text = readFileSync(join(packageDirectory(), "package.json"), "utf8");
-  return JSON.parse(text) as { readonly version: string; readonly dependencies: { readonly node: string } };
+  return JSON.parse(text) as {
+    readonly version: string;
+    readonly engines: { readonly node: string };
+    readonly dependencies: { readonly node: string };
+  };
 }

@@ -18,7 +18,7 @@ export async function loadBackend(
   // TensorFlow itself falls back without a word: a worker would train on a CPU at a GPU's price.
   throw new Unrecoverable(
     `device "gpu" is not available: ${backend.note ?? `${backend.name} ${backend.version} finds no GPU here`}. ` +
-      'Needed are an NVIDIA driver and TensorFlow\'s GPU build (PS_TENSORFLOW_DEVICE=gpu npm run setup); or use device "cpu"',
+      `It takes an NVIDIA driver and TensorFlow's GPU build (PS_TENSORFLOW_DEVICE=gpu ${SETUP_COMMAND}); or use device "cpu"`,
   );
 }
 

@@ -1,8 +1,10 @@
+import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import util from "node:util";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import type { TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.js";
 import { Unrecoverable } from "../../protocol/errors.ts";
-import { nativeStatus, SETUP_COMMAND } from "../../scripts/native.mjs";
+import { nativeStatus } from "../../scripts/native.mjs";
 import type { Backend, BackendOptions, Tf } from "./backend.ts";
 
 /** Settings of TensorFlow that change how, and so to which bits, it computes. */
@@ -24,9 +26,8 @@ const FLAGS_THAT_CHANGE_BITS = [
 
 /** Why the native library cannot be loaded, as far as can be told without loading it. */
 export function whyNotNative(): { reason: string; fix: string } | undefined {
-  const { available, reason, fix } = nativeStatus();
-  if (available) return undefined;
-  return { reason: reason ?? "it is not installed", fix: fix ?? SETUP_COMMAND };
+  const status = nativeStatus();
+  return status.available ? undefined : status;
 }
 
 /** The environment that gives a child process so many threads, whichever backend it loads. */
@@ -38,13 +39,13 @@ export function threadEnvironment(threads: number): Record<string, string> {
 
 /** Loads tfjs on the native TensorFlow library. Throws what the loader throws when it is not there. */
 export async function loadTensorflow({ threads, device: wanted }: BackendOptions): Promise<Backend> {
-  const missing = whyNotNative();
-  if (missing) throw new Unrecoverable(missing.reason);
+  const status = nativeStatus();
+  if (!status.available) throw new Unrecoverable(status.reason);
   prepareEnvironment(threads);
   if (wanted === "cpu") process.env.CUDA_VISIBLE_DEVICES = "-1";
   restoreUtilHelpers();
   const { default: tf }: { default: Tf } = await import("@tensorflow/tfjs");
-  await import("@tensorflow/tfjs-node-gpu");
+  await registerNative(tf, status.binding);
   tf.enableProdMode();
   if (!(await tf.setBackend("tensorflow")))
     throw new Unrecoverable("tfjs cannot start its tensorflow backend");
@@ -52,6 +53,21 @@ export async function loadTensorflow({ threads, device: wanted }: BackendOptions
   if (kernels === undefined) throw new Unrecoverable(`tfjs chose ${tf.getBackend()} in place of tensorflow`);
   const device = kernels.isUsingGpuDevice ? "gpu" : "cpu";
   return { tf, name: "tensorflow", device, version: kernels.binding.TF_Version, flags: flagsInForce() };
+}
+
+/**
+ * Registers tfjs-node's kernels and its backend. What its own entry point does beside this is not needed, and it looks
+ * for the binding in a folder that its own downloader fills.
+ */
+async function registerNative(tf: Tf, bindingFile: string): Promise<void> {
+  // In a bundle a CommonJS module has its default export only.
+  const { default: library } = await import("@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js");
+  await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  const binding: TFJSBinding = createRequire(import.meta.url)(bindingFile);
+  tf.registerBackend(
+    "tensorflow",
+    () => new library.NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu"),
+  );
 }
 
 /** The native backend behind tfjs, when it is the one selected. */

@@ -1,19 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
-import { isComplete, libraryDirectory, nativeStatus } from "../../scripts/native.mjs";
+import { bindingFile, isComplete, libraryDirectory, nativeStatus } from "../../scripts/native.mjs";
 import { ended, namesIn, type Sandbox, sandbox, until } from "./sandbox.ts";
 
 const supported = ["linux-x64", "linux-arm64", "darwin-arm64"].includes(
@@ -24,14 +15,14 @@ const skip = supported
   : "TensorFlow has no library for this platform, so there is nothing to install";
 const options = { skip, timeout: 60_000 };
 
-/** Stands for a pip that writes a part of the wheel and then hangs until its installer ends. */
+/** A stand-in for a pip that writes a part of the wheel and then hangs until its installer ends. */
 const SLOW_PYTHON = `
 [ "$1" = -c ] && exit 0
 while [ "$1" != --dest ]; do shift; done
 /bin/mkdir -p "$2" && echo part > "$2/tensorflow.part"
 exec /bin/cat > /dev/null`;
 
-/** Stands for a pip that answers at once with files of this content, named like the wheels that it was asked for. */
+/** A stand-in for a pip that answers at once with files of this content, named like the wheels that it was asked for. */
 const quickPython = (content: string) => `
 [ "$1" = -c ] && exit 0
 while [ "$1" != --dest ]; do shift; done
@@ -45,12 +36,12 @@ for argument; do
   esac
 done`;
 
-/** What an earlier clone left: a whole library folder with its binding. */
+/** Fills the cache as an earlier clone does: a whole library folder with its binding. */
 function fillCache({ cache }: Sandbox): string {
   const directory = libraryDirectory(cache);
   mkdirSync(join(directory, "tensorflow"), { recursive: true });
   writeFileSync(join(directory, "tensorflow/library"), "12345");
-  writeFileSync(join(directory, "tfjs-4.22.0-napi8.node"), "binding");
+  writeFileSync(bindingFile(directory), "binding");
   writeFileSync(join(directory, "complete.json"), '{"sizes":{"tensorflow/library":5}}');
   return directory;
 }
@@ -64,7 +55,10 @@ function assertFallsBack({ code, text }: { code: number | null; text: string }, 
   assert.equal(code, 0, "npm ci must not fail");
   const lines = text.trim().split("\n");
   assert.match(lines.at(-1) ?? "", why);
-  assert.match(lines.at(-1) ?? "", /wasm backend, about ten times slower\. To fix it: .*npm run setup$/);
+  assert.match(
+    lines.at(-1) ?? "",
+    /wasm backend, about ten times slower\. To fix it: .*npx ps-submit setup$/,
+  );
 }
 
 test("without a C++ compiler, one line says so before anything is downloaded", options, async (t) => {
@@ -81,7 +75,7 @@ test("without Python, one line says so, and the doctor can read it", options, as
   const result = await box.install();
   assertFallsBack(result, /there is no Python 3 on PATH/);
   assert.equal(result.text.trim().split("\n").length, 1);
-  const status = JSON.parse(readFileSync(join(box.packageDirectory, "native-status.json"), "utf8"));
+  const status = JSON.parse(readFileSync(box.statusFile, "utf8"));
   assert.equal(status.available, false);
   assert.match(status.reason, /no Python 3/);
 });
@@ -103,12 +97,12 @@ test("without pip, with an old Python, without a network: each is told apart", o
   assert.deepEqual(namesIn(box.cache), []);
 });
 
-test("a cache that cannot be made is named", options, async (t) => {
+test("a folder that cannot be made is named", options, async (t) => {
   const box = sandbox(t);
   box.stub("c++", "exit 0");
   box.stub("python3", SLOW_PYTHON);
   writeFileSync(box.cache, "a file in its place");
-  assertFallsBack(await box.install(), /the cache folder .*cache cannot be written \(EEXIST\)/);
+  assertFallsBack(await box.install(), /the folder .*cache cannot be written \(EEXIST\)/);
 });
 
 test("PS_TENSORFLOW_DEVICE=gpu fetches CUDA's libraries too; another value is named", options, async (t) => {
@@ -144,7 +138,7 @@ test(
     killed.kill("SIGKILL");
     await ended(killed);
     assert.match(namesIn(box.cache).join(), /^work-[^,]*$/);
-    assert.equal(existsSync(join(box.packageDirectory, "lib")), false);
+    assert.equal(existsSync(box.statusFile), false);
 
     box.stub("python3", quickPython("not the wheel"));
     assertFallsBack(await box.install(), /SHA-256/);
@@ -152,7 +146,7 @@ test(
   },
 );
 
-test("Ctrl-C ends the download and leaves the cache empty", options, async (t) => {
+test("Ctrl-C ends the download and leaves the folder empty", options, async (t) => {
   const box = sandbox(t);
   box.stub("c++", "exit 0");
   box.stub("python3", SLOW_PYTHON);
@@ -177,16 +171,19 @@ test("the work of an install that still runs is left alone", options, async (t) 
   await ended(first);
 });
 
-test("a second clone only links what the first one prepared: no Python, no compiler", options, async (t) => {
-  const box = sandbox(t);
-  const directory = fillCache(box);
-  const result = await box.install();
-  assert.equal(result.code, 0);
-  assert.match(result.text, /^TensorFlow 2\.18\.1 is ready, in /);
-  const link = join(box.packageDirectory, "lib/napi-v8/tfjs_binding.node");
-  assert.equal(readlinkSync(link), join(directory, "tfjs-4.22.0-napi8.node"));
-  assert.deepEqual(namesIn(dirname(link)), ["tfjs_binding.node"]);
-});
+test(
+  "a second clone only records what the first one prepared: no Python, no compiler",
+  options,
+  async (t) => {
+    const box = sandbox(t);
+    const directory = fillCache(box);
+    const result = await box.install();
+    assert.equal(result.code, 0);
+    assert.match(result.text, /^TensorFlow 2\.18\.1 is ready, in /);
+    const status = JSON.parse(readFileSync(box.statusFile, "utf8"));
+    assert.deepEqual([status.available, status.binding], [true, bindingFile(directory)]);
+  },
+);
 
 test("a library that lost its tail is not taken for whole", options, async (t) => {
   const box = sandbox(t);
@@ -197,22 +194,22 @@ test("a library that lost its tail is not taken for whole", options, async (t) =
   assertFallsBack(await box.install(), /no working C\+\+ compiler/);
 });
 
-test("a compiler that fails is quoted, and nothing is linked", options, async (t) => {
+test("a compiler that fails is quoted, and no binding is left", options, async (t) => {
   const box = sandbox(t);
   const directory = fillCache(box);
-  rmSync(join(directory, "tfjs-4.22.0-napi8.node"));
+  rmSync(bindingFile(directory));
   box.stub(
     "c++",
     '[ "$1" = --version ] && exit 0; echo "fatal error: tensorflow/c/c_api.h: No such file" >&2; exit 1',
   );
   assertFallsBack(await box.install(), /c\+\+ cannot build .*c_api\.h: No such file/);
-  assert.equal(existsSync(join(box.packageDirectory, "lib/napi-v8/tfjs_binding.node")), false);
+  assert.equal(existsSync(bindingFile(directory)), false);
 });
 
 test("a binding that does not load on this machine is not installed", options, async (t) => {
   const box = sandbox(t);
   const directory = fillCache(box);
-  rmSync(join(directory, "tfjs-4.22.0-napi8.node"));
+  rmSync(bindingFile(directory));
   box.stub("c++", 'while [ "$1" != -o ]; do [ "$1" = --version ] && exit 0; shift; done; echo junk > "$2"');
   assertFallsBack(await box.install(), /does not run on this machine/);
   assert.deepEqual(namesIn(directory).sort(), ["complete.json", "tensorflow"]);
@@ -223,7 +220,7 @@ test("PS_SKIP_NATIVE=1 touches nothing", options, async (t) => {
   const result = await box.install({ PS_SKIP_NATIVE: "1" });
   assert.equal(result.code, 0);
   assert.match(result.text, /^PS_SKIP_NATIVE=1: native TensorFlow is left out/);
-  assert.equal(existsSync(join(box.packageDirectory, "native-status.json")), false);
+  assert.equal(existsSync(box.statusFile), false);
 });
 
 test("PS_TENSORFLOW_DIR without a library is named", options, async (t) => {
@@ -254,6 +251,6 @@ with zipfile.ZipFile(sys.argv[1], "w") as z:
 
 test("the status of this installation is told without loading TensorFlow", () => {
   const status = nativeStatus();
-  if (status.available) assert.ok(status.directory && statSync(status.directory).isDirectory());
+  if (status.available) assert.ok(statSync(status.directory).isDirectory() && existsSync(status.binding));
   else assert.ok(status.reason && status.fix);
 });

@@ -16,10 +16,11 @@ import { setTimeout as wait } from "node:timers/promises";
 
 const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
 
-/** A clone with the real installer, a hollow binding package, its own cache, and only stub programs on PATH. */
+/** A clone with the real installer, a hollow binding package, a cache of its own, and only stub programs on PATH. */
 export interface Sandbox {
   readonly cache: string;
-  readonly packageDirectory: string;
+  /** What the installer records. */
+  readonly statusFile: string;
   /** Puts a program on the PATH of the installer: the body of a shell script. */
   stub(name: string, body: string): void;
   start(env?: Record<string, string>): ChildProcess & { readonly text: () => string };
@@ -30,15 +31,13 @@ export function sandbox(t: TestContext): Sandbox {
   const root = mkdtempSync(join(tmpdir(), "ps-install-"));
   t.after(() => rmSync(root, { recursive: true, force: true }));
   const [cache, bin, modules] = [join(root, "cache"), join(root, "bin"), join(root, "node_modules")];
-  const packageDirectory = join(modules, "@tensorflow/tfjs-node-gpu");
-  for (const directory of [bin, join(packageDirectory, "binding"), join(modules, "node-api-headers")]) {
+  const binding = join(modules, "@tensorflow/tfjs-node-gpu");
+  for (const directory of [bin, join(binding, "binding"), join(modules, "node-api-headers")]) {
     mkdirSync(directory, { recursive: true });
   }
   cpSync(SCRIPTS, join(root, "scripts"), { recursive: true });
-  writeFileSync(
-    join(packageDirectory, "package.json"),
-    '{"name":"@tensorflow/tfjs-node-gpu","version":"4.22.0"}',
-  );
+  writeFileSync(join(root, "package.json"), '{"name":"serverless-ps"}');
+  writeFileSync(join(binding, "package.json"), '{"name":"@tensorflow/tfjs-node-gpu"}');
   writeFileSync(join(modules, "node-api-headers/package.json"), '{"name":"node-api-headers"}');
 
   const start: Sandbox["start"] = (env = {}) => {
@@ -52,7 +51,7 @@ export function sandbox(t: TestContext): Sandbox {
   };
   return {
     cache,
-    packageDirectory,
+    statusFile: join(root, "native-status.json"),
     start,
     stub(name, body) {
       writeFileSync(join(bin, name), `#!/bin/sh\n${body}\n`);

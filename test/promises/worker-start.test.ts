@@ -66,9 +66,10 @@ test("a worker of another device than the job was submitted for ends the job", a
   assert.match(reason, /submitted for device "cpu", and its worker's device \(PS_DEVICE\) is "gpu"/);
 });
 
-const device = nativeStatus().available ? (await loadBackend("tensorflow")).device : null;
+const native = nativeStatus();
+const device = native.available ? (await loadBackend("tensorflow")).device : null;
 const skip = {
-  null: `native TensorFlow is not installed here: ${nativeStatus().reason}`,
+  null: native.available ? false : `native TensorFlow is not installed here: ${native.reason}`,
   gpu: "there is a GPU here, so none can be missed",
   cpu: false,
 }[String(device)];

@@ -1,33 +1,31 @@
 /**
  * Puts what a worker needs to run into a folder, from an installed and built clone: its bundle, the packages that stay
- * outside of the bundle, and native TensorFlow for $DEVICE (in $PS_CACHE_DIR, which the folder then points to).
+ * outside of the bundle, and the record that says where native TensorFlow for $DEVICE is (below $PS_CACHE_DIR).
  *
  * usage: DEVICE=gpu|cpu node worker/image/assemble.mjs FOLDER
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const clone = fileURLToPath(new URL("../..", import.meta.url));
 const ENTRIES = ["worker.js", "worker-thread.js"];
-const PACKAGES = ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node-gpu"];
-/** Only the binding's build reads it. */
-const HEADERS = "node-api-headers";
+const PACKAGES = ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"];
+const STATUS = "native-status.json";
 const UNUSED = /\.(map|d\.ts|md|flow)$|_test\.js$|\/(demo|docs|scripts|test|tests)$/;
 
 const device = process.env.DEVICE;
-const [given] = process.argv.slice(2);
-if (given === undefined || (device !== "gpu" && device !== "cpu")) {
+const [target] = process.argv.slice(2);
+if (target === undefined || (device !== "gpu" && device !== "cpu")) {
   console.error("usage: DEVICE=gpu|cpu node worker/image/assemble.mjs FOLDER");
   process.exit(2);
 }
-const folder = resolve(given);
+const folder = resolve(target);
 mkdirSync(folder, { recursive: true });
 copyBundle();
-copyPackages([...PACKAGES, HEADERS]);
+copyPackages(PACKAGES);
 installTensorflow(device);
-rmSync(join(folder, "node_modules", HEADERS), { recursive: true });
 console.log(`a worker for ${device} is in ${folder}`);
 
 /** The worker's files of dist/, and the chunks that they name. */
@@ -36,9 +34,9 @@ function copyBundle() {
   const files = new Set(ENTRIES.map((name) => join(dist, name)));
   for (const file of files) {
     const text = readFileSync(file, "utf8");
-    const near = [...text.matchAll(/["'](\.{1,2}\/[\w./-]+\.js)["']/g)];
-    for (const [, path = ""] of near) {
-      if (existsSync(resolve(dirname(file), path))) files.add(resolve(dirname(file), path));
+    for (const [, path] of text.matchAll(/["'](\.{1,2}\/[\w./-]+\.js)["']/g)) {
+      const chunk = resolve(dirname(file), path);
+      if (existsSync(chunk)) files.add(chunk);
     }
   }
   for (const file of files) {
@@ -62,7 +60,7 @@ function copyPackages(names) {
   for (const directory of found) {
     const skip = (/** @type {string} */ path) => {
       const inside = path.slice(directory.length);
-      return UNUSED.test(inside) || inside === "/node_modules" || inside.startsWith("/lib/napi-v8");
+      return UNUSED.test(inside) || inside === "/node_modules";
     };
     const target = join(folder, directory.slice(clone.length));
     cpSync(directory, target, { recursive: true, filter: (source) => !skip(source) });
@@ -76,23 +74,23 @@ function copyPackages(names) {
  */
 function locate(name, from) {
   for (let above = from; above.length >= clone.length - 1; above = dirname(above)) {
-    const place = join(above, "node_modules", name);
-    if (existsSync(join(place, "package.json"))) return place;
+    const directory = join(above, "node_modules", name);
+    if (existsSync(join(directory, "package.json"))) return directory;
   }
   throw new Error(`the package ${name} is not installed; run npm ci first`);
 }
 
 /**
- * The installer, run in the folder: it never fails, so what it recorded is looked at.
- * @param {string} wanted
+ * Runs the installer, which never fails, and copies what it recorded.
+ * @param {string} device
  */
-function installTensorflow(wanted) {
-  cpSync(join(clone, "scripts"), join(folder, "scripts"), { recursive: true });
-  const env = { ...process.env, PS_TENSORFLOW_DEVICE: wanted };
-  spawnSync(process.execPath, [join(folder, "scripts", "install.mjs")], { env, stdio: "inherit" });
-  rmSync(join(folder, "scripts"), { recursive: true });
-  const status = join(folder, "node_modules", "@tensorflow", "tfjs-node-gpu", "native-status.json");
-  if (existsSync(status) && JSON.parse(readFileSync(status, "utf8")).available) return;
-  console.error("the worker has no native TensorFlow; see above");
-  process.exit(1);
+function installTensorflow(device) {
+  const env = { ...process.env, PS_TENSORFLOW_DEVICE: device };
+  spawnSync(process.execPath, [join(clone, "scripts", "install.mjs")], { env, stdio: "inherit" });
+  const status = join(clone, STATUS);
+  if (!existsSync(status) || !JSON.parse(readFileSync(status, "utf8")).available) {
+    console.error("the worker has no native TensorFlow; see above");
+    process.exit(1);
+  }
+  cpSync(status, join(folder, STATUS));
 }

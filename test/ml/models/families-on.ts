@@ -33,7 +33,7 @@ export function summaryOf(name: string, gradient: ArrayLike<number>): [norm: num
 /** Registers the tests of every family on one backend; tfjs has one backend a process. */
 export async function testFamilies(name: Backend["name"]): Promise<void> {
   const backend = await backendOrSkip(name);
-  const skip = backend ? false : `the ${name} backend is not installed: npm run setup`;
+  const skip = backend ? false : `the ${name} backend is not installed: npx ps-submit setup`;
   const reference = referenceSchema.parse(JSON.parse(readFileSync(referenceFile, "utf8")));
   for (const sample of samples) {
     test(`${sample.title}: loss and gradients on ${name} are PyTorch's`, { skip }, () => {

@@ -13,7 +13,7 @@ const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 1
 /** Registers the tests of the whole model on one backend; tfjs has one backend a process. */
 export async function testGpt2Gradient(name: Backend["name"]): Promise<void> {
   const backend = await backendOrSkip(name);
-  const skip = backend ? false : `the ${name} backend is not installed: npm run setup`;
+  const skip = backend ? false : `the ${name} backend is not installed: npx ps-submit setup`;
   for (const [sequences, length] of [
     [2, 11],
     [5, 7],

@@ -31,7 +31,7 @@ const HEADS = { sequences: 2, length: 3, heads: 2 };
 /** Registers the tests of every operation on one backend; tfjs has one backend a process. */
 export async function testOps(name: Backend["name"]): Promise<void> {
   const backend = await backendOrSkip(name);
-  const skip = `the ${name} backend is not installed: npm run setup`;
+  const skip = `the ${name} backend is not installed: npx ps-submit setup`;
   if (!backend) return void test(`gradients of the operations on ${name}`, { skip }, () => {});
   for (const [title, of] of Object.entries(cases)) {
     test(`${title}: the backward pass is the gradient of the forward pass, on ${name}`, () => {

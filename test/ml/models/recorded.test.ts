@@ -18,7 +18,7 @@ import { type Sample, sampleBatch, sampleTheta } from "./families.ts";
 import { samples } from "./family-samples.ts";
 
 const backend = await backendOrSkip("tensorflow");
-const skip = backend ? false : "the tensorflow backend is not installed: npm run setup";
+const skip = backend ? false : "the tensorflow backend is not installed: npx ps-submit setup";
 
 const MODEL: Gpt2 = { layers: 3, heads: 3, width: 15, context: 11, vocabulary: 17, dropout: 0.2 };
 

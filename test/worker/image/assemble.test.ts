@@ -16,7 +16,7 @@ import { parseDockerfile, stagesOf } from "./dockerfile.ts";
  */
 const skip = isComplete(libraryDirectory())
   ? false
-  : "TensorFlow's CPU library is not in the cache, and a test downloads nothing; npm run setup fetches it";
+  : "TensorFlow's CPU library is not installed, and a test downloads nothing; npx ps-submit setup fetches it";
 
 const root = mkdtempSync(join(tmpdir(), "ps-image-"));
 const [context, app] = [join(root, "build"), join(root, "app")];
@@ -76,9 +76,9 @@ test("the steps give a folder with a worker and only what it needs", { skip }, a
   const script = join(context, "worker/image/assemble.sh");
   const { code, stdout, stderr } = await run(script, [app], { ...env, DEVICE: "cpu" });
   assert.equal(code, 0, stdout + stderr);
-  assert.deepEqual(readdirSync(app).sort(), ["dist", "node_modules", "package.json"]);
+  assert.deepEqual(readdirSync(app).sort(), ["dist", "native-status.json", "node_modules", "package.json"]);
   const modules = readdirSync(join(app, "node_modules"));
-  for (const name of ["node-api-headers", "aws-cdk-lib", "@aws-sdk", "esbuild"]) {
+  for (const name of ["node-api-headers", "@mapbox", "aws-cdk-lib", "@aws-sdk", "esbuild"]) {
     assert.ok(!modules.includes(name), `${name} is left out`);
   }
 });
