@@ -4,18 +4,19 @@ import type { ModelDescription, ModelParameter } from "../ml/models/model.ts";
 import { fillNormal, indicesOfName } from "../ml/random/streams.ts";
 import { CorruptData, InvalidInput } from "../protocol/errors.ts";
 import type { Layout, Tensor } from "../protocol/layout.ts";
+import { required } from "../protocol/required.ts";
 import { elements } from "../protocol/safetensors.ts";
 
-/** Where a model's first values come from: fills `into` with a tensor's elements from `start` on. */
+/** Fills `into` with a tensor's first values, from its element `start` on. */
 export type Initial = (name: string, start: number, into: Float32Array) => Promise<void>;
 
-/** A parameter's values at random, or as its model says. They depend on the seed and the name only. */
+/** Draws a parameter's first values; they depend on the seed and the name only. */
 function draw({ name, shape, init }: ModelParameter, seed: number, out: Float32Array): void {
   if (init.type === "ones") out.fill(1);
   if (init.type !== "normal") return;
   fillNormal(out, init.deviation, { seed, purpose: "initialize", indices: indicesOfName(name) });
   if (init.zeroRow == null) return;
-  const width = shape.at(-1) ?? 0;
+  const width = required(shape.at(-1), `the shape of ${name}`);
   out.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
 }
 

@@ -8,13 +8,14 @@ import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import type { Backend } from "../ml/tensorflow/backend.ts";
 import { BadGradient, InvalidInput } from "../protocol/errors.ts";
 import type { JobSpec } from "../protocol/job.ts";
-import { type Layout, type Tensor as Placed, tensorAt } from "../protocol/layout.ts";
+import { type Layout, type Tensor as LayoutTensor, tensorAt } from "../protocol/layout.ts";
+import { at } from "../protocol/required.ts";
 import { elements } from "../protocol/safetensors.ts";
 
 export type Gradient = {
   /** Mean over the rank's micro-batches. */
   readonly loss: number;
-  /** Tokens (gpt2) or examples (linear) that it was computed on. */
+  /** The tokens of text, or the examples, that it was computed on. */
   readonly tokens: number;
   /** In the order of the layout, averaged and clipped. */
   readonly gradient: Float32Array;
@@ -46,7 +47,7 @@ export type TrainerOptions = {
   readonly user?: UserModel | null;
 };
 
-const slice = (vector: Float32Array, { offset, shape }: Placed): Float32Array =>
+const slice = (vector: Float32Array, { offset, shape }: LayoutTensor): Float32Array =>
   vector.subarray(offset, offset + elements(shape));
 
 export function createTrainer({ backend, spec, layout, dataset, frozen, user }: TrainerOptions): Trainer {
@@ -97,7 +98,7 @@ function roundsOf(tf: Backend["tf"], layout: Layout, frozen: Tensors) {
         // Sockets and timers of this thread get their turn: a micro-batch may hold it for seconds.
         await setImmediate();
         const result = compute({ ...frozen, ...theta }, round);
-        mean += (result.loss.dataSync<"float32">()[0] ?? Number.NaN) / count;
+        mean += at(result.loss.dataSync<"float32">(), 0, "the loss") / count;
         tf.dispose(result);
       }
     } finally {
@@ -161,7 +162,7 @@ function sumOfSquares(vector: Float32Array): number {
 
 const ADVICE = "lower optimizer.learningRate or set optimizer.clipNorm";
 
-/** In double precision the norm of finite 32-bit numbers is finite, so it tells whether to look for the culprit. */
+/** In double precision the norm of finite 32-bit numbers is finite, so it shows whether there is a tensor to search for. */
 function checkFinite(
   gradient: Float32Array,
   norm: number,

@@ -42,7 +42,7 @@ export type Bert = ModelConfig & {
   readonly width: number;
   /** Width of the feed-forward layer. */
   readonly hidden: number;
-  /** Token types: parts of a pair that are told apart. */
+  /** Token types: the parts of a pair have one each. */
   readonly types: number;
   readonly epsilon: number;
   /** Standard deviation of the initial weights. */
@@ -193,7 +193,7 @@ const computation = maskedTokenModel({
   },
 });
 
-/** What of a BERT config changes the computation; fields that only other tools read are let through. */
+/** The fields of a BERT config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("bert"),
   vocab_size: size,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import type { ModelSpec } from "../../protocol/model-spec.ts";
 
-/** What the families' readers and writers of configs share. */
+/** Parts of Hugging Face's configs that the families share. */
 
 const MAX_SIZE = 1 << 24;
 
@@ -29,7 +29,7 @@ export type TokenIds = {
 
 export const NO_TOKEN_IDS: TokenIds = { bos: null, eos: null, pad: null };
 
-/** Where Hugging Face's configs have them. */
+/** Their fields in Hugging Face's configs. */
 export const tokenIdFields = {
   bos_token_id: tokenId.nullable().optional(),
   eos_token_id: z

@@ -1,4 +1,5 @@
 import { InvalidInput } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
@@ -79,7 +80,10 @@ export function languageModelOf(spec: TrainingSpec, dataset: Dataset | null): La
 
 function sizedModelOf({ model }: TrainingSpec, { meta, special }: Dataset) {
   if (model.type === "pretrained") {
-    const { family, config } = modelOfConfig(model.config ?? {}, `config.json of ${model.from}`);
+    const { family, config } = modelOfConfig(
+      required(model.config, "model.config"),
+      `config.json of ${model.from}`,
+    );
     const { context, dropout, recompute } = model;
     if (dropout > 0 && !family.dropout) {
       throw new InvalidInput(`model.dropout must be 0 for a ${family.type} model, got ${dropout}`);

@@ -6,7 +6,7 @@ import type { MaskShapes } from "./layers/dropout.ts";
 import type { Ops } from "./layers/ops.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
 
-/** What every language model's config has. */
+/** The part of a config that every language model has. */
 export type ModelConfig = {
   readonly layers: number;
   /** Longest sequence in tokens. */
@@ -19,7 +19,7 @@ export type ModelConfig = {
   readonly recompute?: boolean;
 };
 
-/** A kind of language model: what everything else needs of it, and all that is written once per kind. */
+/** A kind of language model, with everything that differs from other kinds. */
 export type Family<Config extends ModelConfig = ModelConfig> = {
   /** As `model.type` of a job and `model_type` of a Hugging Face config have it. */
   readonly type: string;
@@ -44,7 +44,7 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
   lossAndGradient(ops: Ops, config: Config, theta: Tensors, batch: Batch): LossAndGradient;
   /** The same loss without its gradient. */
   loss(ops: Ops, config: Config, theta: Tensors, batch: Batch): Scalar;
-  /** How ml/inference generates text; a family that does not predict the next token has no such function. */
+  /** The model as ml/inference runs it; a family that does not predict the next token has no such function. */
   decoder?(config: Config): DecoderShape;
   /** The logits of every token, [B T, V]. */
   logits(ops: Ops, config: Config, theta: Tensors, tokens: Tokens): Tensor2D;

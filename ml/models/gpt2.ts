@@ -137,7 +137,7 @@ function decoderOf(model: Gpt2): DecoderShape {
   };
 }
 
-/** What of a GPT-2 config changes the computation; fields that only other tools read are let through. */
+/** The fields of a GPT-2 config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("gpt2"),
   vocab_size: size,

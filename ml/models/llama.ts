@@ -153,7 +153,7 @@ function decoderOf(model: Llama): DecoderShape {
   };
 }
 
-/** What of a Llama config changes the computation; fields that only other tools read are let through. */
+/** The fields of a Llama config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("llama"),
   vocab_size: size,

@@ -1,9 +1,10 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import { Bug } from "../../protocol/errors.ts";
 import type { Parameter } from "../../protocol/layout.ts";
 import type { BatchKey } from "../data/batches.ts";
 import type { Dropout } from "./layers/dropout.ts";
 
-/** How a parameter starts. */
+/** A parameter's first values. */
 export type Init =
   | { readonly type: "zeros" }
   | { readonly type: "ones" }
@@ -20,7 +21,7 @@ export const normalTable = (
   zeroRow: number | null = null,
 ): ModelParameter => ({ name, shape, init: { type: "normal", deviation, zeroRow } });
 
-/** What a model is, apart from its computation. */
+/** A model without its computation. */
 export type ModelDescription = {
   readonly parameters: readonly ModelParameter[];
   /** The files beside `model.safetensors` that make a directory one that Hugging Face tools load. */
@@ -35,13 +36,13 @@ export type Tokens = {
   readonly ids: Tensor1D;
   readonly sequences: number;
   readonly length: number;
-  /** 1: a token, 0: padding that no token looks at, [B, T]; left out: no padding. Models that read both ways only. */
+  /** 1: a token, 0: padding that no token attends to, [B, T]; left out: no padding. Models that read both ways only. */
   readonly mask?: Tensor2D;
-  /** Which part of a pair a token belongs to, [B T]; left out: the first. Models with token types only. */
+  /** The part of a pair that a token belongs to, [B T]; left out: the first. Models with token types only. */
   readonly types?: Tensor1D;
 };
 
-/** What a language model's loss is computed on. */
+/** The data that a language model's loss is computed on. */
 export type Batch = {
   readonly tokens: Tokens;
   /** The token to predict for each token, [B T], or for each of `predicted`, [M]. */
@@ -55,21 +56,21 @@ export type Batch = {
 export type LossAndGradient = { loss: Scalar; gradient: Tensors };
 
 /**
- * A model with its data: what a trainer trains. Both functions make only the tensors that they return, which are
+ * A model with its data, for a trainer. Both functions make only the tensors that they return, which are
  * the caller's to dispose.
  */
 export type Objective = {
   /** Mean loss over a micro-batch, and its gradient for every parameter. */
-  lossAndGradient(theta: Tensors, place: BatchKey): LossAndGradient;
+  lossAndGradient(theta: Tensors, key: BatchKey): LossAndGradient;
   /** Mean loss over a batch of held-out data, `index` from 0 to `evaluateBatches` - 1. */
   heldOutLoss(theta: Tensors, index: number): Scalar;
-  /** Tokens (gpt2) or examples (linear) of a micro-batch. */
+  /** The tokens of text, or the examples, of a micro-batch. */
   readonly tokensPerBatch: number;
 };
 
-/** @throws Error when a model asks for a parameter that it did not declare */
+/** @throws Bug when a model asks for a parameter that it did not declare */
 export function tensorOf(tensors: Tensors, name: string): Tensor {
   const tensor = tensors[name];
-  if (!tensor) throw new Error(`there is no parameter ${name}`);
+  if (!tensor) throw new Bug(`there is no parameter ${name}`);
   return tensor;
 }

@@ -34,8 +34,8 @@ function linearObjective(ops: Ops, spec: TrainingSpec): Objective {
     [tf.tensor(x, [x.length / inputs, inputs]), tf.tensor(y, [y.length / outputs, outputs])] as const;
   return {
     tokensPerBatch: spec.batch,
-    lossAndGradient: (theta, place) =>
-      tf.tidy(() => regressionLossAndGradient(ops, theta, ...tensors(batch(rowsOf(spec, examples, place))))),
+    lossAndGradient: (theta, key) =>
+      tf.tidy(() => regressionLossAndGradient(ops, theta, ...tensors(batch(rowsOf(spec, examples, key))))),
     // Held out: the examples numbered from `examples` on, which training never draws.
     heldOutLoss: (theta, index) =>
       tf.tidy(() => {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { size } from "./config.ts";
 import type { Llama3Scaling } from "./layers/rotary.ts";
 
-/** How Hugging Face's configs describe rotary embeddings, for the families that have them. */
+/** Rotary embeddings in Hugging Face's configs, for the families that have them. */
 
 const factor = z.number().positive().finite();
 

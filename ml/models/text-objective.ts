@@ -29,10 +29,10 @@ export function textObjective(ops: Ops, spec: TrainingSpec, data: Dataset | null
 
   return {
     tokensPerBatch: spec.batch * context,
-    lossAndGradient(theta, place) {
-      const starts = trainingStarts(spec, split.training, context, place);
-      const batch = batchOf(starts, trainingStream(spec, place));
-      const dropout = dropoutOf(ops, spec, model, place);
+    lossAndGradient(theta, key) {
+      const starts = trainingStarts(spec, split.training, context, key);
+      const batch = batchOf(starts, trainingStream(spec, key));
+      const dropout = dropoutOf(ops, spec, model, key);
       return using(ops, dropout ? { ...batch, dropout } : batch, (made) => lossAndGradient(theta, made));
     },
     heldOutLoss(theta, index) {
@@ -93,19 +93,19 @@ function maskRuleOf({ model }: TrainingSpec, { dataset, family }: LanguageModel)
     throw new InvalidInput(`tokenizer must have a mask token to train a ${family.type} model, it has none`);
   }
   const special = new Set([mask, ...Object.values(others).filter((id) => id !== null)]);
-  const probability = model.type === "bert" ? model.maskProbability : MASK_PROBABILITY;
+  const probability = "maskProbability" in model ? model.maskProbability : MASK_PROBABILITY;
   return { probability, mask, special, vocabulary: dataset.meta.vocabulary };
 }
 
-/** BERT's own. */
+/** The share of tokens to predict, as in BERT, for a model whose job does not set it. */
 const MASK_PROBABILITY = 0.15;
 
 function dropoutOf(
   ops: Ops,
   { seed, batch }: TrainingSpec,
   { family, config, context }: LanguageModel,
-  place: BatchKey,
+  key: BatchKey,
 ): Dropout | undefined {
   if (!config.dropout || !family.dropout) return undefined;
-  return drawDropout(ops, config.dropout, family.dropout(config, batch, context), { seed, ...place });
+  return drawDropout(ops, config.dropout, family.dropout(config, batch, context), { seed, ...key });
 }

@@ -9,7 +9,7 @@ import type { UserArray, UserModel, UserSizes } from "./user-model-types.d.ts";
 
 export type ModuleSpec = Extract<ModelSpec, { type: "module" }>;
 
-/** What a user's model is told of the job. */
+/** The part of a job that a user's model gets. */
 export function sizesOf(model: ModuleSpec, dataset: Dataset | null): UserSizes {
   const { options, context = null } = model;
   return { options, context, vocabulary: dataset?.meta.vocabulary ?? null };
@@ -81,8 +81,8 @@ export function describeUserModel(name: string, model: UserModel, sizes: UserSiz
   const twice = parameters.find(({ name: own }, i) => parameters.findIndex((p) => p.name === own) !== i);
   if (twice)
     throw new Unrecoverable(`${name}: parameters must have different names, got ${twice.name} twice`);
-  const given = callUser(name, "files", () => model.files?.(sizes) ?? {});
-  const files = checked(filesSchema, given, `${name}: files`);
+  const ownFiles = callUser(name, "files", () => model.files?.(sizes) ?? {});
+  const files = checked(filesSchema, ownFiles, `${name}: files`);
   const taken = Object.keys(files).find((file) => OWN.includes(file));
   if (taken !== undefined) throw new Unrecoverable(`${name}: files must not have ${taken}`);
   const config = { model_type: "module", options: sizes.options, torch_dtype: "float32" };
@@ -101,10 +101,10 @@ export function checkBatch(name: string, batch: unknown): Readonly<Record<string
   if (typeof batch !== "object" || batch === null || Object.keys(batch).length === 0) {
     throw new Unrecoverable(`${name}: batch must return an object of arrays, got ${String(batch)}`);
   }
-  for (const [key, given] of Object.entries(batch)) {
-    const { shape, values } = (given ?? {}) as Partial<UserArray>;
-    const known = values instanceof Float32Array || values instanceof Int32Array;
-    if (!known || !Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+  for (const [key, value] of Object.entries(batch)) {
+    const { shape, values } = (value ?? {}) as Partial<UserArray>;
+    const isArray = values instanceof Float32Array || values instanceof Int32Array;
+    if (!isArray || !Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
       throw new Unrecoverable(`${name}: batch.${key} must be { shape, values: Float32Array or Int32Array }`);
     }
     if (values.length !== elements(shape)) {

@@ -19,9 +19,9 @@ import type { BatchRequest, UserArray, UserModel, UserSizes } from "./user-model
 
 type Arrays = Readonly<Record<string, UserArray>>;
 
-/** Where the arrays of a job's batches come from. */
+/** Makes the arrays of a job's batches. */
 type Source = {
-  training(place: BatchKey): Arrays;
+  training(key: BatchKey): Arrays;
   heldOut(index: number): Arrays;
   readonly tokensPerBatch: number;
 };
@@ -50,9 +50,9 @@ export function userObjective(
   return {
     tokensPerBatch: source.tokensPerBatch,
     heldOutLoss: (theta, index) => tf.tidy(() => lossOf(theta, source.heldOut(index))),
-    lossAndGradient: (theta, place) =>
+    lossAndGradient: (theta, key) =>
       tf.tidy(() => {
-        const arrays = source.training(place);
+        const arrays = source.training(key);
         const at = trained.map((parameter) => tensorOf(theta, parameter.name));
         const { value: loss, grads } = callUser(name, "the gradient of loss", () =>
           tf.engine().gradients(() => lossOf(theta, arrays), at, undefined, true),
@@ -64,7 +64,7 @@ export function userObjective(
   };
 }
 
-/** tfjs itself says only that something is missing. */
+/** Names the parameters; the error of tfjs does not. */
 function checkDependence(name: string, gradient: Readonly<Record<string, Tensor | undefined>>): void {
   const apart = Object.keys(gradient).filter((parameter) => !gradient[parameter]);
   if (apart.length === 0) return;
@@ -93,7 +93,7 @@ function textSource(spec: TrainingSpec, { meta, tokens }: Dataset, { context }: 
   };
   const evaluated = () => heldOutStarts(split.heldOut, context, spec.evaluateBatches * spec.batch);
   return {
-    training: (place) => windows(trainingStarts(spec, split.training, context, place)),
+    training: (key) => windows(trainingStarts(spec, split.training, context, key)),
     heldOut: (index) => windows(evaluated().slice(index * spec.batch, (index + 1) * spec.batch)),
     tokensPerBatch: spec.batch * context,
   };
@@ -105,12 +105,12 @@ function ownSource(
   user: UserModel,
   sizes: UserSizes,
 ): Source {
-  const make = (place: Pick<BatchRequest, "part" | "step" | "rank" | "micro">): Arrays => {
-    const given = callUser(name, "batch", () => user.batch?.({ ...sizes, ...place, ...draws(seed), rows }));
-    return checkBatch(name, given);
+  const make = (key: Pick<BatchRequest, "part" | "step" | "rank" | "micro">): Arrays => {
+    const arrays = callUser(name, "batch", () => user.batch?.({ ...sizes, ...key, ...draws(seed), rows }));
+    return checkBatch(name, arrays);
   };
   return {
-    training: (place) => make({ part: "training", ...place }),
+    training: (key) => make({ part: "training", ...key }),
     heldOut: (index) => make({ part: "heldOut", step: index, rank: 0, micro: 0 }),
     tokensPerBatch: rows,
   };

@@ -1,21 +1,21 @@
 export type Tf = typeof import("@tensorflow/tfjs");
 
-/** What computes the gradients of this process, ready and selected. */
+/** The library that computes the gradients of this process, loaded and selected. */
 export interface Backend {
   readonly tf: Tf;
   readonly name: "tensorflow" | "wasm";
   readonly device: "cpu" | "gpu";
   /** Of the native TensorFlow library, or of the wasm backend. */
   readonly version: string;
-  /** What can change the bits of a result beside the version: settings in force and the processor. Provenance. */
+  /** Settings in force, and the processor: they can change the bits of a result. A part of the provenance. */
   readonly flags: Readonly<Record<string, string>>;
-  /** Why this is not the native library, when any backend was wanted. */
+  /** The reason why this is not the native library, when any backend was wanted. */
   readonly note?: string;
 }
 
 export interface BackendOptions {
   /**
-   * What to compute on: `cpu` leaves a GPU alone, `gpu` throws when there is none.
+   * The device to compute on: `cpu` leaves a GPU alone, `gpu` throws when there is none.
    * @default auto: a GPU where TensorFlow finds one
    */
   readonly device?: "auto" | "cpu" | "gpu";

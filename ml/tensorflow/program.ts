@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
+import { Bug } from "../../protocol/errors.ts";
+import { at } from "../../protocol/required.ts";
 import type { Tf } from "./backend.ts";
 import { GRAPH_TAG, type Node, savedModel } from "./graph-def.ts";
 import { recordGraph } from "./recording.ts";
@@ -20,7 +22,7 @@ export type Program = {
   dispose(): void;
 };
 
-/** Whether computations can be recorded: the native backend on a CPU. On a GPU it has not been measured. */
+/** True where computations can be recorded: the native backend on a CPU. On a GPU it has not been measured. */
 export function canRecord(tf: Tf): boolean {
   const kernels = nativeKernels(tf);
   return kernels !== undefined && !kernels.isUsingGpuDevice;
@@ -29,14 +31,14 @@ export function canRecord(tf: Tf): boolean {
 /**
  * Records `compute`, which must be a function of `inputs` only, by running it once.
  *
- * @throws Error unless `canRecord`
+ * @throws Bug unless `canRecord`
  * @throws Unrecoverable as `recordGraph`
  */
 export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => readonly Tensor[]): Program {
   const kernels = nativeKernels(tf);
-  if (!kernels) throw new Error("only the native backend can record");
+  if (!kernels) throw new Bug("only the native backend can record");
   const { nodes, inputs: ports, outputs } = recordGraph(kernels, inputs, compute);
-  const placeholders = inputs.map(({ dtype }, i) => ({ name: ports[i] ?? "", dtype }));
+  const placeholders = inputs.map(({ dtype }, i) => ({ name: at(ports, i, "the port of an input"), dtype }));
   // TensorFlow loads graphs from a directory only.
   const directory = mkdtempSync(join(tmpdir(), "ps-graph-"));
   try {
@@ -52,7 +54,7 @@ export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => 
 }
 
 /**
- * Lets every operation wait for the one a few places before, so that TensorFlow keeps near the order in which the
+ * Lets every operation wait for the one that comes a few before it, so that TensorFlow keeps near the order in which the
  * computation was written: what frees memory first and computes cheap things again in place of keeping them.
  * Without it TensorFlow merges equal operations and runs ahead: measured, a quarter more memory.
  */

@@ -46,7 +46,7 @@ type Constant = { readonly type: number; readonly shape: readonly number[]; read
 class Recorder {
   readonly nodes: Node[] = [];
   readonly #binding: TFJSBinding;
-  /** Where in the graph each tensor comes from, by the number that the binding gave it. */
+  /** The port of the graph that each tensor comes from, by the number that the binding gave it. */
   readonly #ports = new Map<number, string>();
   /** Tensors made of JavaScript's values that no operation has used yet. */
   readonly #made = new Map<number, () => Constant>();
@@ -73,9 +73,9 @@ class Recorder {
 
   /** The number by which the binding knows a tensor: what a kernel gets that is run on it. */
   idOf(kernels: NodeJSKernelBackend, tensor: Tensor): number {
-    let found = -1;
+    let number = -1;
     this.#probe = (id) => {
-      found = id;
+      number = id;
     };
     const type = {
       name: "T",
@@ -84,7 +84,7 @@ class Recorder {
     };
     kernels.executeSingleOutput("Identity", [type], [tensor]).dispose();
     this.#probe = undefined;
-    return found;
+    return number;
   }
 
   placeholder(name: string, type: number, shape: readonly number[], id: number): string {
@@ -106,7 +106,7 @@ class Recorder {
     return id;
   }
 
-  /** Whole numbers may be read: tfjs looks whether indices are in range, which the graph's kernels do too. */
+  /** Whole numbers may be read: tfjs checks that indices are in range, which the graph's kernels do too. */
   #tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array {
     const values = this.#results.has(id) ? undefined : this.#binding.tensorDataSync(id);
     if (values instanceof Int32Array) return values;

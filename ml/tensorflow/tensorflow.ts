@@ -24,7 +24,7 @@ const FLAGS_THAT_CHANGE_BITS = [
   "CUBLAS_WORKSPACE_CONFIG",
 ];
 
-/** Why the native library cannot be loaded, as far as can be told without loading it. */
+/** The reason why the native library cannot be loaded, found without loading it, and what to do. */
 export function whyNotNative(): { reason: string; fix: string } | undefined {
   const status = nativeStatus();
   return status.available ? undefined : status;

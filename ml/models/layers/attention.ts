@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import { type Ops, timesTransposed, transposedTimes } from "./ops.ts";
+import { Bug } from "../../../protocol/errors.ts";
+import { type Ops, sizeOf, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
  * Causal self-attention with H heads over B sequences of T tokens, from the joint queries, keys and values [B T, 3 C]
@@ -7,7 +8,7 @@ import { type Ops, timesTransposed, transposedTimes } from "./ops.ts";
  */
 export type Heads = { readonly sequences: number; readonly length: number; readonly heads: number };
 
-/** [T, T]: 0 where a token may look, on and below the diagonal, and a huge negative number elsewhere. */
+/** [T, T]: 0 where a token may attend, on and below the diagonal, and a huge negative number elsewhere. */
 export function causalMask({ tf }: Ops, length: number): Tensor {
   const mask = new Float32Array(length * length);
   for (let row = 0; row < length; row++) mask.fill(-1e9, row * length + row + 1, (row + 1) * length);
@@ -35,7 +36,7 @@ export function attention(
   });
 }
 
-/** How much each token looks at each other, [B, H, T, T]. The queries are scaled: the scores are many more. */
+/** The share of each token in what another attends to, [B, H, T, T]. The queries are scaled: the scores are many more. */
 function weightsOf({ tf, ...ops }: Ops, q: Tensor, k: Tensor, mask: Tensor): Tensor {
   return tf.tidy(() => tf.softmax(tf.add(timesTransposed({ tf, ...ops }, q, k), mask)));
 }
@@ -44,7 +45,7 @@ function weightsOf({ tf, ...ops }: Ops, q: Tensor, k: Tensor, mask: Tensor): Ten
  * The gradient for the joint queries, keys and values. The weights, the largest tensor of a block, are computed once
  * more: a fiftieth of a step's time against a quarter of what a block would keep.
  *
- * @param saved the joint queries, keys and values, and what `attention` made of them
+ * @param saved the input and the output of `attention`
  * @param mask the same as in the forward pass
  * @param drop the same as in the forward pass
  */
@@ -74,7 +75,7 @@ export function attentionBackward(
 
 /** Products of rows, head by head: [N, H D] and [N, H D] -> [N, H]. */
 export const perHeadProducts = ({ tf }: Ops, a: Tensor, b: Tensor, heads: number): Tensor =>
-  tf.tidy(() => tf.sum(tf.reshape(tf.mul(a, b), [a.shape[0] ?? 0, heads, -1]), -1));
+  tf.tidy(() => tf.sum(tf.reshape(tf.mul(a, b), [sizeOf(a, 0), heads, -1]), -1));
 
 /**
  * From the gradient of the weights that were kept to that of the scores: a score also lowers the weights of all
@@ -100,7 +101,7 @@ function splitHeads(
 ): [q: Tensor, k: Tensor, v: Tensor, scale: number] {
   const parts = tf.transpose(tf.reshape(qkv, [sequences, length, 3, heads, -1]), [2, 0, 3, 1, 4]);
   const [q, k, v] = tf.unstack(parts);
-  if (!q || !k || !v) throw new Error("queries, keys and values must be three");
-  const scale = 1 / Math.sqrt(q.shape.at(-1) ?? 1);
+  if (!q || !k || !v) throw new Bug("queries, keys and values must be three");
+  const scale = 1 / Math.sqrt(sizeOf(q, -1));
   return [tf.mul(q, scale), k, v, scale];
 }

@@ -1,6 +1,6 @@
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { Unrecoverable } from "../../../protocol/errors.ts";
-import { lastSize, type Ops, oneHot } from "./ops.ts";
+import { type Ops, oneHot, sizeOf } from "./ops.ts";
 
 type CrossEntropy = { loss: Scalar; dLogits: Tensor };
 
@@ -22,7 +22,7 @@ function nativeCrossEntropy({ tf, native }: Ops, logits: Tensor, targets: Tensor
 function composedCrossEntropy(ops: Ops, logits: Tensor, targets: Tensor1D): CrossEntropy {
   const { tf } = ops;
   return tf.tidy(() => {
-    const hot = oneHot(ops, targets, lastSize(logits));
+    const hot = oneHot(ops, targets, sizeOf(logits, -1));
     const shifted = tf.sub(logits, tf.max(logits, -1, true));
     const exponentials = tf.exp(shifted);
     const sums = tf.sum(exponentials, -1, true);

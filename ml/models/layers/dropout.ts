@@ -9,7 +9,7 @@ import type { Ops } from "./ops.ts";
  * the step, the rank, the micro-batch and the mask's number in the model, and the same on every backend.
  */
 export type Dropout = {
-  /** What elements that stay are multiplied by, so that the mean stays. */
+  /** Multiplies the elements that stay, so that the mean stays. */
   readonly scale: number;
   /** By name: true where an element stays. */
   readonly masks: Readonly<Record<string, Tensor>>;

@@ -1,6 +1,6 @@
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { Tokens } from "../model.ts";
-import { type Ops, oneHot, transposedTimes } from "./ops.ts";
+import { type Ops, oneHot, sizeOf, transposedTimes } from "./ops.ts";
 
 /** Adds up rows of dy [N, C] that belong to the same row of a table [V, C]: the gradient of a look-up. */
 export function lookUpBackward(ops: Ops, dy: Tensor, ids: Tensor1D, rows: number): Tensor {
@@ -59,6 +59,6 @@ export function positionsBackward(
 /** Adds rows of zeros at the end, up to so many. */
 export const padRows = ({ tf }: Ops, x: Tensor, rows: number): Tensor =>
   tf.pad(x, [
-    [0, rows - (x.shape[0] ?? 0)],
+    [0, rows - sizeOf(x, 0)],
     [0, 0],
   ]);

@@ -27,7 +27,7 @@ export const geluTanh: Activation = {
   },
 };
 
-/** What GELU lets through of x, from 0 to 1: (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))) / 2. */
+/** The share of x that GELU lets through, from 0 to 1: (1 + tanh(sqrt(2/pi) (x + 0.044715 x³))) / 2. */
 function tanhShare({ tf }: Ops, x: Tensor, square: Tensor): Tensor {
   const inner = tf.mul(tf.add(tf.mul(square, CUBIC * SQRT_2_OVER_PI), SQRT_2_OVER_PI), x);
   return tf.mul(tf.add(tf.tanh(inner), 1), 0.5);

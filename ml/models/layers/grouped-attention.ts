@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import { type DropWeights, keepWeights, perHeadProducts, scoresBackward } from "./attention.ts";
-import { type Ops, timesTransposed, transposedTimes } from "./ops.ts";
+import { type Ops, sizeOf, timesTransposed, transposedTimes } from "./ops.ts";
 
 /**
  * Attention with H heads of queries over K heads of keys and values, each shared by H / K neighbouring heads
@@ -39,7 +39,7 @@ export type GroupedHeads = {
 /**
  * From queries, keys and values to [B T, H D].
  *
- * @param mask added to the scores: broadcasts to [B, H, T, T]; null: everyone sees everyone
+ * @param mask added to the scores: broadcasts to [B, H, T, T]; null: every token attends to every other
  */
 export function groupedAttention(
   ops: Ops,
@@ -56,7 +56,7 @@ export function groupedAttention(
   });
 }
 
-/** How much each token looks at each other, [B, H, T, T]. */
+/** The share of each token in what another attends to, [B, H, T, T]. */
 function weightsOf(ops: Ops, q: Tensor, k: Tensor, mask: Tensor | null, shape: Groups): Tensor {
   const { tf } = ops;
   return tf.tidy(() => {
@@ -70,7 +70,7 @@ function weightsOf(ops: Ops, q: Tensor, k: Tensor, mask: Tensor | null, shape: G
  * The gradients of queries, [B, H, T, D], and of keys and values, [B, K, T, D]. As in `attentionBackward`, the
  * weights are computed once more.
  *
- * @param saved what `groupedAttention` was given, and what it made of that
+ * @param saved the inputs and the output of `groupedAttention`
  * @param mask the same as in the forward pass
  * @param drop the same as in the forward pass
  */
@@ -108,8 +108,8 @@ export function groupedAttentionBackward(
 
 /** [B, H or K, T, X] -> [B K, H/K T or T, X] */
 const perGroup = ({ tf }: Ops, x: Tensor, { sequences, keyValueHeads }: Groups): Tensor =>
-  tf.reshape(x, [sequences * keyValueHeads, -1, x.shape.at(-1) ?? 0]);
+  tf.reshape(x, [sequences * keyValueHeads, -1, sizeOf(x, -1)]);
 
 /** [B K, H/K T, X] -> [B, H, T, X] */
 const perHead = ({ tf }: Ops, x: Tensor, { sequences, heads, length }: Groups): Tensor =>
-  tf.reshape(x, [sequences, heads, length, x.shape.at(-1) ?? 0]);
+  tf.reshape(x, [sequences, heads, length, sizeOf(x, -1)]);

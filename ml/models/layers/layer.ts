@@ -3,7 +3,7 @@ import type { Tensors } from "../model.ts";
 import type { Dropout } from "./dropout.ts";
 import type { Ops } from "./ops.ts";
 
-/** What the layers of a model compute with: operations, all parameters and, in training, dropout. */
+/** One computation of a model: its operations, all parameters and, in training, dropout. */
 export type Pass = {
   readonly ops: Ops;
   readonly theta: Tensors;

@@ -5,6 +5,7 @@ import { type Block, forwardBlocks, throughBlocks } from "./blocks.ts";
 import { crossEntropy } from "./cross-entropy.ts";
 import { lookUpBackward } from "./embedding.ts";
 import { addedGradients, type Backward, type Pass } from "./layer.ts";
+import { sizeOf } from "./ops.ts";
 
 /** The parts of a model that predicts hidden tokens: embedding, blocks, and a head that makes logits of some rows. */
 export type MaskedTokenParts<Config, Embedding, Head extends TensorContainer> = {
@@ -18,7 +19,7 @@ export type MaskedTokenParts<Config, Embedding, Head extends TensorContainer> = 
     saved: Embedding,
     tokens: Tokens,
   ): Record<string, Tensor>;
-  /** What they save must have their input. */
+  /** Their `saved` must have their input. */
   blocks(pass: Pass, config: Config, tokens: Tokens): Block[];
   /** From [M, C] to logits [M, V]; may share its weight with the embedding. */
   head(pass: Pass, config: Config, x: Tensor): { logits: Tensor; saved: Head };
@@ -44,7 +45,7 @@ export function maskedTokenModel<Config extends ModelConfig, Embedding, Head ext
       const { logits, saved } = parts.head(pass, config, rows);
       const { loss, dLogits } = crossEntropy(ops, logits, targets);
       const head = parts.headBackward(pass, config, dLogits, saved, rows);
-      const dx = predicted ? lookUpBackward(ops, head.dx, predicted, x.shape[0] ?? 0) : head.dx;
+      const dx = predicted ? lookUpBackward(ops, head.dx, predicted, sizeOf(x, 0)) : head.dx;
       return { loss, dx, gradient: head.gradient };
     });
   };

@@ -9,7 +9,7 @@ export type MlpLayers = {
   readonly input: Linear;
   readonly output: Linear;
   readonly activation: Activation;
-  /** Where dropout leaves out some of the result. */
+  /** The name of the dropout mask of the result. */
   readonly dropout: string;
 };
 

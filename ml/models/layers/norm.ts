@@ -18,7 +18,7 @@ export type Norm = {
 export type Normalized = {
   /** The input's rows, normalized, [N, C]. */
   normalized: Tensor;
-  /** What they were multiplied with, [N, 1]. */
+  /** The factor of each row, [N, 1]. */
   inverse: Tensor;
 };
 

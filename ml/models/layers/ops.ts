@@ -1,4 +1,5 @@
 import type { Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import { Bug } from "../../../protocol/errors.ts";
 import type { Tf } from "../../tensorflow/backend.ts";
 import { type NativeOps, nativeOps } from "../../tensorflow/native-ops.ts";
 
@@ -39,16 +40,23 @@ export const oneHot = ({ tf }: Ops, ids: Tensor1D, classes: number): Tensor =>
 
 /** Sums of columns, [N, C] -> [C]; as a product with ones, the fastest way measured. */
 export function columnSums({ tf }: Ops, x: Tensor): Tensor1D {
-  const [rows = 0, columns = 0] = x.shape;
-  return tf.tidy(() => tf.matMul(tf.ones([1, rows]), x as Tensor2D).reshape([columns]));
+  return tf.tidy(() => tf.matMul(tf.ones([1, sizeOf(x, 0)]), x as Tensor2D).reshape([sizeOf(x, -1)]));
 }
 
 /** Means of rows, [N, C] -> [N, 1]. */
 export const rowMeans = ({ tf }: Ops, x: Tensor): Tensor =>
-  tf.tidy(() => tf.mul(tf.sum(x, -1, true), 1 / lastSize(x)));
+  tf.tidy(() => tf.mul(tf.sum(x, -1, true), 1 / sizeOf(x, -1)));
 
-/** The size of a tensor's last axis; 1 for a scalar. */
-export const lastSize = (x: Tensor): number => x.shape.at(-1) ?? 1;
+/**
+ * The size of an axis, of which -1 is the last.
+ *
+ * @throws Bug when the tensor has no such axis
+ */
+export function sizeOf({ shape }: Tensor, axis: number): number {
+  const size = shape.at(axis);
+  if (size === undefined) throw new Bug(`a tensor of shape [${shape}] has no axis ${axis}`);
+  return size;
+}
 
 /** The sum of tensors of one shape, of which there is at least one. */
 export function sum({ tf }: Ops, [first, ...others]: readonly [Tensor, ...Tensor[]]): Tensor {

@@ -1,9 +1,9 @@
 import type { Tensor } from "@tensorflow/tfjs";
-import type { Ops } from "./ops.ts";
+import { type Ops, sizeOf } from "./ops.ts";
 import type { Preparation } from "./self-attention.ts";
 
 /**
- * Rotary position embeddings: pairs of elements (i, i + D/2) of a head are turned by an angle that grows with the
+ * Rotary position embeddings: pairs of elements (i, i + D/2) of a head are rotated by an angle that grows with the
  * token's position. Source: Su et al. 2021, section 3.2.2, in the half-and-half order of Hugging Face's Llama.
  */
 export type RotaryOptions = {
@@ -14,7 +14,7 @@ export type RotaryOptions = {
   readonly scaling: Llama3Scaling | null;
 };
 
-/** How Llama 3.1 stretches long wavelengths for a longer context. */
+/** The stretch of long wavelengths for a longer context, as in Llama 3.1. */
 export type Llama3Scaling = {
   readonly factor: number;
   readonly lowFrequencyFactor: number;
@@ -23,7 +23,7 @@ export type Llama3Scaling = {
   readonly originalContext: number;
 };
 
-/** What turns queries or keys by their positions; `sine` has the sign of its half, both [T, D]. */
+/** Tables that rotate queries or keys by their positions; `sine` has the sign of its half, both [T, D]. */
 export type Rotation = { readonly cosine: Tensor; readonly sine: Tensor };
 
 /**
@@ -76,18 +76,18 @@ export function rotation(
   };
 }
 
-/** Turns queries or keys, [B, H, T, D]. */
+/** Rotates queries or keys, [B, H, T, D]. */
 export function rotate({ tf }: Ops, x: Tensor, { cosine, sine }: Rotation): Tensor {
   return tf.tidy(() => tf.add(tf.mul(x, cosine), tf.mul(swapHalves(tf, x), sine)));
 }
 
-/** The gradient of what `rotate` turned: turned back. */
+/** The gradient of the input of `rotate`: rotated back. */
 export function rotateBackward({ tf }: Ops, dy: Tensor, { cosine, sine }: Rotation): Tensor {
   return tf.tidy(() => tf.sub(tf.mul(dy, cosine), tf.mul(swapHalves(tf, dy), sine)));
 }
 
 function swapHalves(tf: Ops["tf"], x: Tensor): Tensor {
-  const width = x.shape.at(-1) ?? 0;
+  const width = sizeOf(x, -1);
   return tf.reshape(tf.reverse(tf.reshape(x, [-1, 2, width / 2]), 1), x.shape);
 }
 

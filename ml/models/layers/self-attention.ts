@@ -12,7 +12,7 @@ import { type Branch, mergedGradients, type Pass } from "./layer.ts";
 import type { Linear } from "./linear.ts";
 import type { Ops } from "./ops.ts";
 
-/** Where dropout leaves out some of the attention weights and some of the result. */
+/** The names of the dropout masks of the attention weights and of the result. */
 export type AttentionDropout = { readonly weights: string; readonly output: string };
 
 export type JointAttentionLayers = {
@@ -53,7 +53,7 @@ export function jointAttention(
   };
 }
 
-/** What is done to queries or keys before they are compared, as scaling them or rotating them by their positions. */
+/** Changes queries or keys before they are compared: scales them, or rotates them by their positions. */
 export type Preparation = { forward(x: Tensor): Tensor; backward(dy: Tensor): Tensor };
 
 export const unchanged: Preparation = { forward: (x) => x, backward: (dy) => dy };
@@ -77,7 +77,7 @@ export type GroupedAttentionLayers = {
 /**
  * Self-attention with a layer each for queries, keys and values.
  *
- * @param mask added to the scores; null: everyone sees everyone
+ * @param mask added to the scores; null: every token attends to every other
  */
 export function separateAttention(
   pass: Pass,
