@@ -72,8 +72,8 @@ function defaultLearningRate(model: ModelSpec): number {
     case "pretrained":
       return 5e-5;
     case "linear":
-      return 0.03;
+      return 0.1;
     case "module":
-      return 1e-3;
+      return 2e-3;
   }
 }

@@ -9,7 +9,7 @@ import { outcomeLines } from "../terminal/outcome.ts";
 import { say } from "../terminal/print.ts";
 import type { WorkersSeen } from "../terminal/progress.ts";
 import { ratesOf } from "../terminal/progress.ts";
-import { describeBackend, describeModel, describeWorkers, unitOf } from "../terminal/render.ts";
+import { describeBackend, describeWorkers, modelLabel, unitOf } from "../terminal/render.ts";
 
 /** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
 export async function status(
@@ -88,7 +88,7 @@ function humanReport(
     ...(running
       ? [`${state.job} is ${state.status}: step ${count(state.version ?? 0)} of ${count(state.steps)}`]
       : outcomeLines(state, address)),
-    `  model       ${describeModel(record)}${size}`,
+    `  model       ${modelLabel(record)}${size}`,
     `  backend     ${describeBackend(record)}`,
     `  loss        ${loss(state.loss)}${heldOut(state)}`,
     ...(running ? rateLine(record, manifest) : []),

@@ -1,13 +1,13 @@
 import { loadBackend } from "../../ml/tensorflow/load.ts";
-import { describe } from "../../protocol/errors.ts";
+import { Bug, describe } from "../../protocol/errors.ts";
 import type { ProbeAnswer } from "./backend.ts";
 
-/** Loads a backend in a process of its own and tells its parent what it is. */
+/** Loads a backend and returns its description for the parent process. */
 async function probe(wanted: string | undefined, device: string | undefined): Promise<ProbeAnswer> {
   try {
-    if (device !== "auto" && device !== "cpu" && device !== "gpu") throw new Error(`no device ${device}`);
+    if (device !== "auto" && device !== "cpu" && device !== "gpu") throw new Bug(`no device ${device}`);
     if (wanted !== "auto" && wanted !== "tensorflow" && wanted !== "wasm")
-      throw new Error(`no backend ${wanted}`);
+      throw new Bug(`no backend ${wanted}`);
     const { tf: _, ...backend } = await loadBackend(wanted, { device });
     return { backend };
   } catch (error) {

@@ -9,7 +9,7 @@ const backendSchema = z.object({
   device: z.enum(["cpu", "gpu"]),
   version: z.string(),
   flags: z.record(z.string(), z.string()),
-  /** Why this is not the native library, when any backend was wanted. */
+  /** The reason why this is not the native library, when any backend was allowed. */
   note: z.string().optional(),
 });
 export type ProbedBackend = z.infer<typeof backendSchema>;
@@ -17,11 +17,11 @@ export type ProbedBackend = z.infer<typeof backendSchema>;
 const answerSchema = z.union([z.object({ backend: backendSchema }), z.object({ error: z.string() })]);
 export type ProbeAnswer = z.infer<typeof answerSchema>;
 
-const STDERR_KEPT = 4000;
+const MAX_STDERR_LENGTH = 4000;
 
 /**
- * Finds out which backend and device the workers of this machine get, by loading it in a process of its own: a library that
- * does not suit the processor takes only that process with it.
+ * Finds the backend and device that workers of this machine get. A process of its own loads it, since a library that does
+ * not suit the processor crashes the process.
  *
  * @throws Unrecoverable with the reason when there is none
  */
@@ -33,12 +33,12 @@ export async function probeBackend(
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
   let answer: unknown;
-  let said = "";
+  let stderr = "";
   child.on("message", (message) => {
     answer = message;
   });
   child.stderr?.on("data", (text: Buffer) => {
-    said = (said + text).slice(-STDERR_KEPT);
+    stderr = (stderr + text).slice(-MAX_STDERR_LENGTH);
   });
   const end = await new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
@@ -47,5 +47,5 @@ export async function probeBackend(
   const parsed = answerSchema.safeParse(answer).data;
   if (parsed && "backend" in parsed) return parsed.backend;
   if (parsed) throw new Unrecoverable(parsed.error);
-  throw new Unrecoverable(`backend "${wanted}" could not be loaded (${end}): ${said.trim()}`);
+  throw new Unrecoverable(`backend "${wanted}" could not be loaded (${end}): ${stderr.trim()}`);
 }

@@ -6,7 +6,7 @@ import { encodeJson } from "../../protocol/json.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { JobRecord, State } from "../../protocol/records.ts";
 import { commandFor, type TargetAddress } from "../targets/address.ts";
-import { differences } from "./job-differences.ts";
+import { jobDifferences } from "./job-differences.ts";
 
 /**
  * Refuses a name that is taken by a different job.
@@ -18,7 +18,7 @@ export function requireSame(
   given: Pick<JobRecord, "spec" | "dataset">,
   address: Pick<TargetAddress, "flags">,
 ): void {
-  const found = differences(stored, given);
+  const found = jobDifferences(stored, given);
   if (found.length === 0) return;
   const { name, steps } = given.spec;
   const onlyLonger =

@@ -8,7 +8,7 @@ import { sha256 } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { findObjects, type S3Object } from "./s3-source.ts";
 
-/** What one request fetches, and what is held in memory. */
+/** Bytes that one request fetches and memory holds. */
 const BLOCK_BYTES = 8 << 20;
 
 /**
@@ -31,7 +31,7 @@ export async function downloadModel(url: string, cache: string, buckets: Buckets
     for (const object of objects) await download(object, join(draft, basename(object.url)));
     await mkdir(join(cache, "models"), { recursive: true, mode: 0o700 });
     await rename(draft, directory).catch((error: unknown) => {
-      // Another submission was first.
+      // Another submission may have moved its download there first.
       if (!existsSync(directory)) throw error;
     });
   } finally {
@@ -40,12 +40,12 @@ export async function downloadModel(url: string, cache: string, buckets: Buckets
   return directory;
 }
 
-/** Only what lies in the directory itself, and of that only what `inspectDirectory` looks at. */
+/** True for an object in the directory itself that `inspectDirectory` reads. */
 function isOfModel({ url }: S3Object, base: string): boolean {
   const name = url.slice(base.length);
   if (name.includes("/")) return false;
-  const known: readonly string[] = ["config.json", ...COMPANION_FILES];
-  return known.includes(name) || /\.safetensors(\.index\.json)?$/.test(name);
+  const names: readonly string[] = ["config.json", ...COMPANION_FILES];
+  return names.includes(name) || /\.safetensors(\.index\.json)?$/.test(name);
 }
 
 async function download(object: S3Object, path: string): Promise<void> {

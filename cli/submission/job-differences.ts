@@ -2,12 +2,12 @@ import type { JobRecord } from "../../protocol/records.ts";
 
 type Compared = Pick<JobRecord, "spec" | "dataset">;
 
-/** The fields in which a job differs from one stored under its name; `workers` does not count. */
-export function differences(stored: Compared, given: Compared): string[] {
+/** The fields in which a job differs from the one stored under its name; `workers` may differ. */
+export function jobDifferences(stored: Compared, submitted: Compared): string[] {
   const { workers: _, ...there } = stored.spec;
-  const { workers: __, ...here } = given.spec;
+  const { workers: __, ...here } = submitted.spec;
   const fields = [...differingFields(there, here, [])];
-  const text = stored.dataset !== given.dataset && !fields.some((field) => field.startsWith("data."));
+  const text = stored.dataset !== submitted.dataset && !fields.some((field) => field.startsWith("data."));
   return text ? [...fields, "data: the text is not the one the job began with"] : fields;
 }
 

@@ -53,9 +53,9 @@ function validate(job: Record<string, unknown>, file: string, nameIsFiles: boole
     if (missing === null) return valid;
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error;
-    const hint = nameIsFiles && !jobName.safeParse(job.name).success;
+    const isFileName = nameIsFiles && !jobName.safeParse(job.name).success;
     const problems = error.problems.map((problem) =>
-      hint && problem.startsWith(`${file}: name `)
+      isFileName && problem.startsWith(`${file}: name `)
         ? `${problem}, from the file's name; set "name" in the file, or --set name=...`
         : problem,
     );

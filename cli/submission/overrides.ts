@@ -1,14 +1,14 @@
-import { InvalidInput } from "../../protocol/errors.ts";
+import { Bug, InvalidInput } from "../../protocol/errors.ts";
 
 type Json = Record<string, unknown>;
 
 const FIELD = /^\$?[A-Za-z][A-Za-z0-9]*$/;
 
 /**
- * Sets fields of a job: `optimizer.learningRate=1e-3`. A value that is JSON counts as that, anything else as text.
- * Whether the field exists and takes the value is for the job's validation.
+ * Sets fields of a job: `optimizer.learningRate=1e-3`. A value is read as JSON where it is JSON, and as text elsewhere.
+ * The validation of the job checks whether the field exists and takes the value.
  *
- * @throws InvalidInput for an assignment that is not one
+ * @throws InvalidInput for an assignment of another form
  */
 export function applyOverrides(job: Json, assignments: readonly string[]): Json {
   return assignments.reduce((changed, assignment) => {
@@ -21,11 +21,13 @@ export function applyOverrides(job: Json, assignments: readonly string[]): Json 
   }, job);
 }
 
-function withField(object: Json, [field = "", ...rest]: readonly string[], value: unknown): Json {
+function withField(object: Json, path: readonly string[], value: unknown): Json {
+  const [field, ...rest] = path;
+  if (field === undefined) throw new Bug("an assignment must name a field");
   if (rest.length === 0) return { ...object, [field]: value };
   const inner = object[field];
-  const known = typeof inner === "object" && inner !== null && !Array.isArray(inner) ? (inner as Json) : {};
-  return { ...object, [field]: withField(known, rest, value) };
+  const fields = typeof inner === "object" && inner !== null && !Array.isArray(inner) ? (inner as Json) : {};
+  return { ...object, [field]: withField(fields, rest, value) };
 }
 
 function parseValue(text: string): unknown {

@@ -4,7 +4,7 @@ import type { Provenance } from "../../protocol/records.ts";
 import { packageDirectory } from "../targets/paths.ts";
 import type { ProbedBackend } from "./backend.ts";
 
-/** What a job's result depends on besides its spec, on this machine. */
+/** The provenance of a job that this machine's workers train: all that its result depends on besides its spec. */
 export function makeProvenance({ name, device, version, flags }: ProbedBackend): Provenance {
   return {
     createdAt: new Date().toISOString(),
@@ -18,7 +18,7 @@ export function makeProvenance({ name, device, version, flags }: ProbedBackend):
   };
 }
 
-/** What a job's result depends on besides its spec, on a stack: the workers' image, and nothing of this machine. */
+/** The provenance of a job that a stack's workers train. It names their image, and nothing of this machine. */
 export function stackProvenance(device: "cpu" | "gpu", image: string): Provenance {
   return {
     createdAt: new Date().toISOString(),
@@ -34,7 +34,7 @@ export function stackProvenance(device: "cpu" | "gpu", image: string): Provenanc
 
 export const packageVersion = (): string => packageFile().version;
 
-/** Our own file; the command line starts sooner without a parser for it. */
+/** Reads our package.json without a schema, since the command line then starts sooner. */
 export function packageFile() {
   const text = readFileSync(join(packageDirectory(), "package.json"), "utf8");
   return JSON.parse(text) as {

@@ -1,14 +1,15 @@
 import type { PrepareOptions, Progress } from "../../ml/data/prepare-options.ts";
 import { listenForInterruption, type Signal } from "../terminal/interruption.ts";
 
-/** A text that is tokenized sooner than this needs no progress. */
+/** A text that is tokenized sooner shows no progress. */
 const SHOW_AFTER_MS = 500;
 const FRAME_MS = 100;
 
 type Watching = Pick<PrepareOptions, "onProgress" | "signal">;
 
 /**
- * Tokenizes with its progress on the terminal, until it is done or the user interrupts it; nothing stays of it then.
+ * Tokenizes with progress on one line of the terminal, which is cleared at the end. Returns the signal of a user's
+ * interruption.
  */
 export async function withTokenizingProgress<T>(
   work: (watching: Watching) => Promise<T>,

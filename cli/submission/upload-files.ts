@@ -3,24 +3,24 @@ import type { Folder } from "../../ml/huggingface/folder.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { uploadLine } from "../terminal/upload-line.ts";
 
-/** A file of the user's that a job starts from, and where it is stored by its content. */
+/** A file of the user's that is an input of a job, and the key under which it is stored. */
 export type UploadedFile = {
   readonly key: string;
   readonly folder: Folder;
   readonly name: string;
   /** In bytes. */
   readonly size: number;
-  /** Checked while it is sent, when known. */
+  /** Is checked while the file is sent. */
   readonly sha256?: string;
 };
 
-/** Stores the files that are not there yet, with progress on the terminal. A call that was cut short is taken up. */
+/** Stores the files that are not there yet, with progress on the terminal. Resumes an upload that was cut short. */
 export async function uploadFiles(store: Store, files: readonly UploadedFile[]): Promise<void> {
-  const there = new Set<string>();
+  const stored = new Set<string>();
   for (const folder of new Set(files.map(({ key }) => key.slice(0, key.lastIndexOf("/") + 1)))) {
-    for (const { key } of await store.list(folder)) there.add(key);
+    for (const { key } of await store.list(folder)) stored.add(key);
   }
-  const missing = files.filter(({ key }) => !there.has(key));
+  const missing = files.filter(({ key }) => !stored.has(key));
   const total = missing.reduce((sum, { size }) => sum + size, 0);
   const line = uploadLine(process.stderr, total);
   try {

@@ -9,18 +9,18 @@ import type { JobFile } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { LoadedJobFile } from "./job-file.ts";
 
-/** A user's own model: the bytes that every worker will run, and what they export. */
+/** A user's own model: the source that every worker runs, and the model that it exports. */
 export type PreparedModule = {
   readonly source: Uint8Array;
   readonly digest: string;
   readonly model: UserModel;
 };
 
-/** Code, not data: a model's numbers belong into its options or its batches. */
+/** A module is code: a model's data belong into its options or its batches. */
 const MAX_BYTES = 1 << 20;
 
 /**
- * Reads and runs the file of a job's own model; null when the job has none.
+ * Reads and runs the file of a job's own model. Returns null when the job has none.
  *
  * @throws InvalidInput when it can't be read, imports another file, or exports no model
  */

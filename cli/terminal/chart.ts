@@ -1,9 +1,9 @@
-/** Small pictures made of characters. */
+/** Charts made of characters. */
 
 const HEIGHTS = "▁▂▃▄▅▆▇█";
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/** A curve in `width` characters, each the mean of its part of the values. */
+/** A curve of `width` characters; each shows the mean of its share of the values. */
 export function sparkline(values: readonly number[], width: number): string {
   const finite = values.filter(Number.isFinite);
   const columns = Math.min(width, finite.length);
@@ -19,7 +19,7 @@ export function sparkline(values: readonly number[], width: number): string {
   return means.map((mean) => HEIGHTS[Math.round(((mean - low) / range) * (HEIGHTS.length - 1))]).join("");
 }
 
-/** A bar of `width` characters, filled to an eighth of one. */
+/** A bar of `width` characters, filled with a precision of an eighth of a character. */
 export function bar(share: number, width: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
   const whole = Math.floor(eighths / 8);

@@ -1,7 +1,7 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { Status } from "../../protocol/records.ts";
 
-/** What the shell gets; `ps-submit --help` documents them. */
+/** The exit codes that `ps-submit --help` documents. */
 export const exitCodes = {
   succeeded: 0,
   failed: 1,
@@ -22,7 +22,7 @@ export function codeOfError(error: unknown): number {
   return error instanceof InvalidInput ? exitCodes.usage : exitCodes.environment;
 }
 
-/** A shell's convention for a process ended by a signal. */
+/** The exit code for a process that a signal ended, by the shells' convention. */
 export function codeOfSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): number {
   return { SIGINT: exitCodes.interrupted, SIGTERM: 143, SIGHUP: 129 }[signal];
 }

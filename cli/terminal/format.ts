@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Formats numbers for people. */
 
 /** `12,900` */
 export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
@@ -6,7 +6,7 @@ export const count = (n: number): string => Math.round(n).toLocaleString("en-US"
 /** `1 worker`, `2,000 workers` */
 export const several = (n: number, noun: string): string => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 
-/** Four digits, whatever the size: `2.512`, `0.02134`, `1.234e-8`. */
+/** Four significant digits: `2.512`, `0.02134`, `1.234e-8`; `-` when there is no loss. */
 export const loss = (value: number | null | undefined): string =>
   value === null || value === undefined ? "-" : value.toPrecision(4);
 
@@ -21,10 +21,10 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d${two(Math.floor(seconds / 3600) % 24)}h`;
 }
 
-/** Below 100: one decimal, so that a phase of half a millisecond does not read as nothing. */
+/** One decimal below 100, so that half a millisecond does not show as 0. */
 export const milliseconds = (ms: number): string => (ms < 100 ? ms.toFixed(1) : count(ms));
 
-/** `1.2 kB`, `0.81 M`, with three digits. */
+/** Three significant digits and a unit prefix: `810 k`, `1.24 M`. */
 export function short(n: number): string {
   const units = ["", " k", " M", " G", " T"];
   const power = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));

@@ -2,15 +2,15 @@ export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** What the user's Ctrl-C, and the system's requests to end, mean for a command that takes its time to end. */
+/** Ctrl-C and the system's requests to end, for a command that needs time to end in order. */
 export type Interruption = {
   /** Aborted by the first signal, with its name as the reason. */
   readonly first: AbortSignal;
-  /** Aborted by the second: end at once. A third ends the process, whatever it is at. */
+  /** Aborted by the second signal: end at once. A third ends the process. */
   readonly second: AbortSignal;
-  /** The first signal that came. */
+  /** The first signal; null before it. */
   received(): Signal | null;
-  /** Gives signals their usual meaning again. */
+  /** Restores the default effect of signals. */
   close(): void;
 };
 

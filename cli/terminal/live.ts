@@ -9,7 +9,7 @@ const HIDE_CURSOR = "\x1b[?25l";
 const SHOW_CURSOR = "\x1b[?25h";
 const CLEAR_BELOW = "\x1b[J";
 
-/** A block at the bottom of the terminal that is painted over; events scroll above it. */
+/** Repaints a block at the bottom of the terminal; events scroll above it. */
 export function liveReporter(stream: NodeJS.WriteStream): Reporter {
   const style = styleFor(stream);
   let latest: Progress | null = null;
@@ -18,13 +18,13 @@ export function liveReporter(stream: NodeJS.WriteStream): Reporter {
   let closed = false;
   const paint = () => {
     const block = latest === null ? [] : renderBlock(latest, Date.now(), style, stream.columns || 80);
-    // A block higher than the window would scroll, and then not be painted over.
+    // A block higher than the window would scroll, and the next one could not replace it.
     const lines = block
       .slice(0, Math.max(1, (stream.rows || 24) - 1))
       .map((line) => cut(line, stream.columns || 80));
     const up = painted > 0 ? `\x1b[${painted}A` : "";
-    const said = events.map((text) => `  ${style("dim", "•")} ${text}\n`).join("");
-    stream.write(`${up}\r${CLEAR_BELOW}${said}${lines.map((line) => `${line}\n`).join("")}`);
+    const eventLines = events.map((text) => `  ${style("dim", "•")} ${text}\n`).join("");
+    stream.write(`${up}\r${CLEAR_BELOW}${eventLines}${lines.map((line) => `${line}\n`).join("")}`);
     events = [];
     painted = lines.length;
   };
@@ -50,7 +50,7 @@ export function liveReporter(stream: NodeJS.WriteStream): Reporter {
   };
 }
 
-/** A line that is wider than the terminal would wrap, and the block then lose count of its height. */
+/** Cuts a line to the width of the terminal: a line that wraps would make the block higher than its count of lines. */
 function cut(line: string, columns: number): string {
   if (stripVTControlCharacters(line).length <= columns) return line;
   return stripVTControlCharacters(line).slice(0, columns - 1);

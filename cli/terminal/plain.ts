@@ -1,13 +1,13 @@
 import type { Progress } from "./progress.ts";
-import { describeBackend, describeModel, describeWorkers, renderLine } from "./render.ts";
+import { describeBackend, describeWorkers, modelLabel, renderLine } from "./render.ts";
 import type { Reporter } from "./reporter.ts";
 
 const LINE_EVERY_MS = 2000;
 const LINE_EVERY_SHARE = 0.05;
 
-/** Lines that `grep` and log collectors can read: a step line every 2 seconds or every twentieth of the job. */
+/** Prints lines that `grep` and log collectors can read: one every 2 seconds or every twentieth of the job. */
 export function plainReporter(stream: { write(text: string): unknown }, now = Date.now): Reporter {
-  let shown = { at: 0, version: 0, activity: "", others: "", headed: false };
+  let shown = { at: 0, version: 0, activity: "", others: "", hasHeading: false };
   let latest: Progress | null = null;
   const line = (text: string) => stream.write(`${text}\n`);
   const step = (progress: Progress) => {
@@ -18,9 +18,9 @@ export function plainReporter(stream: { write(text: string): unknown }, now = Da
     event: line,
     update(progress) {
       latest = progress;
-      if (!shown.headed) {
-        line(`${progress.job}: ${describeModel(progress.record)}, ${describeBackend(progress.record)}`);
-        shown = { ...shown, headed: true, version: progress.state?.version ?? 0, at: now() };
+      if (!shown.hasHeading) {
+        line(`${progress.job}: ${modelLabel(progress.record)}, ${describeBackend(progress.record)}`);
+        shown = { ...shown, hasHeading: true, version: progress.state?.version ?? 0, at: now() };
       }
       const { workers } = progress;
       if (workers?.others !== undefined && workers.others !== shown.others) line(describeWorkers(workers));

@@ -1,33 +1,33 @@
 import type { JobRecord, Metrics, State } from "../../protocol/records.ts";
 
-/** The workers of a job, as far as whoever shows it knows of them. */
+/** The workers of a job, as a view knows them. */
 export type WorkersSeen = {
   readonly alive: number;
   readonly wanted: number;
-  /** What the others do, where they are not simply processes of this machine: `1 starting, 2 queued: why`. */
+  /** The status of the workers of a stack that do not run: `1 starting, 2 queued: why`. */
   readonly others?: string | undefined;
 };
 
-/** Everything a view shows of a job, as one value that grows with what is heard. */
+/** Everything that a view shows of a job. */
 export type Progress = {
   readonly job: string;
   readonly record: JobRecord;
   readonly parameters: number | null;
   readonly state: State | null;
-  /** The latest steps, for rates. */
+  /** The latest steps, from which rates are computed. */
   readonly recent: readonly Metrics[];
-  /** The whole curve, thinned evenly. */
+  /** The loss of the whole job, thinned evenly. */
   readonly curve: readonly { readonly version: number; readonly loss: number }[];
   readonly workers: WorkersSeen | null;
-  /** What goes on while there are no steps to show. */
+  /** The current activity while there are no steps to show. */
   readonly activity: string;
-  /** When what is shown began, in milliseconds since 1970. */
+  /** Start of the elapsed time, in milliseconds since 1970. */
   readonly since: number;
 };
 
 const RECENT_STEPS = 50;
 const CURVE_POINTS = 512;
-/** A step that took so many times the median is not counted. */
+/** A step that took more than this many times the median is left out of the rates. */
 const OUTLIER = 10;
 
 export function beginProgress(record: JobRecord, since: number): Progress {
@@ -44,7 +44,7 @@ export function beginProgress(record: JobRecord, since: number): Progress {
   };
 }
 
-/** Takes in the steps since the last time, in order. */
+/** Adds the steps since the last update, in order. */
 export function addSteps(progress: Progress, steps: readonly Metrics[]): Progress {
   if (steps.length === 0) return progress;
   const recent = [...progress.recent, ...steps].slice(-RECENT_STEPS);
@@ -52,7 +52,7 @@ export function addSteps(progress: Progress, steps: readonly Metrics[]): Progres
   return { ...progress, recent, curve: thin(points) };
 }
 
-/** Every 2nd, 4th, 8th ... version, so many that the points stay few, and always the last. */
+/** Keeps every 2nd, 4th, 8th ... version, as few as CURVE_POINTS demands, and always the last. */
 function thin(points: Progress["curve"]): Progress["curve"] {
   const last = points.at(-1)?.version ?? 0;
   const stride = 2 ** Math.max(0, Math.ceil(Math.log2(last / CURVE_POINTS)));
@@ -83,14 +83,14 @@ export function ratesOf(recent: readonly Metrics[]): Rates | null {
   return { tokensPerSecond, stepMs, phases: { pull, compute, push, aggregate, other } };
 }
 
-/** A step that waited for a resume, or for a process to start again, says nothing of how fast the next ones are. */
+/** Leaves out steps that waited, as for a resume or a restarted process: they do not predict the next ones. */
 function steady(recent: readonly Metrics[]): readonly Metrics[] {
   const times = recent.map((step) => step.stepMs).sort((a, b) => a - b);
   const median = times[Math.floor((times.length - 1) / 2)] ?? 0;
   return recent.filter((step) => step.stepMs <= median * OUTLIER);
 }
 
-/** Milliseconds to the last step at the present rate; null before it is known. */
+/** Milliseconds to the last step at the present rate; null before the first step. */
 export function etaOf({ state, recent }: Progress): number | null {
   const rates = ratesOf(recent);
   if (state === null || rates === null || rates.stepMs === 0) return null;

@@ -4,18 +4,18 @@ import { count, duration, loss, milliseconds, several, short } from "./format.ts
 import { etaOf, type Progress, ratesOf, type WorkersSeen } from "./progress.ts";
 import type { Style } from "./style.ts";
 
-/** What a view prints, as pure functions of the progress. */
+/** The text of the views, as pure functions of the progress. */
 
 const BAR_WIDTH = 44;
-const LEAST_BAR_WIDTH = 10;
+const MIN_BAR_WIDTH = 10;
 const CURVE_WIDTH = 32;
-/** Longer than this without a step is told, as the figures beside are of the time before. */
+/** A job without a step for this long is shown as silent, since the rates beside are those of earlier steps. */
 const SILENCE_MS = 10_000;
-/** A step that takes long by itself is no silence. */
+/** A job whose steps take long is silent only after this many times the mean step. */
 const SILENT_STEPS = 3;
 
 /** `gpt2 4x128, context 64`, `linear 10x10` or `gpt2 from DIR`, for a heading. */
-export function describeModel({ spec }: JobRecord): string {
+export function modelLabel({ spec }: JobRecord): string {
   const { model } = spec;
   if (model.type === "linear") return `linear ${model.inputs}x${model.outputs}`;
   if (model.type === "pretrained") return `${String(model.config?.model_type)} from ${model.from}`;
@@ -35,7 +35,7 @@ export function renderBlock(progress: Progress, now: number, style: Style, colum
   const shape = `${several(spec.ranks, "rank")} x batch ${spec.batch}, ${several(spec.shards, "shard")}`;
   return [
     "",
-    `  ${style("bold", job)}  ${describeModel(record)}${size}`,
+    `  ${style("bold", job)}  ${modelLabel(record)}${size}`,
     `  ${style("dim", `${describeBackend(record)} · ${spec.optimizer.type} · ${shape}`)}`,
     "",
     ...(state?.version || progress.recent.length > 0
@@ -64,9 +64,9 @@ function stepLines(progress: Progress, style: Style, columns: number): string[] 
     curve.map((point) => point.loss),
     CURVE_WIDTH,
   );
-  // In a narrow window the bar is short, and the number beside it whole.
+  // In a narrow window the bar is shortened, and the numbers beside it stay whole.
   const beside = `    step ${count(steps)} of ${count(steps)} `.length;
-  const width = Math.max(LEAST_BAR_WIDTH, Math.min(BAR_WIDTH, columns - beside));
+  const width = Math.max(MIN_BAR_WIDTH, Math.min(BAR_WIDTH, columns - beside));
   return [
     `  ${style("green", bar(version / steps, width))}  step ${style("bold", count(version))} of ${count(steps)}`,
     `  loss ${style("bold", loss(latest))}  ${style("cyan", line)}${heldOut}`,
@@ -76,7 +76,7 @@ function stepLines(progress: Progress, style: Style, columns: number): string[] 
 
 const isText = ({ spec }: JobRecord): boolean => spec.data.type === "text";
 
-/** What passes through the model, for a rate. */
+/** The unit of the training rate. */
 export const unitOf = (record: JobRecord): string => (isText(record) ? "tokens" : "examples");
 
 function rateLines({ record, recent, workers }: Progress, style: Style): string[] {
@@ -85,8 +85,8 @@ function rateLines({ record, recent, workers }: Progress, style: Style): string[
   const phases = Object.entries(rates.phases)
     .map(([name, ms]) => `${name} ${milliseconds(ms)}`)
     .join("  ");
-  const heard = new Set(recent.flatMap((step) => step.workers)).size;
-  const who = workers === null ? several(heard, "worker") : describeWorkers(workers);
+  const seen = new Set(recent.flatMap((step) => step.workers)).size;
+  const who = workers === null ? several(seen, "worker") : describeWorkers(workers);
   return [
     `  ${count(rates.tokensPerSecond)} ${unitOf(record)}/s   ${who}`,
     `  ${milliseconds(rates.stepMs)} ms a step: ${style("dim", phases)}`,
@@ -103,7 +103,7 @@ function timeLine(progress: Progress, now: number, style: Style): string {
   return `elapsed ${duration(now - progress.since)}${left}${silence}${finishing}`;
 }
 
-/** Milliseconds since the last step of a job that has stopped making any, as when the task of a lost worker waits. */
+/** Milliseconds since the last step of a silent job, such as one whose worker was lost; null otherwise. */
 function silenceOf({ state, recent }: Progress, now: number): number | null {
   const rates = ratesOf(recent);
   if (state?.status !== "running" || rates === null) return null;
@@ -111,7 +111,7 @@ function silenceOf({ state, recent }: Progress, now: number): number | null {
   return silent > Math.max(SILENCE_MS, SILENT_STEPS * rates.stepMs) ? silent : null;
 }
 
-/** `2 of 4 workers`, and what the others do. */
+/** `2 of 4 workers`, and the status of the others. */
 export function describeWorkers({ alive, wanted, others }: WorkersSeen): string {
   return `${alive} of ${several(wanted, "worker")}${others === undefined ? "" : `, ${others}`}`;
 }

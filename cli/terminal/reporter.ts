@@ -2,12 +2,12 @@ import { liveReporter } from "./live.ts";
 import { plainReporter } from "./plain.ts";
 import type { Progress } from "./progress.ts";
 
-/** Shows a job as it goes. */
+/** Shows the progress of a job. */
 export type Reporter = {
-  /** Something that happened, to stay readable above what changes. */
+  /** Prints an event, above what is repainted. */
   event(text: string): void;
   update(progress: Progress): void;
-  /** Leaves the screen in order; the last state stays. */
+  /** Leaves the last state on the screen and restores the cursor. */
   close(): void;
 };
 

@@ -1,11 +1,11 @@
 import { duration } from "./format.ts";
 
-/** An upload that is over sooner needs no progress. */
+/** A shorter upload shows no progress. */
 const SHOW_AFTER_MS = 500;
 const FRAME_MS = 100;
 
 /**
- * One rewritten line on a terminal: "uploading 41 % of 498 MB, 12.3 MB/s, 24s left". Nothing elsewhere.
+ * Rewrites one line of a terminal: "uploading 41 % of 498 MB, 12.3 MB/s, 24s left". Does nothing elsewhere.
  *
  * @param total bytes of all files
  * @param now in milliseconds
@@ -19,7 +19,7 @@ export function uploadLine(
   let next = started + SHOW_AFTER_MS;
   let [done, sent, shown] = [0, 0, false];
   return {
-    /** Takes note of a part; one that was there already says nothing of the speed. */
+    /** Counts a part; one that was stored before does not count for the speed. */
     show(part: { readonly bytes: number; readonly sent: boolean }): void {
       done += part.bytes;
       if (part.sent) sent += part.bytes;
@@ -35,7 +35,7 @@ export function uploadLine(
 }
 
 type UploadState = {
-  /** Bytes that are there, those of an earlier upload included; more than all when some had to be sent again. */
+  /** Bytes that are stored, with those of an earlier upload; more than `total` when some were sent again. */
   readonly done: number;
   readonly total: number;
   /** Bytes sent by this process, in `ms` milliseconds. */

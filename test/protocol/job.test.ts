@@ -77,7 +77,7 @@ test("every kind of model has a batch and an optimizer", () => {
     const job = parseJobFile({ ...minimal, ...changes }, "a.json");
     assert.equal(job.batch, batch);
     assert.equal(job.optimizer.type, "adamw");
-    assert.ok(job.optimizer.learningRate > 0 && job.optimizer.learningRate <= 0.05);
+    assert.ok(job.optimizer.learningRate > 0 && job.optimizer.learningRate <= 0.1);
   }
 });
 
