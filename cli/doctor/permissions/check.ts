@@ -3,7 +3,8 @@ import { commandFor } from "../../targets/address.ts";
 import type { StackTarget } from "../../targets/target.ts";
 import type { Finding } from "../finding.ts";
 import { closeClients, openClients } from "./clients.ts";
-import { type Probe, permissionProbes } from "./probes.ts";
+import type { Probe } from "./probe.ts";
+import { permissionProbes } from "./probes.ts";
 import { taskQueueOf } from "./queue-probes.ts";
 import { type Verdict, verdictOn } from "./verdict.ts";
 

@@ -4,26 +4,10 @@ import * as s3 from "@aws-sdk/client-s3";
 import * as quotas from "@aws-sdk/client-service-quotas";
 import * as ssm from "@aws-sdk/client-ssm";
 import { keys } from "../../../protocol/keys.ts";
-import { parameterFolder, type Stack, type WorkerPool } from "../../targets/stack-parameters.ts";
+import { parameterFolder, type WorkerPool } from "../../targets/stack-parameters.ts";
 import { GPU_ON_DEMAND } from "../stack-quotas.ts";
-import type { Clients } from "./clients.ts";
+import type { Probe, Trial } from "./probe.ts";
 import { queueProbes } from "./queue-probes.ts";
-import type { Question } from "./verdict.ts";
-
-/** A call that tells whether one has a permission, and leaves everything as it is. */
-export type Probe = Question & {
-  /** What the permission is wanted on: ends of ARNs, or `*` where IAM knows no resources. */
-  readonly resources: readonly string[];
-  readonly ask: () => Promise<unknown>;
-};
-
-/** What probes are made of. */
-export type Trial = {
-  readonly stack: Stack;
-  readonly clients: Clients;
-  /** Name of a job that never was. */
-  readonly job: string;
-};
 
 /**
  * A probe for everything that the stack's policy for submitters allows (infra/submitter-policy.ts), each in a form that

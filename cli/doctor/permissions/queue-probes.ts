@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as sqs from "@aws-sdk/client-sqs";
 import { groupOf, type Update } from "../../../protocol/messages.ts";
-import type { Probe, Trial } from "./probes.ts";
+import type { Probe, Trial } from "./probe.ts";
 
 /** AWS asks for a second before a new queue is used. */
 const TRIES = 5;
