@@ -9,7 +9,7 @@ const rooms = {
   wasm: ["protocol/errors.ts"],
   cloud: ["protocol", "@aws-sdk", "@smithy", "lru-cache", "p-limit"],
   "ml/random": ["ml-protocol", "wasm"],
-  "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow"],
+  "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow", "pbf"],
   "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers", "tinyqueue"],
   "ml/data": ["ml-protocol", "ml/huggingface", "ml/random", "ml/tokenizers", "hyparquet"],
   "ml/models": [
@@ -19,7 +19,6 @@ const rooms = {
     "ml/random",
     "ml/tensorflow",
     "ml/tokenizers",
-    "ml/inference",
     "@tensorflow",
   ],
   "ml/huggingface": ["ml-protocol", "ml/models", "ml/tokenizers"],

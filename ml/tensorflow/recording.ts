@@ -2,7 +2,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { TensorMetadata, TFEOpAttr, TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.js";
 import { Unrecoverable } from "../../protocol/errors.ts";
-import { attributeValue, type Bytes, join, type Node } from "./graph-def.ts";
+import type { AttributeValue, ConstantTensor, Node } from "./graph-def.ts";
 
 /** A computation as a graph. Inputs and outputs are ports, `node:output`. */
 export type Recording = {
@@ -41,15 +41,13 @@ export function recordGraph(
   }
 }
 
-type Constant = { readonly type: number; readonly shape: readonly number[]; readonly content: Bytes };
-
 class Recorder {
   readonly nodes: Node[] = [];
   readonly #binding: TFJSBinding;
   /** The port of the graph that each tensor comes from, by the number that the binding gave it. */
   readonly #ports = new Map<number, string>();
   /** Tensors made of JavaScript's values that no operation has used yet. */
-  readonly #made = new Map<number, () => Constant>();
+  readonly #made = new Map<number, () => ConstantTensor>();
   readonly #constants = new Map<string, string>();
   /** By shape, the one tensor that stands for all results of that shape, and those results' own numbers. */
   readonly #standIns = new Map<string, number>();
@@ -61,7 +59,7 @@ class Recorder {
     this.#binding = binding;
   }
 
-  /** A binding that does its work and tells this recorder. */
+  /** A binding that does its work and also lets this recorder write it down. */
   spy(): TFJSBinding {
     const value = {
       createTensor: { value: this.#createTensor.bind(this) },
@@ -88,7 +86,7 @@ class Recorder {
   }
 
   placeholder(name: string, type: number, shape: readonly number[], id: number): string {
-    const attributes = { dtype: attributeValue.type(type), shape: attributeValue.shape(shape) };
+    const attributes = { dtype: { type }, shape: { shape } };
     this.nodes.push({ name, op: "Placeholder", inputs: [], attributes });
     this.#ports.set(id, `${name}:0`);
     return `${name}:0`;
@@ -157,38 +155,35 @@ class Recorder {
   #constant(id: number): string {
     const made = this.#made.get(id);
     if (!made) throw new Unrecoverable("a recorded computation uses a tensor that is not among its inputs");
-    const { type, shape, content } = made();
+    const tensor = made();
     this.#made.delete(id);
+    const { type, shape, content } = tensor;
     const key = `${type} ${shape} ${Buffer.from(content).toString("base64")}`;
-    const value = attributeValue.tensor(type, shape, content);
-    const name =
-      this.#constants.get(key) ?? this.#add("Const", [], { dtype: attributeValue.type(type), value });
+    const name = this.#constants.get(key) ?? this.#add("Const", [], { dtype: { type }, value: { tensor } });
     this.#constants.set(key, name);
     return `${name}:0`;
   }
 
-  #encode(attributes: readonly TFEOpAttr[]): Record<string, Bytes> {
+  #encode(attributes: readonly TFEOpAttr[]): Record<string, AttributeValue> {
     return Object.fromEntries(
       attributes.map(({ name, type, value }) => [name, this.#encodeValue(name, type, value)]),
     );
   }
 
-  #encodeValue(name: string, type: number, value: TFEOpAttr["value"]): Bytes {
+  #encodeValue(name: string, type: number, value: TFEOpAttr["value"]): AttributeValue {
     const binding = this.#binding;
-    if (type === binding.TF_ATTR_BOOL && typeof value === "boolean") return attributeValue.bool(value);
-    if (type === binding.TF_ATTR_STRING && typeof value === "string") return attributeValue.string(value);
-    if (type === binding.TF_ATTR_TYPE && typeof value === "number") return attributeValue.type(value);
-    if (type === binding.TF_ATTR_FLOAT && typeof value === "number") return attributeValue.float(value);
-    if (type === binding.TF_ATTR_INT && typeof value === "number") return attributeValue.int(value);
-    if (Array.isArray(value) && type === binding.TF_ATTR_SHAPE) return attributeValue.shape(value);
-    if (Array.isArray(value) && type === binding.TF_ATTR_INT) {
-      return attributeValue.list(join(value.map((item: number) => attributeValue.int(item))));
-    }
+    if (type === binding.TF_ATTR_BOOL && typeof value === "boolean") return { bool: value };
+    if (type === binding.TF_ATTR_STRING && typeof value === "string") return { string: value };
+    if (type === binding.TF_ATTR_TYPE && typeof value === "number") return { type: value };
+    if (type === binding.TF_ATTR_FLOAT && typeof value === "number") return { float: value };
+    if (type === binding.TF_ATTR_INT && typeof value === "number") return { int: value };
+    if (Array.isArray(value) && type === binding.TF_ATTR_SHAPE) return { shape: value };
+    if (Array.isArray(value) && type === binding.TF_ATTR_INT) return { ints: value };
     throw new Unrecoverable(`a recorded computation has an attribute ${name} that a graph can't take`);
   }
 }
 
-function contentOf(values: unknown): Bytes {
+function contentOf(values: unknown): Uint8Array {
   if (!ArrayBuffer.isView(values))
     throw new Unrecoverable("a recorded computation must not make tensors of strings");
   return Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
