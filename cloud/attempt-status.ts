@@ -1,6 +1,6 @@
 import { isEnded, type State } from "../protocol/records.ts";
 
-/** What is ahead of its job's state for longer than this is left by a submission that died halfway. */
+/** An attempt that is ahead of its job's state for longer than this was left by a submission that died halfway. */
 export const ORPHAN_MS = 3_600_000;
 
 /**

@@ -8,15 +8,17 @@ import {
   SubmitJobCommand,
   TerminateJobCommand,
 } from "@aws-sdk/client-batch";
-import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
+import pLimit from "p-limit";
+import { InvalidInput } from "../protocol/errors.ts";
+import { required } from "../protocol/required.ts";
 import {
-  groupOf,
   hasEnded,
   type LivingGroup,
   type Member,
   memberOf,
-  statusOf,
   type WorkerGroup,
+  workerGroupOf,
+  workerStatusOf,
 } from "./worker-groups.ts";
 
 export type Submission = {
@@ -33,12 +35,13 @@ export type Submission = {
 };
 
 /** An array job has 2 to 10,000 children. */
-const MOST_MEMBERS = 10_000;
+const MAX_MEMBERS = 10_000;
+/** Jobs of one DescribeJobs request. */
 const DESCRIBED_AT_ONCE = 100;
-const TERMINATED_AT_ONCE = 8;
-const LONGEST_REASON = 1024;
+const CONCURRENT_TERMINATIONS = 8;
+const MAX_REASON_CHARACTERS = 1024;
 
-/** The verbs this system needs of AWS Batch. What workers a job has is asked of Batch each time, and kept nowhere. */
+/** The verbs this system needs of AWS Batch. The workers of a job are asked of Batch each time, and stored nowhere. */
 export class Batch {
   readonly #client: BatchClient;
   readonly #queues: readonly string[];
@@ -55,13 +58,13 @@ export class Batch {
   }
 
   /**
-   * Asks for workers of a job's attempt: a plain job for one, an array job for more.
+   * Submits workers of a job's attempt: a plain job for one, an array job for more.
    *
    * @returns the id of the Batch job
-   * @throws InvalidInput for a size that Batch does not take
+   * @throws InvalidInput for a size that Batch does not accept
    */
   async submit({ job, attempt, queue, definition, size, environment }: Submission): Promise<string> {
-    if (!Number.isInteger(size) || size < 1 || size > MOST_MEMBERS) {
+    if (!Number.isInteger(size) || size < 1 || size > MAX_MEMBERS) {
       throw new InvalidInput(`workers must be a whole number from 1 to 10,000 at a time, got ${size}`);
     }
     const command = new SubmitJobCommand({
@@ -74,28 +77,25 @@ export class Batch {
       },
     });
     const { jobId } = await this.#client.send(command);
-    if (jobId === undefined)
-      throw new Unrecoverable(`AWS Batch took the workers of ${job} and gave no job id`);
-    return jobId;
+    return required(jobId, `jobId of the workers of ${job}, which AWS Batch accepted,`);
   }
 
   /** Every group of workers that an attempt was given, oldest first, ended ones too. */
   async groups(job: string, attempt: number): Promise<WorkerGroup[]> {
     const name = this.#name(job, attempt);
-    const found = await this.#listAll(name);
-    const details = await this.#describe(found.map(({ jobId }) => jobId ?? ""));
-    const groups = details.map(groupOf);
+    const listed = await this.#listAll(name);
+    const details = await this.#describe(listed.map(({ jobId }) => required(jobId, "jobId of a Batch job")));
+    const groups = details.map(workerGroupOf);
     return groups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
   }
 
   /** The groups of workers of all jobs that have not ended. */
   async living(): Promise<LivingGroup[]> {
-    const found = (await this.#listAll(`${this.#prefix}*`)).filter(
-      (job) => !hasEnded({ status: statusOf(job) }),
-    );
-    const details = await this.#describe(found.map(({ jobId }) => jobId ?? ""));
-    return details.map(groupOf).flatMap((group) => {
-      // Batch compares names without regard to case, so what it found may be another stack's.
+    const all = await this.#listAll(`${this.#prefix}*`);
+    const listed = all.filter((job) => !hasEnded({ status: workerStatusOf(job) }));
+    const details = await this.#describe(listed.map(({ jobId }) => required(jobId, "jobId of a Batch job")));
+    return details.map(workerGroupOf).flatMap((group) => {
+      // Batch compares names without regard to case, so a group may be another stack's.
       const isOurs = group.name.startsWith(this.#prefix);
       const [, job, attempt] = /^(.+)-workers-(\d+)$/.exec(group.name.slice(this.#prefix.length)) ?? [];
       return isOurs && job !== undefined && !hasEnded(group)
@@ -159,7 +159,7 @@ export class Batch {
    * name leaves out the children of arrays.
    */
   async #list(jobQueue: string, name: string): Promise<JobSummary[]> {
-    const found: JobSummary[] = [];
+    const listed: JobSummary[] = [];
     let nextToken: string | undefined;
     do {
       const command = new ListJobsCommand({
@@ -168,10 +168,10 @@ export class Batch {
         ...(nextToken !== undefined && { nextToken }),
       });
       const page = await unlessNoQueue(this.#client.send(command));
-      found.push(...(page?.jobSummaryList ?? []));
+      listed.push(...(page?.jobSummaryList ?? []));
       nextToken = page?.nextToken;
     } while (nextToken !== undefined);
-    return found;
+    return listed;
   }
 
   async #describe(ids: readonly string[]): Promise<JobDetail[]> {
@@ -185,14 +185,10 @@ export class Batch {
 
   /** Terminating a job that has ended is no error. */
   async #terminateAll(ids: readonly string[], reason: string): Promise<void> {
-    for (let i = 0; i < ids.length; i += TERMINATED_AT_ONCE) {
-      const some = ids.slice(i, i + TERMINATED_AT_ONCE);
-      await Promise.all(
-        some.map((jobId) =>
-          this.#client.send(new TerminateJobCommand({ jobId, reason: reason.slice(0, LONGEST_REASON) })),
-        ),
-      );
-    }
+    const limit = pLimit(CONCURRENT_TERMINATIONS);
+    const terminate = (jobId: string) =>
+      this.#client.send(new TerminateJobCommand({ jobId, reason: reason.slice(0, MAX_REASON_CHARACTERS) }));
+    await limit.map(ids, terminate);
   }
 }
 
@@ -203,7 +199,7 @@ async function unlessNoQueue<T>(request: Promise<T>): Promise<T | null> {
   try {
     return await request;
   } catch (error) {
-    // Batch has one exception for everything a client does wrong, so its text has to tell.
+    // Batch has one exception for all errors of a client, so only its text tells which one it is.
     const isGone =
       error instanceof ClientException && /queue.*(not found|does ?n[o']t exist)/i.test(error.message);
     if (isGone) return null;

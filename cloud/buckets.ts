@@ -1,17 +1,18 @@
 import { S3Client } from "@aws-sdk/client-s3";
+import type { Environment } from "../protocol/environment.ts";
 import { clientConfig } from "./connect.ts";
 import { Store } from "./store.ts";
 
-/** Buckets of other people's, from which data is read. */
+/** Buckets that belong to others, from which data is read. */
 export type Buckets = {
   store(bucket: string): Store;
   close(): void;
 };
 
 /**
- * Any bucket that the credentials of `env` can read, in whichever region it is. With an endpoint that is an emulator.
+ * Opens any bucket that the credentials of `env` can read, in whichever region it is; an emulator's, with an endpoint.
  */
-export function openBuckets(env: Readonly<Record<string, string | undefined>>): Buckets {
+export function openBuckets(env: Environment): Buckets {
   const { AWS_REGION, AWS_DEFAULT_REGION } = env;
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL || undefined;
   const s3 = new S3Client({

@@ -7,8 +7,8 @@ import { log } from "./log.ts";
 type Attempt = Pick<State, "job" | "attempt">;
 
 /**
- * Puts away what an ended job leaves: the gradients of the step it was at, its task queue (which tells its
- * workers), its Batch jobs, and last the marker by which the watchdog knows it. May be called any number of times.
+ * Closes an ended job: removes the gradients of its last step, its task queue (by which its workers learn of the end),
+ * its Batch jobs, and last the marker by which the watchdog finds it. May be called any number of times.
  */
 export async function closeJob(cloud: Cloud, ended: Attempt & Pick<State, "status">): Promise<void> {
   await removeGradients(cloud, ended);
@@ -16,9 +16,9 @@ export async function closeJob(cloud: Cloud, ended: Attempt & Pick<State, "statu
 }
 
 /**
- * Puts away an attempt that another one has followed, or that never began.
+ * Closes an attempt that a later one superseded, or that never began.
  *
- * @param why what AWS Batch shows as the reason that its workers were ended
+ * @param why AWS Batch shows it as the reason that its workers were ended
  */
 export async function closeAttempt(cloud: Cloud, { job, attempt }: Attempt, why: string): Promise<void> {
   await cloud.queues.removeTasks(job, attempt);
@@ -27,9 +27,9 @@ export async function closeAttempt(cloud: Cloud, { job, attempt }: Attempt, why:
 }
 
 /**
- * The job is looked at after its gradients were listed: if it was resumed by then, some of them may be the new
- * attempt's. A resume that comes later still may count on pieces that go here; the watchdog then sees its step stall
- * and hands their tasks out again.
+ * Reads the state after listing the gradients: if the job was resumed by then, some of them may be the new attempt's.
+ * A resume that comes even later may rely on pieces that are removed here; the watchdog then sees its step stall and
+ * redispatches their tasks.
  */
 async function removeGradients({ store, jobs }: Cloud, { job, attempt }: Attempt): Promise<void> {
   const pieces = await store.list(keys.gradients(job));
@@ -39,10 +39,10 @@ async function removeGradients({ store, jobs }: Cloud, { job, attempt }: Attempt
 }
 
 /**
- * Ends a job with a reason a person can act on, and puts it away. A message may name a job that never was. One whose
- * state is damaged cannot be ended: no further try would mend that, and the watchdog keeps telling of it.
+ * Ends a job with a reason a person can act on, and closes it. Does nothing for a job that does not exist. A job whose
+ * state is damaged cannot be ended: no further try would help, and the watchdog logs it every minute.
  *
- * @param attempt that the reason is about: a late word of an earlier one does not end the job that was resumed
+ * @param attempt that the reason is about: a late message of an earlier one does not end the job that was resumed
  */
 export async function failJob(cloud: Cloud, job: string, reason: string, attempt?: number): Promise<void> {
   log.error("job failed", { job, attempt, reason });

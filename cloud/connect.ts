@@ -1,7 +1,7 @@
 import { BatchClient } from "@aws-sdk/client-batch";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
-import { InvalidInput } from "../protocol/errors.ts";
+import { type Environment, variable } from "../protocol/environment.ts";
 import { Batch } from "./batch.ts";
 import { Jobs } from "./jobs.ts";
 import { Queues } from "./queues.ts";
@@ -13,7 +13,7 @@ export type Cloud = {
   readonly store: Store;
   readonly queues: Queues;
   readonly jobs: Jobs;
-  /** Where workers are asked for and ended; null where there is no Batch, as on a laptop. */
+  /** Submits and ends workers; null where there is no Batch, as on a laptop. */
   readonly batch: Batch | null;
   /** URL of the `updates` queue. */
   readonly updates: string;
@@ -36,25 +36,25 @@ export type CloudEnvironment = {
 };
 
 /**
- * Clients for the cloud that `env` describes. With `AWS_ENDPOINT_URL` that is an emulator; the rest is the AWS
- * SDK's usual resolution of region and credentials.
+ * Opens clients for the cloud that `env` describes. With `AWS_ENDPOINT_URL` that is an emulator; region and credentials
+ * are found as the AWS SDK always finds them.
  *
  * @throws InvalidInput naming a missing variable
  */
-export function connect(env: Readonly<Record<string, string | undefined>>): Cloud {
+export function connect(env: Environment): Cloud {
   const config = clientConfig(env);
   const s3 = createS3(config, env.AWS_ENDPOINT_URL !== undefined);
   const sqs = new SQSClient(config);
-  const store = new Store(s3, required(env, "PS_BUCKET"));
-  const prefix = required(env, "PS_QUEUE_PREFIX");
-  const batch = batchClient(config, env);
+  const store = new Store(s3, variable(env, "PS_BUCKET"));
+  const prefix = variable(env, "PS_QUEUE_PREFIX");
   const jobQueues = (env.PS_JOB_QUEUES ?? "").split(",").filter(Boolean);
+  const batch = jobQueues.length === 0 ? null : createBatch(config, env.AWS_ENDPOINT_URL_BATCH);
   return {
     store,
     queues: new Queues(sqs, prefix),
     jobs: new Jobs(store),
     batch: batch && new Batch(batch, jobQueues, prefix),
-    updates: required(env, "PS_UPDATES_URL"),
+    updates: variable(env, "PS_UPDATES_URL"),
     close() {
       s3.destroy();
       sqs.destroy();
@@ -63,18 +63,12 @@ export function connect(env: Readonly<Record<string, string | undefined>>): Clou
   };
 }
 
-/** Null unless the environment names job queues. */
-function batchClient(
-  config: ReturnType<typeof clientConfig>,
-  { PS_JOB_QUEUES, AWS_ENDPOINT_URL_BATCH: endpoint }: Readonly<Record<string, string | undefined>>,
-): BatchClient | null {
-  if (PS_JOB_QUEUES === undefined || PS_JOB_QUEUES === "") return null;
-  return new BatchClient({ ...config, ...(endpoint !== undefined && { endpoint }) });
-}
+const createBatch = (config: ReturnType<typeof clientConfig>, endpoint: string | undefined): BatchClient =>
+  new BatchClient({ ...config, ...(endpoint !== undefined && { endpoint }) });
 
 /**
- * An S3 client that reads each byte it moves as seldom as it can: uploads carry a CRC32, so their SHA-256 need not
- * be signed as well; what is downloaded is checked against our own digests.
+ * Creates an S3 client that reads each byte it moves as few times as possible: uploads carry a CRC32, so their SHA-256
+ * need not be signed as well; downloads are checked against our own digests.
  */
 function createS3(config: ReturnType<typeof clientConfig>, forcePathStyle: boolean): S3Client {
   const s3 = new S3Client({
@@ -100,7 +94,7 @@ function createS3(config: ReturnType<typeof clientConfig>, forcePathStyle: boole
  * Returns what all clients have in common. An environment that names region, endpoint and keys says all there is to
  * say of an emulator: its clients read neither this process's environment nor the user's AWS files.
  */
-export function clientConfig(env: Readonly<Record<string, string | undefined>>) {
+export function clientConfig(env: Environment) {
   const { AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;
   const keyed = AWS_ACCESS_KEY_ID !== undefined && AWS_SECRET_ACCESS_KEY !== undefined;
   const isComplete = keyed && AWS_REGION !== undefined && AWS_ENDPOINT_URL !== undefined;
@@ -116,18 +110,10 @@ export function clientConfig(env: Readonly<Record<string, string | undefined>>) 
         ...(AWS_SESSION_TOKEN !== undefined && { sessionToken: AWS_SESSION_TOKEN }),
       },
     }),
-    // A long poll is silent for 20 s; anything slower is a connection that died without a word.
+    // A long poll is silent for 20 s; a connection that is silent for longer is broken.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
   };
 }
 
 /** The SDK warns of keys in this process's environment beside a profile; the profile is meant to win. */
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-
-function required(env: Readonly<Record<string, string | undefined>>, name: keyof CloudEnvironment): string {
-  const value = env[name];
-  if (value === undefined || value === "") {
-    throw new InvalidInput(`environment variable ${name} must be set; ps-submit sets it for what it starts`);
-  }
-  return value;
-}

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { InvalidInput, TryAgain } from "../protocol/errors.ts";
 import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
@@ -12,20 +13,22 @@ import {
   type State,
   stateSchema,
 } from "../protocol/records.ts";
+import { required } from "../protocol/required.ts";
 import type { Store } from "./store.ts";
 
 export type Stated = { readonly state: State; readonly etag: string };
 
 const CHANGE_TRIES = 50;
+/** Jobs whose records are kept in memory. */
 const CACHED_JOBS = 64;
 
-/** A job's JSON objects. What never changes is kept in memory. */
+/** A job's JSON objects. Those that never change are kept in memory. */
 export class Jobs {
   readonly #store: Store;
-  readonly #records = new Map<string, JobRecord>();
-  readonly #layouts = new Map<string, Layout>();
-  /** The latest manifest this process made of each job: what the next one is made from. */
-  readonly #manifests = new Map<string, Manifest>();
+  readonly #records = new LRUCache<string, JobRecord>({ max: CACHED_JOBS });
+  readonly #layouts = new LRUCache<string, Layout>({ max: CACHED_JOBS });
+  /** The latest manifest of each job that this process made, from which it makes the next one. */
+  readonly #manifests = new LRUCache<string, Manifest>({ max: CACHED_JOBS });
 
   constructor(store: Store) {
     this.#store = store;
@@ -33,25 +36,31 @@ export class Jobs {
 
   /** `job.json`, or null when there is no such job. */
   async find(job: string): Promise<JobRecord | null> {
-    const known = this.#records.get(job);
-    if (known) return known;
+    const cached = this.#records.get(job);
+    if (cached) return cached;
     const key = keys.job(job);
     const stored = await this.#store.get(key);
-    return stored && remember(this.#records, job, parseJobRecord(stored.body, key));
+    if (!stored) return null;
+    const record = parseJobRecord(stored.body, key);
+    this.#records.set(job, record);
+    return record;
   }
 
   /** `job.json`. @throws InvalidInput when there is no such job */
   async record(job: string): Promise<JobRecord> {
-    return (await this.find(job)) ?? notThere(job);
+    return (await this.find(job)) ?? noSuchJob(job);
   }
 
   /** `layout.json`, or null before the init task has written it. */
   async layout(job: string): Promise<Layout | null> {
-    const known = this.#layouts.get(job);
-    if (known) return known;
+    const cached = this.#layouts.get(job);
+    if (cached) return cached;
     const key = keys.layout(job);
     const stored = await this.#store.get(key);
-    return stored && remember(this.#layouts, job, parseAs(layoutSchema, stored.body, key));
+    if (!stored) return null;
+    const layout = parseAs(layoutSchema, stored.body, key);
+    this.#layouts.set(job, layout);
+    return layout;
   }
 
   /** `state.json` and its etag, or null before the job is submitted. */
@@ -63,7 +72,7 @@ export class Jobs {
 
   /** `state.json` and its etag. @throws InvalidInput when there is no such job */
   async state(job: string): Promise<Stated> {
-    return (await this.findState(job)) ?? notThere(job);
+    return (await this.findState(job)) ?? noSuchJob(job);
   }
 
   /** The version that a job is at. @throws InvalidInput when it has none yet */
@@ -77,11 +86,11 @@ export class Jobs {
    * Changes `state.json` by compare-and-swap.
    *
    * @param change gets the present state; null leaves it as it is
-   * @param known a state read before, which saves the first read
+   * @param read a state that was read before, which saves the first read
    * @returns the state after
    */
-  async change(job: string, change: (state: State) => State | null, known?: Stated): Promise<State> {
-    let current = known ?? (await this.state(job));
+  async change(job: string, change: (state: State) => State | null, read?: Stated): Promise<State> {
+    let current = read ?? (await this.state(job));
     for (let attempt = 1; attempt <= CHANGE_TRIES; attempt++) {
       const next = change(current.state);
       if (next === null) return current.state;
@@ -95,7 +104,7 @@ export class Jobs {
   /**
    * Ends a job unless it has ended; the first reason stands.
    *
-   * @param attempt which must still be the present one; without, whichever is
+   * @param attempt which must still be the present one; default: whichever is
    */
   async end(
     job: string,
@@ -112,8 +121,8 @@ export class Jobs {
 
   /** The manifest of a version, or null when that version is not there. */
   async manifest(job: string, version: number): Promise<Manifest | null> {
-    const known = this.#manifests.get(job);
-    if (known?.version === version) return known;
+    const cached = this.#manifests.get(job);
+    if (cached?.version === version) return cached;
     const key = keys.manifest(job, version);
     const stored = await this.#store.get(key);
     return stored && parseAs(manifestSchema, stored.body, key);
@@ -123,18 +132,12 @@ export class Jobs {
   async createManifest(manifest: Manifest): Promise<Manifest> {
     const { job, version } = manifest;
     const created = await this.#store.create(keys.manifest(job, version), encodeJson(manifest));
-    if (created === "created") return remember(this.#manifests, job, manifest);
-    return (await this.manifest(job, version)) ?? notThere(job);
+    if (created === "exists") return required(await this.manifest(job, version), keys.manifest(job, version));
+    this.#manifests.set(job, manifest);
+    return manifest;
   }
 }
 
-function remember<T>(cache: Map<string, T>, job: string, value: T): T {
-  const [oldest] = cache.keys();
-  if (cache.size >= CACHED_JOBS && oldest !== undefined) cache.delete(oldest);
-  cache.set(job, value);
-  return value;
-}
-
-function notThere(job: string): never {
+function noSuchJob(job: string): never {
   throw new InvalidInput(`there is no job named "${job}"; ps-submit list shows all`);
 }

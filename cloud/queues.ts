@@ -7,6 +7,7 @@ import {
   GetQueueUrlCommand,
   MessageNotInflight,
   paginateListQueues,
+  type QueueAttributeName,
   QueueDoesNotExist,
   QueueNameExists,
   ReceiptHandleIsInvalid,
@@ -18,18 +19,19 @@ import {
 } from "@aws-sdk/client-sqs";
 import { TryAgain } from "../protocol/errors.ts";
 import { groupOf, type Task, type Update } from "../protocol/messages.ts";
+import { required } from "../protocol/required.ts";
 
 /** The task queue of a job's attempt. */
 export type TasksQueue = { readonly name: string; readonly job: string; readonly attempt: number };
 
 export type Received = { readonly body: string; readonly receipt: string; readonly receives: number };
 
-/** SQS takes at most 10 messages a call, 1 MiB together; some of that is left for what is not body. */
+/** SQS takes at most 10 messages a call, 1 MiB together; some of that is left for the rest of the request. */
 const BATCH_MESSAGES = 10;
-const LISTED_AT_ONCE = 1000;
 const BATCH_BYTES = 1024 * 1024 - 16 * 1024;
+const LIST_PAGE = 1000;
 
-/** A lease is lost when its holder is silent for this long; holders renew at a third of it. */
+/** A lease that is not renewed for this long lapses; its worker renews it after a third of that. */
 export const LEASE_SECONDS = 30;
 
 /** The verbs this system needs of SQS. */
@@ -57,15 +59,16 @@ export class Queues {
   /** URL of the task queue of a job's attempt, or null when there is none. */
   async findTasks(job: string, attempt: number): Promise<string | null> {
     const QueueName = this.#tasksName(job, attempt);
-    const known = this.#urls.get(QueueName);
-    if (known !== undefined) return known;
+    const cached = this.#urls.get(QueueName);
+    if (cached !== undefined) return cached;
     const answer = await unlessGone(this.#client.send(new GetQueueUrlCommand({ QueueName })));
-    if (answer?.QueueUrl === undefined) return null;
-    this.#urls.set(QueueName, answer.QueueUrl);
-    return answer.QueueUrl;
+    if (answer === null) return null;
+    const url = required(answer.QueueUrl, `QueueUrl of ${QueueName}`);
+    this.#urls.set(QueueName, url);
+    return url;
   }
 
-  /** Deletes the task queue of a job's attempt; its waiting receivers are told. */
+  /** Deletes the task queue of a job's attempt; whoever waits on it for a task learns that it is gone. */
   async removeTasks(job: string, attempt: number): Promise<void> {
     const QueueUrl = await this.findTasks(job, attempt);
     this.#urls.delete(this.#tasksName(job, attempt));
@@ -74,23 +77,23 @@ export class Queues {
 
   /** The task queues of all jobs. SQS may still list one that was deleted within the last minute. */
   async listTasks(): Promise<TasksQueue[]> {
-    const found: TasksQueue[] = [];
-    const paging = { client: this.#client, pageSize: LISTED_AT_ONCE };
+    const listed: TasksQueue[] = [];
+    const paging = { client: this.#client, pageSize: LIST_PAGE };
     for await (const page of paginateListQueues(paging, { QueueNamePrefix: this.#prefix })) {
       for (const url of page.QueueUrls ?? []) {
         const name = url.slice(url.lastIndexOf("/") + 1);
         const [, job, attempt] = /^(.+)-tasks-(\d+)$/.exec(name.slice(this.#prefix.length)) ?? [];
-        if (job !== undefined) found.push({ name, job, attempt: Number(attempt) });
+        if (job !== undefined) listed.push({ name, job, attempt: Number(attempt) });
       }
     }
-    return found;
+    return listed;
   }
 
   /** When the task queue of a job's attempt was created; null when there is none. */
   async tasksCreatedAt(job: string, attempt: number): Promise<Date | null> {
     const url = await this.findTasks(job, attempt);
-    const attributes = url === null ? undefined : await this.#attributes(url);
-    return attributes ? new Date(Number(attributes.CreatedTimestamp) * 1000) : null;
+    const attributes = url === null ? null : await this.#attributes(url);
+    return attributes && new Date(attributes("CreatedTimestamp") * 1000);
   }
 
   #tasksName(job: string, attempt: number): string {
@@ -106,7 +109,7 @@ export class Queues {
   /**
    * Sends updates, each to its actor's message group.
    *
-   * @param deduplicate makes an update's deduplication id, which is put behind its group
+   * @param deduplicate makes the deduplication id of an update, to which its group is added
    */
   async sendUpdates(
     url: string,
@@ -126,7 +129,7 @@ export class Queues {
     for (const Entries of batches(entries)) {
       const answer = await this.#client.send(new SendMessageBatchCommand({ QueueUrl: url, Entries }));
       const [failed] = answer.Failed ?? [];
-      if (failed) throw new TryAgain(`a message was not taken: ${failed.Code} ${failed.Message ?? ""}`);
+      if (failed) throw new TryAgain(`SQS refused a message: ${failed.Code} ${failed.Message ?? ""}`);
     }
   }
 
@@ -147,9 +150,9 @@ export class Queues {
     const [message] = answer.Messages ?? [];
     if (!message) return null;
     return {
-      body: message.Body ?? "",
-      receipt: message.ReceiptHandle ?? "",
-      receives: Number(message.Attributes?.ApproximateReceiveCount ?? 1),
+      body: required(message.Body, "Body of a message"),
+      receipt: required(message.ReceiptHandle, "ReceiptHandle of a message"),
+      receives: Number(required(message.Attributes?.ApproximateReceiveCount, "ApproximateReceiveCount")),
     };
   }
 
@@ -174,30 +177,33 @@ export class Queues {
     }
   }
 
-  /** How long a lease of this queue lasts, in seconds. */
+  /** The length of a lease of this queue, in seconds; the default when the queue is gone. */
   async leaseSeconds(url: string): Promise<number> {
-    return Number((await this.#attributes(url))?.VisibilityTimeout ?? LEASE_SECONDS);
+    return (await this.#attributes(url))?.("VisibilityTimeout") ?? LEASE_SECONDS;
   }
 
   /** Messages waiting and in flight; both 0 when the queue is gone. */
   async depth(url: string): Promise<{ waiting: number; inFlight: number }> {
     const attributes = await this.#attributes(url);
+    if (attributes === null) return { waiting: 0, inFlight: 0 };
     return {
-      waiting: Number(attributes?.ApproximateNumberOfMessages ?? 0),
-      inFlight: Number(attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
+      waiting: attributes("ApproximateNumberOfMessages"),
+      inFlight: attributes("ApproximateNumberOfMessagesNotVisible"),
     };
   }
 
-  async #attributes(url: string) {
+  /** Returns a function that gives an attribute, a number, of a queue; null when the queue is gone. */
+  async #attributes(url: string): Promise<((name: QueueAttributeName) => number) | null> {
     const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["All"] });
-    return (await unlessGone(this.#client.send(command)))?.Attributes;
+    const answer = await unlessGone(this.#client.send(command));
+    return answer && ((name) => Number(required(answer.Attributes?.[name], `${name} of ${url}`)));
   }
 }
 
 function isLeaseGone(error: unknown): boolean {
   if ([QueueDoesNotExist, MessageNotInflight, ReceiptHandleIsInvalid].some((kind) => error instanceof kind))
     return true;
-  // SQS has one error for all parameters, so its text has to tell.
+  // SQS has one error for all parameters, so only its text tells which one it is.
   return (
     error instanceof SQSServiceException &&
     error.name.startsWith("InvalidParameterValue") &&
@@ -218,7 +224,7 @@ function* batches(entries: readonly SendMessageBatchRequestEntry[]) {
   let batch: SendMessageBatchRequestEntry[] = [];
   let bytes = 0;
   for (const entry of entries) {
-    const size = Buffer.byteLength(entry.MessageBody ?? "");
+    const size = Buffer.byteLength(required(entry.MessageBody, "MessageBody"));
     if (batch.length === BATCH_MESSAGES || (batch.length > 0 && bytes + size > BATCH_BYTES)) {
       yield batch;
       batch = [];

@@ -8,6 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
+import { required } from "../protocol/required.ts";
 import {
   type Created,
   httpStatusOf,
@@ -38,7 +39,7 @@ export type Listed = {
 
 const DELETE_BATCH = 1000;
 
-/** The verbs this system needs of S3, on one bucket. Absence is `null`; everything else unexpected is thrown. */
+/** The verbs this system needs of S3, on one bucket. An absent object is `null`; any other failure is thrown. */
 export class Store {
   readonly #client: S3Client;
   readonly #bucket: string;
@@ -52,16 +53,16 @@ export class Store {
   async get(key: string): Promise<Stored | null> {
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
     const answer = await orNull(NOT_FOUND, this.#client.send(command));
-    if (!answer?.Body) return null;
-    const body = new Uint8Array(answer.ContentLength ?? 0);
+    if (answer === null) return null;
+    const body = new Uint8Array(required(answer.ContentLength, `ContentLength of ${key}`));
     await fill(body, answer.Body, key, 0);
-    return { body, etag: answer.ETag ?? "" };
+    return { body, etag: required(answer.ETag, `ETag of ${key}`) };
   }
 
   /**
-   * Reads bytes [start, start + into.length) of an object straight into place, as they arrive.
+   * Reads bytes [start, start + into.length) of an object straight into `into`, as they arrive.
    *
-   * @param etag of the state that is read; without it, any
+   * @param etag of the state that is read; default: any
    * @returns false when there is no such object, or not in that state
    * @throws CorruptData when the object ends before that
    */
@@ -71,16 +72,20 @@ export class Store {
     const command = new GetObjectCommand(etag === undefined ? input : { ...input, IfMatch: etag });
     const request = unlessOutOfRange(key, this.#client.send(command));
     const answer = await orNull(NOT_FOUND, orNull(PRECONDITION_FAILED, request));
-    if (!answer?.Body) return false;
+    if (answer === null) return false;
     await fill(into, answer.Body, key, start);
     return true;
   }
 
-  /** What is known of an object without reading it, or null when there is none. */
+  /** Returns the size and etag of an object, or null when there is none. */
   async find(key: string): Promise<{ readonly size: number; readonly etag: string } | null> {
     const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: key });
     const answer = await orNull(NOT_FOUND, this.#client.send(command));
-    return answer && { size: answer.ContentLength ?? 0, etag: answer.ETag ?? "" };
+    if (answer === null) return null;
+    return {
+      size: required(answer.ContentLength, `ContentLength of ${key}`),
+      etag: required(answer.ETag, `ETag of ${key}`),
+    };
   }
 
   /** Creates an object unless one is there (If-None-Match: *); whoever comes first wins. */
@@ -105,26 +110,33 @@ export class Store {
       PRECONDITION_FAILED,
       retryConflicts(key, () => this.#client.send(command())),
     );
-    return answer?.ETag ?? null;
+    return answer && required(answer.ETag, `ETag of ${key}`);
   }
 
   /** All objects whose key starts with `prefix`, in key order. */
   async list(prefix: string): Promise<Listed[]> {
-    const found: Listed[] = [];
+    const listed: Listed[] = [];
     for await (const page of this.#pages(prefix)) {
       for (const { Key, Size, LastModified, ETag } of page.Contents ?? []) {
-        const modified = LastModified ?? new Date(0);
-        found.push({ key: Key ?? "", size: Size ?? 0, modified, etag: ETag ?? "" });
+        const key = required(Key, `Key of an object below ${prefix}`);
+        listed.push({
+          key,
+          size: required(Size, `Size of ${key}`),
+          modified: required(LastModified, `LastModified of ${key}`),
+          etag: required(ETag, `ETag of ${key}`),
+        });
       }
     }
-    return found;
+    return listed;
   }
 
   /** The "folders" right below `prefix`, each with its trailing slash. */
   async listFolders(prefix: string): Promise<string[]> {
     const folders: string[] = [];
     for await (const page of this.#pages(prefix, "/")) {
-      for (const { Prefix } of page.CommonPrefixes ?? []) folders.push(Prefix ?? "");
+      for (const { Prefix } of page.CommonPrefixes ?? []) {
+        folders.push(required(Prefix, `Prefix of a folder below ${prefix}`));
+      }
     }
     return folders;
   }
@@ -165,12 +177,12 @@ export class Store {
 
   /** Uploads in parts that were begun before `time`, never finished, and have got no part since. */
   unfinishedUploads(time: Date): Promise<Unfinished[]> {
-    return listUnfinished({ client: this.#client, bucket: this.#bucket }, time);
+    return listUnfinished({ client: this.#client, name: this.#bucket }, time);
   }
 
-  /** Removes such an upload. @returns false when it has got a part since `time`, or is no more */
+  /** Removes such an upload. @returns false when it has got a part since `time`, or is gone */
   removeUpload(upload: Unfinished, time: Date): Promise<boolean> {
-    return removeUnfinished({ client: this.#client, bucket: this.#bucket }, upload, time);
+    return removeUnfinished({ client: this.#client, name: this.#bucket }, upload, time);
   }
 
   /**
@@ -193,17 +205,18 @@ export class Store {
 
   /**
    * Creates a large object from parts, each but the last at least 5 MiB, holding one part at a time.
-   * Nothing of it is visible before it is whole.
+   * It becomes visible only when it is complete.
    */
   createFromParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<Created> {
     return uploadStream({ client: this.#client, bucket: this.#bucket, key }, parts);
   }
 }
 
-/** Copies a body into place as it arrives. */
+/** Copies a body into memory as it arrives. */
 async function fill(into: Uint8Array, body: unknown, key: string, start: number): Promise<void> {
+  if (!isByteStream(body)) throw new CorruptData(`Body of ${key} is missing`);
   let filled = 0;
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+  for await (const chunk of body) {
     if (filled + chunk.length > into.length) throw new CorruptData(`${key}: more bytes came than asked for`);
     into.set(chunk, filled);
     filled += chunk.length;
@@ -214,6 +227,10 @@ async function fill(into: Uint8Array, body: unknown, key: string, start: number)
     );
   }
 }
+
+/** In Node, the SDK gives a body as a stream of bytes. */
+const isByteStream = (body: unknown): body is AsyncIterable<Uint8Array> =>
+  typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 
 async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T> {
   try {

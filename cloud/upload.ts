@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import {
   AbortMultipartUploadCommand,
@@ -14,10 +14,11 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { InvalidInput, TryAgain } from "../protocol/errors.ts";
+import { required } from "../protocol/required.ts";
 import { log } from "./log.ts";
 import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./service-errors.ts";
 
-/** Bytes that can be read from any place, such as a file. */
+/** Bytes that can be read from any position, such as a file. */
 export type Source = {
   /** Names it in errors. */
   readonly name: string;
@@ -28,87 +29,87 @@ export type Source = {
 };
 
 export type UploadOptions = {
-  /** Of the whole source: no object is made of anything else. */
+  /** Of the whole source: an object is created of nothing else. */
   readonly sha256?: string | undefined;
-  /** Told after each part. `sent` is false for one that an earlier upload left. */
+  /** Called after each part. `sent` is false for one that an earlier upload left. */
   readonly onPart?: ((part: { readonly bytes: number; readonly sent: boolean }) => void) | undefined;
 };
 
-/** The object that is made. */
-type Place = { readonly client: S3Client; readonly bucket: string; readonly key: string };
+/** The object that an upload creates. */
+type Destination = { readonly client: S3Client; readonly bucket: string; readonly key: string };
 type Upload = { readonly Bucket: string; readonly Key: string; readonly UploadId: string };
 
 /** A source up to this size is sent in one request. Parts but the last have at least 5 MiB on S3. */
 export const PART_BYTES = 8 << 20;
-const MOST_PARTS = 10_000;
-/** Several connections fill a line that one does not; each holds a part in memory. */
-const PARTS_IN_FLIGHT = 4;
-const TRIES = 5;
+const MAX_PARTS = 10_000;
+/** Several connections fill a line that one does not. Each has a part in memory, which it reads and sends. */
+const SENDERS = 5;
+const MAX_TRIES = 5;
 
 /**
- * Creates an object from a source under a key that the content determines, in parts. What a cut-short upload to that key
- * left is taken up: parts with the same checksum are not sent again. A failure leaves the parts for the next time.
+ * Creates an object from a source under a key that the content determines, in parts. Resumes an upload to that key that
+ * was cut short: parts with the same checksum are not sent again. A failure leaves the parts for the next time.
  *
- * @throws InvalidInput when the source is not what `sha256` says
+ * @throws InvalidInput when the source does not have the digest `sha256`
  */
 export async function uploadInParts(
-  place: Place,
+  object: Destination,
   source: Source,
   options: UploadOptions = {},
 ): Promise<Created> {
   for (let attempt = 1; ; attempt++) {
-    const { mine, others } = await takeUp(place);
-    const created = await finish(place, mine, source, options);
-    if (created !== null || (await isThere(place))) {
-      for (const upload of others) await abort(place, upload);
+    const { mine, others } = await findOrBegin(object);
+    const created = await finish(object, mine, source, options);
+    if (created !== null || (await exists(object))) {
+      for (const upload of others) await abort(object, upload);
       return created ?? "exists";
     }
-    if (attempt === TRIES)
-      throw new TryAgain(`${place.key}: another process got in the way of its upload ${TRIES} times`);
+    if (attempt === MAX_TRIES)
+      throw new TryAgain(`${object.key}: another process got in the way of its upload ${MAX_TRIES} times`);
   }
 }
 
 /**
  * Creates an object from parts as they come, each but the last at least 5 MiB; holds one at a time. A failure leaves
- * nothing: what comes is not known beforehand, so nobody could take it up.
+ * nothing: the content is not known beforehand, so nobody could resume it.
  */
-export async function uploadStream(place: Place, bodies: AsyncIterable<Uint8Array>): Promise<Created> {
-  const upload = await begin(place);
+export async function uploadStream(object: Destination, bodies: AsyncIterable<Uint8Array>): Promise<Created> {
+  const upload = await begin(object);
   try {
     const parts: CompletedPart[] = [];
-    for await (const body of bodies) parts.push(await sendPart(place, upload, parts.length + 1, body));
-    const created = await complete(place, upload, parts);
-    if (created === "exists") await abort(place, upload);
+    for await (const body of bodies) parts.push(await sendPart(object, upload, parts.length + 1, body));
+    const created = await complete(object, upload, parts);
+    if (created === "exists") await abort(object, upload);
     return created;
   } catch (error) {
-    await abort(place, upload).catch((also: unknown) =>
-      log.warn("upload not removed", { key: place.key, error: also }),
+    await abort(object, upload).catch((also: unknown) =>
+      log.warn("upload not removed", { key: object.key, error: also }),
     );
     throw error;
   }
 }
 
-async function sendPart({ client }: Place, upload: Upload, PartNumber: number, Body: Uint8Array) {
+async function sendPart({ client }: Destination, upload: Upload, PartNumber: number, Body: Uint8Array) {
   const part = { PartNumber, ChecksumCRC32: checksumOf(Body) };
   const { ETag } = await client.send(new UploadPartCommand({ ...upload, ...part, Body }));
-  return { ...part, ETag };
+  return { ...part, ETag: required(ETag, `ETag of part ${PartNumber}`) };
 }
 
-/** Null when another process works on the same upload, and replaced its parts, completed or removed it meanwhile. */
+/** Returns null when another process, at the same upload, replaced its parts, completed or removed it meanwhile. */
 async function finish(
-  place: Place,
+  object: Destination,
   upload: Upload,
   source: Source,
   options: UploadOptions,
 ): Promise<Created | null> {
   try {
-    const sent = await sendParts(place, upload, source, options);
+    const sent = await sendParts(object, upload, source, options);
     if (options.sha256 !== undefined && sent.sha256 !== options.sha256) {
-      await abort(place, upload);
+      await abort(object, upload);
       throw changed(source);
     }
-    const created = await complete(place, upload, sent.parts);
-    if (created === "exists") await abort(place, upload);
+    const created = await complete(object, upload, sent.parts);
+    if (created === "exists") await abort(object, upload);
     return created;
   } catch (error) {
     if (error instanceof S3ServiceException && SHARED.includes(error.name)) return null;
@@ -116,10 +117,14 @@ async function finish(
   }
 }
 
-/** What one who shares an upload with another process is answered. */
+/** S3 answers with these when another process works on the same upload. */
 const SHARED = ["NoSuchUpload", "InvalidPart"];
 
-async function complete({ client, key }: Place, upload: Upload, Parts: CompletedPart[]): Promise<Created> {
+async function complete(
+  { client, key }: Destination,
+  upload: Upload,
+  Parts: CompletedPart[],
+): Promise<Created> {
   const request = { ...upload, MultipartUpload: { Parts }, IfNoneMatch: "*" };
   const command = () => client.send(new CompleteMultipartUploadCommand(request));
   return (await orNull(PRECONDITION_FAILED, retryConflicts(key, command))) ? "created" : "exists";
@@ -129,83 +134,86 @@ export function changed({ name }: Source): InvalidInput {
   return new InvalidInput(`${name} was changed while it was read; submit again`);
 }
 
-/** The upload that got furthest, else a new one, and any others to this key. */
-async function takeUp(place: Place): Promise<{ mine: Upload; others: Upload[] }> {
-  const found: { upload: Upload; parts: number }[] = [];
-  for (const upload of await unfinished(place)) {
-    const parts = await orNull(NOT_FOUND, storedParts(place, upload));
-    if (parts !== null) found.push({ upload, parts: parts.size });
+/** Finds the upload that got furthest, or begins one; and any others to this key. */
+async function findOrBegin(object: Destination): Promise<{ mine: Upload; others: Upload[] }> {
+  const resumable: { upload: Upload; parts: number }[] = [];
+  for (const upload of await unfinished(object)) {
+    const parts = await orNull(NOT_FOUND, storedParts(object, upload));
+    if (parts !== null) resumable.push({ upload, parts: parts.size });
   }
-  const [best, ...others] = found.toSorted((a, b) => b.parts - a.parts).map(({ upload }) => upload);
-  return { mine: best ?? (await begin(place)), others };
+  const [best, ...others] = resumable.toSorted((a, b) => b.parts - a.parts).map(({ upload }) => upload);
+  return { mine: best ?? (await begin(object)), others };
 }
 
-async function unfinished({ client, bucket, key }: Place): Promise<Upload[]> {
+async function unfinished({ client, bucket, key }: Destination): Promise<Upload[]> {
   // What a crash leaves at one key fits on a page of a thousand.
   const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }));
-  return (Uploads ?? []).flatMap(({ Key, UploadId }) =>
-    Key === key && UploadId !== undefined ? [{ Bucket: bucket, Key, UploadId }] : [],
-  );
+  const ours = (Uploads ?? []).filter(({ Key }) => Key === key);
+  return ours.map(({ UploadId }) => uploadOf(bucket, key, UploadId));
 }
 
-async function begin({ client, bucket, key }: Place): Promise<Upload> {
+async function begin({ client, bucket, key }: Destination): Promise<Upload> {
   const target = { Bucket: bucket, Key: key };
   const command = new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: "CRC32" });
-  const { UploadId = "" } = await client.send(command);
-  return { ...target, UploadId };
+  return uploadOf(bucket, key, (await client.send(command)).UploadId);
 }
 
-async function storedParts({ client }: Place, upload: Upload): Promise<Map<number, Part>> {
+const uploadOf = (Bucket: string, Key: string, id: string | undefined): Upload => ({
+  Bucket,
+  Key,
+  UploadId: required(id, `UploadId of an upload to ${Key}`),
+});
+
+async function storedParts({ client }: Destination, upload: Upload): Promise<Map<number, Part>> {
   const parts = new Map<number, Part>();
   for (let marker: string | undefined; ; ) {
     const page = await client.send(new ListPartsCommand({ ...upload, PartNumberMarker: marker }));
-    for (const part of page.Parts ?? []) parts.set(part.PartNumber ?? 0, part);
+    for (const part of page.Parts ?? []) parts.set(required(part.PartNumber, "PartNumber"), part);
     if (!page.IsTruncated) return parts;
     marker = page.NextPartNumberMarker;
   }
 }
 
-/** Reads the source once, in order, and sends the parts that are not there, several at a time. */
-async function sendParts(place: Place, upload: Upload, source: Source, { onPart }: UploadOptions) {
-  const stored = await storedParts(place, upload);
+/** Reads the source once, in order, and sends the parts that are not stored yet, several at a time. */
+async function sendParts(object: Destination, upload: Upload, source: Source, { onPart }: UploadOptions) {
+  const stored = await storedParts(object, upload);
   const hash = createHash("sha256");
+  const bodies = readParts(source, hash);
   const parts: CompletedPart[] = [];
-  const inFlight = new Set<Promise<void>>();
-  const step = partBytes(source.size);
-  try {
-    for (let at = 0; at < source.size; at += step) {
-      const body = new Uint8Array(Math.min(step, source.size - at));
-      await source.read(body, at);
-      hash.update(body);
-      const number = at / step + 1;
-      const ChecksumCRC32 = checksumOf(body);
-      const known = stored.get(number);
-      if (known?.ChecksumCRC32 === ChecksumCRC32 && known.Size === body.length) {
-        parts[number - 1] = { PartNumber: number, ChecksumCRC32, ETag: known.ETag };
-        onPart?.({ bytes: body.length, sent: false });
-        continue;
-      }
-      while (inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(inFlight);
-      const send = async () => {
-        parts[number - 1] = await sendPart(place, upload, number, body);
-        inFlight.delete(sending);
-        onPart?.({ bytes: body.length, sent: true });
-      };
-      const sending = send();
-      // Awaited above or below; this keeps a failure from counting as unhandled in between.
-      sending.catch(() => {});
-      inFlight.add(sending);
+  // They share one iterator: each takes the next part when it has sent its last.
+  const sendSome = async () => {
+    for await (const { number, body } of bodies) {
+      const there = storedPart(stored.get(number), body);
+      parts[number - 1] = there ?? (await sendPart(object, upload, number, body));
+      onPart?.({ bytes: body.length, sent: there === null });
     }
-    await Promise.all(inFlight);
-  } finally {
-    await Promise.allSettled(inFlight);
-  }
+  };
+  const senders = await Promise.allSettled(Array.from({ length: SENDERS }, sendSome));
+  for (const sender of senders) if (sender.status === "rejected") throw sender.reason;
   return { parts, sha256: hash.digest("hex") };
+}
+
+/** Reads a source part by part; part numbers begin at 1. */
+async function* readParts(source: Source, hash: Hash): AsyncGenerator<{ number: number; body: Uint8Array }> {
+  const size = partBytes(source.size);
+  for (let start = 0; start < source.size; start += size) {
+    const body = new Uint8Array(Math.min(size, source.size - start));
+    await source.read(body, start);
+    hash.update(body);
+    yield { number: start / size + 1, body };
+  }
+}
+
+/** Returns a part as the end of the upload names it, when it is stored with this body; else null. */
+function storedPart(part: Part | undefined, body: Uint8Array): CompletedPart | null {
+  const ChecksumCRC32 = checksumOf(body);
+  if (part?.ChecksumCRC32 !== ChecksumCRC32 || part.Size !== body.length) return null;
+  return { PartNumber: part.PartNumber, ChecksumCRC32, ETag: required(part.ETag, "ETag of a part") };
 }
 
 /** A multiple of a MiB that cuts the source into at most 10,000 parts. */
 const partBytes = (size: number): number =>
-  Math.max(PART_BYTES, Math.ceil(size / MOST_PARTS / 2 ** 20) * 2 ** 20);
+  Math.max(PART_BYTES, Math.ceil(size / MAX_PARTS / 2 ** 20) * 2 ** 20);
 
 function checksumOf(body: Uint8Array): string {
   const bytes = Buffer.alloc(4);
@@ -213,10 +221,10 @@ function checksumOf(body: Uint8Array): string {
   return bytes.toString("base64");
 }
 
-async function isThere({ client, bucket, key }: Place): Promise<boolean> {
+async function exists({ client, bucket, key }: Destination): Promise<boolean> {
   return (await orNull(NOT_FOUND, client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })))) !== null;
 }
 
-async function abort({ client }: Place, upload: Upload): Promise<void> {
+async function abort({ client }: Destination, upload: Upload): Promise<void> {
   await orNull(NOT_FOUND, client.send(new AbortMultipartUploadCommand(upload)));
 }

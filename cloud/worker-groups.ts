@@ -1,11 +1,12 @@
 import type { JobDetail, JobSummary } from "@aws-sdk/client-batch";
 import { Unrecoverable } from "../protocol/errors.ts";
+import { required } from "../protocol/required.ts";
 
-/** The workers that AWS Batch has for a job, in this system's words. */
+/** The workers that AWS Batch has for a job, in this system's terms. */
 
 export type Device = "gpu" | "cpu";
 
-/** A Batch job's way, in order. */
+/** The statuses of a Batch job, in order. */
 export const workerStatuses = [
   "SUBMITTED",
   "PENDING",
@@ -30,7 +31,7 @@ export type WorkerGroup = {
   readonly createdAt: Date;
 };
 
-/** A group of workers that has not ended, and whose it is. */
+/** A group of workers that has not ended, with its job and attempt. */
 export type LivingGroup = WorkerGroup & { readonly job: string; readonly attempt: number };
 
 /** One worker of a group. */
@@ -38,7 +39,7 @@ export type Member = {
   readonly id: string;
   readonly index: number;
   readonly status: WorkerStatus;
-  /** Why it waits, or how it ended, in the words of Batch. */
+  /** The reason that Batch gives for its waiting or its end. */
   readonly reason: string | null;
   /** Of its last attempt; null before the first has ended, and when the host was taken away. */
   readonly exitCode: number | null;
@@ -72,35 +73,35 @@ const byStatus = (count: (status: WorkerStatus) => number): Counts => ({
   FAILED: count("FAILED"),
 });
 
-export function groupOf(detail: JobDetail): WorkerGroup {
+export function workerGroupOf(detail: JobDetail): WorkerGroup {
   const size = detail.arrayProperties?.size ?? 1;
-  const status = statusOf(detail);
+  const status = workerStatusOf(detail);
   const summary = detail.arrayProperties ? detail.arrayProperties.statusSummary : { [status]: 1 };
   return {
-    id: detail.jobId ?? "",
-    name: detail.jobName ?? "",
+    id: required(detail.jobId, "jobId of a Batch job"),
+    name: required(detail.jobName, "jobName of a Batch job"),
     size,
     status,
     counts: countsOf(summary ?? {}, size),
     reason: reasonOf(detail),
-    createdAt: new Date(detail.createdAt ?? 0),
+    createdAt: new Date(required(detail.createdAt, "createdAt of a Batch job")),
   };
 }
 
-/** Children that the summary does not have yet are about to be made. */
+/** Children that the summary does not have yet will be created soon. */
 function countsOf(summary: Readonly<Record<string, number>>, size: number): Counts {
   const counts = byStatus((status) => summary[status] ?? 0);
-  const known = workerStatuses.reduce((sum, status) => sum + counts[status], 0);
-  return { ...counts, SUBMITTED: counts.SUBMITTED + Math.max(0, size - known) };
+  const counted = workerStatuses.reduce((sum, status) => sum + counts[status], 0);
+  return { ...counts, SUBMITTED: counts.SUBMITTED + Math.max(0, size - counted) };
 }
 
 export function memberOf(detail: JobDetail): Member {
   const { attempts = [], container } = detail;
   const last = attempts.at(-1)?.container;
   return {
-    id: detail.jobId ?? "",
+    id: required(detail.jobId, "jobId of a Batch job"),
     index: detail.arrayProperties?.index ?? 0,
-    status: statusOf(detail),
+    status: workerStatusOf(detail),
     reason: reasonOf(detail),
     exitCode: container?.exitCode ?? last?.exitCode ?? null,
     logStream: container?.logStreamName ?? last?.logStreamName ?? null,
@@ -108,18 +109,18 @@ export function memberOf(detail: JobDetail): Member {
   };
 }
 
-export function statusOf({ jobId, status }: JobDetail | JobSummary): WorkerStatus {
-  const known = workerStatuses.find((name) => name === status);
-  if (known === undefined)
-    throw new Unrecoverable(`AWS Batch says that job ${jobId} is ${status}; is it new?`);
-  return known;
+export function workerStatusOf({ jobId, status }: JobDetail | JobSummary): WorkerStatus {
+  const found = workerStatuses.find((name) => name === status);
+  if (found === undefined)
+    throw new Unrecoverable(
+      `AWS Batch job ${jobId} has the status ${status}, which this version does not know`,
+    );
+  return found;
 }
 
-/** The scheduler's words, and the container's in brackets, such as that it was killed for its memory. */
+/** The scheduler's reason, with that of the container in brackets, such as that it was killed for its memory. */
 function reasonOf({ statusReason, container }: JobDetail): string | null {
-  const words = [
-    statusReason,
-    container?.reason && (statusReason ? `(${container.reason})` : container.reason),
-  ];
-  return words.filter(Boolean).join(" ") || null;
+  const { reason } = container ?? {};
+  if (!statusReason) return reason || null;
+  return reason ? `${statusReason} (${reason})` : statusReason;
 }
