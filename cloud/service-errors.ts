@@ -1,5 +1,5 @@
 import { S3ServiceException } from "@aws-sdk/client-s3";
-import { TryAgain, Unrecoverable } from "../protocol/errors.ts";
+import { CorruptData, TryAgain, Unrecoverable } from "../protocol/errors.ts";
 
 /** How a create-only write ended; both mean the object is there. */
 export type Created = "created" | "exists";
@@ -35,10 +35,11 @@ export async function retryConflicts<T>(key: string, request: () => Promise<T>):
   throw new TryAgain(`${key}: ${CONFLICT_TRIES} conditional writes in a row met another one`);
 }
 
-/** Returns the error of a full disk, which the emulator reports, as one that no further try would mend. */
+/** Returns errors that only the emulator has, of a full disk or a damaged file, as ones that no further try would mend. */
 function asOurs(error: unknown): unknown {
   if (!(error instanceof S3ServiceException)) return error;
   if (error.name === "InsufficientStorage") return new Unrecoverable(error.message, { cause: error });
+  if (error.name === "CorruptObject") return new CorruptData(error.message, { cause: error });
   return error;
 }
 

@@ -1,9 +1,10 @@
 import { createHash, type Hash, randomUUID } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, unlink, unlinkSync } from "node:fs";
+import { createReadStream, mkdirSync, readdirSync, statSync, unlink, unlinkSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
+import { CorruptData } from "../../protocol/errors.ts";
 import { required } from "../../protocol/required.ts";
 import { type DiskSpace, SMALL_BODY_BYTES } from "./disk-space.ts";
 import { ApiError, asApiError } from "./errors.ts";
@@ -68,9 +69,13 @@ export class Bodies {
     }
   }
 
-  /** Streams the bytes from `start` up to but not including `end`, even when they are removed meanwhile. */
+  /**
+   * Streams the bytes from `start` up to but not including `end`, even when they are removed meanwhile. Throws
+   * CorruptData at once when a file of them is missing or too short.
+   */
   read(segments: readonly Segment[], start: number, end: number): Readable {
     const slices = slicesOf(segments, start, end);
+    for (const { file, size } of slices) this.#requireWhole(file, size);
     for (const { file } of slices) this.#readers.set(file, (this.#readers.get(file) ?? 0) + 1);
     const stream = Readable.from(this.#chunks(slices), { objectMode: false });
     stream.once("close", () => {
@@ -100,6 +105,14 @@ export class Bodies {
         highWaterMark: READ_BYTES,
       });
     }
+  }
+
+  /** Without this check a damaged file would break the answer off in the middle, which clients take for an outage. */
+  #requireWhole(file: string, size: number): void {
+    const path = join(this.#folder, file);
+    const stored = statSync(path, { throwIfNoEntry: false });
+    if (!stored) throw new CorruptData(`its file ${path} is missing`);
+    if (stored.size < size) throw new CorruptData(`its file ${path} has ${stored.size} of ${size} bytes`);
   }
 
   #release(file: string): void {
@@ -227,7 +240,7 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-type Slice = { readonly file: string; readonly from: number; readonly to: number };
+type Slice = Segment & { readonly from: number; readonly to: number };
 
 function slicesOf(segments: readonly Segment[], start: number, end: number): Slice[] {
   const slices: Slice[] = [];
@@ -235,7 +248,7 @@ function slicesOf(segments: readonly Segment[], start: number, end: number): Sli
   for (const { file, size } of segments) {
     const from = Math.max(start - offset, 0);
     const to = Math.min(end - offset, size);
-    if (from < to) slices.push({ file, from, to });
+    if (from < to) slices.push({ file, size, from, to });
     offset += size;
   }
   return slices;

@@ -1,5 +1,8 @@
 import type { ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { CorruptData } from "../../protocol/errors.ts";
+import type { Bodies } from "./bodies.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 import {
   deleteObject,
@@ -110,8 +113,24 @@ export async function getObject(
     : checksumOf(object, request);
   const headers = { ...headersOf(object), ...extra, "content-length": end - start };
   if (object.inline) return answer(response, range ? 206 : 200, headers, object.inline.subarray(start, end));
+  const body = openBody(bodies, object, request, [start, end]);
   response.writeHead(range ? 206 : 200, headers);
-  await pipeline(bodies.read(object.files, start, end), response);
+  await pipeline(body, response);
+}
+
+/** Opens the body of an object. Throws 422 with the object's key when its file is damaged. */
+function openBody(
+  bodies: Bodies,
+  { files }: StoredObject,
+  { key }: S3Request,
+  [start, end]: readonly [number, number],
+): Readable {
+  try {
+    return bodies.read(files, start, end);
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+    throw new ApiError(422, "CorruptObject", `${key} is damaged: ${error.message}`, { cause: error });
+  }
 }
 
 /** Returns the first byte of a Range header and the one after its last; undefined for all bytes, also where S3 ignores the header. */

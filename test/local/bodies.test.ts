@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import {
@@ -68,3 +68,27 @@ test("writes that lose leave no file, and an object keeps only the parts it is m
   await s3.send(new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload }));
   await until("the part that was not named is removed", () => files() === 2);
 });
+
+for (const [what, damage, says] of [
+  ["missing", (path: string) => rmSync(path), /is missing/],
+  ["shortened", (path: string) => truncateSync(path, 1000), /has 1000 of 100000 bytes/],
+] as const) {
+  test(`a read of a body whose file is ${what} is refused at once, with the key and the file`, async () => {
+    const Key = `jobs/${what}/shard-0`;
+    const before = new Set(readdirSync(join(folder.path, "bodies")));
+    await s3.send(new PutObjectCommand({ Bucket, Key, Body: randomBytes(100_000) }));
+    const [file = assert.fail()] = readdirSync(join(folder.path, "bodies")).filter(
+      (name) => !before.has(name),
+    );
+    damage(join(folder.path, "bodies", file));
+    for (const Range of ["bytes=0-9", "bytes=5000-99999", undefined]) {
+      const get = () => s3.send(new GetObjectCommand({ Bucket, Key, ...(Range !== undefined && { Range }) }));
+      assert.deepEqual(await refusal(get()), { name: "CorruptObject", status: 422 });
+      await assert.rejects(
+        get(),
+        ({ message }: Error) => message.includes(Key) && message.includes(file) && says.test(message),
+      );
+    }
+    await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+  });
+}

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -103,3 +105,20 @@ for (const [what, damage] of Object.entries({
     assert.match(await failure(name), new RegExp(`shard 2 of version 0 is ${what}`));
   });
 }
+
+test("a shard whose bytes are lost in the embedded store ends the job at once and names its key and file", async () => {
+  const bodies = join(lab.target.home, "bodies");
+  const before = new Set(readdirSync(bodies));
+  const { name } = await begun("lost-body", {
+    ...slow,
+    model: { type: "linear", inputs: 300, outputs: 100 },
+    shards: 1,
+  });
+  for (const file of readdirSync(bodies)) if (!before.has(file)) rmSync(join(bodies, file));
+  const worker = lab.addWorker(name, "reader");
+  assert.match(
+    await failure(name),
+    /jobs\/lost-body\/versions\/\S+ is damaged: its file \S+\/bodies\/\S+ is missing/,
+  );
+  await worker;
+});
