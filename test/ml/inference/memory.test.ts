@@ -14,7 +14,7 @@ import { familyOf } from "../../../ml/models/registry.ts";
 import { charTokenizerFiles } from "../../../ml/tokenizers/char.ts";
 import { writeModel } from "../../support/models.ts";
 
-/** What generation holds does not grow with its text, and nothing of a model is left when it is disposed. */
+/** The memory of generation does not grow with its text, and nothing of a model is left when it is disposed. */
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 process.env.TF_NUM_INTRAOP_THREADS = "3";

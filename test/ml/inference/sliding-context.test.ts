@@ -10,14 +10,14 @@ import { type Sample, sampleRows, sampleTheta } from "../models/families.ts";
 import { samples } from "../models/family-samples.ts";
 import { decoderOf } from "./decoders.ts";
 
-/** What a text's next token is predicted from, past the context too, against whole passes of plain tfjs. */
+/** The tokens that a text's next token is predicted from, past the context too, against whole passes of plain tfjs. */
 const { tf } = await loadBackend("auto", { threads: 1 });
 const causal = samples.filter(({ family }) => family.type !== "bert");
 const TOKENS = 45;
 /** Texts of several lengths: one shorter than the contexts, one that fills some, one that goes past them. */
 const PROMPTS = [3, 13, 29];
 
-/** How the rule is told: a token comes in, and from a context that is full a quarter (rounded up) goes out first. */
+/** The rule as documented: a token comes in, and from a context that is full a quarter (rounded up) leaves first. */
 function seenBy(tokens: readonly number[], context: number): number[] {
   const seen: number[] = [];
   for (const token of tokens) {
