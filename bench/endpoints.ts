@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { Follower } from "../cli/runner/job-follower.ts";
-import { beginJob, createRecord } from "../cli/submission/create.ts";
+import { beginJob } from "../cli/submission/attempts.ts";
+import { createRecord } from "../cli/submission/job-record.ts";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import type { JobSpec } from "../protocol/job.ts";
 import { isEnded, type Metrics } from "../protocol/records.ts";

@@ -5,7 +5,7 @@ import { commandFor, type TargetAddress } from "../targets/address.ts";
 import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 /** `ps-submit cleanup`: what crashes left behind that no job needs any more; removed with `--yes`. */
 export async function cleanup(
@@ -14,14 +14,14 @@ export async function cleanup(
 ): Promise<number> {
   const { where } = target.address;
   if (!target.hasJobs()) {
-    say([`nothing is left over ${where}`]);
+    print([`nothing is left over ${where}`]);
     return exitCodes.succeeded;
   }
   const opened = await target.open();
   try {
-    const leftovers = await findLeftovers(opened, (problem) => say([`note      ${problem}`]));
+    const leftovers = await findLeftovers(opened, (problem) => print([`note      ${problem}`]));
     if (leftovers.length === 0) {
-      say([`nothing is left over ${where}`]);
+      print([`nothing is left over ${where}`]);
       return exitCodes.succeeded;
     }
     return yes ? await removeAll(leftovers) : show(leftovers, target.address);
@@ -31,10 +31,10 @@ export async function cleanup(
 }
 
 function show(leftovers: readonly Leftover[], address: TargetAddress): number {
-  say(leftovers.flatMap((leftover) => linesOf(leftover.remove ? "left over" : "note", leftover)));
+  print(leftovers.flatMap((leftover) => linesOf(leftover.remove ? "left over" : "note", leftover)));
   const removable = leftovers.filter(({ remove }) => remove !== null);
   const things = removable.reduce((sum, { parts }) => sum + parts.length, 0);
-  say([
+  print([
     things === 0
       ? `nothing else is left over ${address.where}`
       : `nothing was removed; remove ${things === 1 ? "it" : `these ${count(things)}`} with: ${commandFor(address, "cleanup --yes")}`,
@@ -47,15 +47,15 @@ async function removeAll(leftovers: readonly Leftover[]): Promise<number> {
   let code: number = exitCodes.succeeded;
   for (const leftover of leftovers) {
     if (leftover.remove === null) {
-      say(linesOf("note", leftover));
+      print(linesOf("note", leftover));
       continue;
     }
     try {
       const isGone = await leftover.remove();
-      say(isGone ? linesOf("removed", leftover) : linesOf("kept", { ...leftover, why: CHANGED }));
+      print(isGone ? linesOf("removed", leftover) : linesOf("kept", { ...leftover, why: CHANGED }));
     } catch (error) {
       code = exitCodes.environment;
-      say(linesOf("failed", { ...leftover, why: describe(error) }));
+      print(linesOf("failed", { ...leftover, why: describe(error) }));
     }
   }
   return code;

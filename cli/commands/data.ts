@@ -12,7 +12,7 @@ import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 export type DataOptions = {
   readonly tokenizer?: string | undefined;
@@ -50,7 +50,7 @@ export async function data(
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const dataset = prepared.done;
   if (out !== undefined) await copyTo(out, dataset);
-  say(report(dataset, out));
+  print(report(dataset, out));
   return exitCodes.succeeded;
 }
 

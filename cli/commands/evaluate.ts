@@ -18,7 +18,7 @@ import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { terminal } from "../terminal/filtered-stderr.ts";
 import { count } from "../terminal/format.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
 
@@ -36,7 +36,7 @@ export async function evaluate(
       path === undefined ? heldOut(target, model) : onFile(target, model, path, interruption.first);
     const { result, lines } = await report;
     clear();
-    say(flags.json ? [JSON.stringify(result)] : lines);
+    print(flags.json ? [JSON.stringify(result)] : lines);
     return exitCodes.succeeded;
   } catch (error) {
     clear();

@@ -2,7 +2,7 @@ import { fillMask as guess } from "../../ml/inference/fill-mask.ts";
 import { type SourceFlags, withModel } from "../models/model-source.ts";
 import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 export type FillMaskFlags = SourceFlags & { readonly topK: number; readonly json?: boolean | undefined };
 
@@ -15,12 +15,12 @@ export async function fillMask(
 ): Promise<number> {
   return withModel(target, { source, version: flags.version }, async ({ model }) => {
     const guesses = guess(model, text, flags.topK);
-    if (flags.json) say([JSON.stringify(guesses)]);
+    if (flags.json) print([JSON.stringify(guesses)]);
     else {
       for (const [mask, likeliest] of guesses.entries()) {
-        if (guesses.length > 1) say([`mask ${mask + 1}`]);
+        if (guesses.length > 1) print([`mask ${mask + 1}`]);
         const width = Math.max(...likeliest.map(({ text }) => text.length));
-        say(likeliest.map(({ text, probability }) => `${text.padEnd(width)}  ${probability.toFixed(4)}`));
+        print(likeliest.map(({ text, probability }) => `${text.padEnd(width)}  ${probability.toFixed(4)}`));
       }
     }
     return exitCodes.succeeded;

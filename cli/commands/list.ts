@@ -4,13 +4,13 @@ import { isEnded } from "../../protocol/records.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count, loss } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 /** `ps-submit list`: every job of the data folder, the endpoint or the stack. */
 export async function list(target: Target): Promise<number> {
   const { where } = target.address;
   if (!target.hasJobs()) {
-    say([`no jobs ${where}`]);
+    print([`no jobs ${where}`]);
     return exitCodes.succeeded;
   }
   const opened = await target.open();
@@ -24,12 +24,12 @@ export async function list(target: Target): Promise<number> {
         rowOf(opened, running, name).catch((error: unknown) => damaged(name, error, damages)),
       ),
     );
-    say(
+    print(
       rows.length === 0
         ? [`no jobs ${where}`]
         : table([["JOB", "STATUS", "STEP", "LOSS", "UPDATED"], ...rows]),
     );
-    say(damages.map((damage) => `note: ${damage}`));
+    print(damages.map((damage) => `note: ${damage}`));
     return exitCodes.succeeded;
   } finally {
     opened.close();

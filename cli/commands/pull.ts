@@ -8,7 +8,7 @@ import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 /** `ps-submit pull JOB DIR`: the model as a directory that Hugging Face tools load; all of it or nothing. */
 export async function pull(
@@ -24,7 +24,7 @@ export async function pull(
   try {
     await opened.cloud.jobs.record(job);
     const version = await writeAside(opened.cloud, job, goal, { ...options, signal: interruption.first });
-    say([`version ${count(version)} of ${job} is in ${directory}`]);
+    print([`version ${count(version)} of ${job} is in ${directory}`]);
     return exitCodes.succeeded;
   } catch (error) {
     const signal = interruption.received();

@@ -6,7 +6,7 @@ import { watchUntilEnded } from "../runner/watch-job.ts";
 import { commandFor } from "../targets/address.ts";
 import { openExisting } from "../targets/locate.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 export type ResumeOptions = {
   readonly steps?: number | undefined;
@@ -55,9 +55,9 @@ async function resumeOn(
     if (steps !== undefined) {
       throw new InvalidInput(`${job} is running; --steps takes effect on a job that is not: cancel it first`);
     }
-    if (!isInBackground()) say([`${job} is running in another process; watching it`]);
+    if (!isInBackground()) print([`${job} is running in another process; watching it`]);
     if (workers !== undefined) {
-      say([`note: to give it other workers: ${commandFor(target.address, `workers ${job} ${workers}`)}`]);
+      print([`note: to give it other workers: ${commandFor(target.address, `workers ${job} ${workers}`)}`]);
     }
     return watchUntilEnded(target, record);
   }

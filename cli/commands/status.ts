@@ -6,7 +6,7 @@ import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count, duration, loss, milliseconds, short } from "../terminal/format.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import type { WorkersSeen } from "../terminal/progress.ts";
 import { ratesOf } from "../terminal/progress.ts";
 import { describeBackend, describeWorkers, modelLabel, unitOf } from "../terminal/render.ts";
@@ -28,7 +28,7 @@ export async function status(
       const found = { active, sha256, parameters: layout?.parameters ?? null };
       const workers = (await opened.countWorkers(state))?.byStatus;
       const report = { ...jsonReport(record, state, found), ...(workers && { workers }) };
-      say([JSON.stringify(report)]);
+      print([JSON.stringify(report)]);
       return exitCodes.succeeded;
     }
     const { state } = await cloud.jobs.state(job);
@@ -38,7 +38,7 @@ export async function status(
     ]);
     const workers = isEnded(state) ? null : ((await opened.countWorkers(state))?.seen ?? null);
     const { address } = target;
-    say(
+    print(
       humanReport({
         address,
         record,

@@ -2,16 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isInBackground } from "../runner/background.ts";
 import { runOrResume } from "../runner/run-or-resume.ts";
 import { watchUntilEnded } from "../runner/watch-job.ts";
-import { requireSame } from "../submission/create.ts";
 import { readJobFile } from "../submission/job-file.ts";
+import { findOrCreateRecord, identityOf, requireSameJob } from "../submission/job-record.ts";
 import { type PreparedJob, prepareJob } from "../submission/prepare-job.ts";
 import { printJob } from "../submission/print-job.ts";
-import { findOrCreate, givenOf } from "../submission/record.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import type { Claim, OpenTarget, Target } from "../targets/target.ts";
 import { codeOfSignal } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 const POLL_MS = 100;
 
@@ -40,7 +39,7 @@ export async function submit(
   const job = prepared.done;
   const background = options.detach ? await target.runInBackground(loaded.job.name, args) : null;
   if (background !== null) return background;
-  say(introduction(job));
+  print(introduction(job));
   const opened = await target.open();
   try {
     return await submitTo(opened, job, options.detach ?? false);
@@ -54,11 +53,11 @@ async function submitTo(target: OpenTarget, job: PreparedJob, detach: boolean): 
   const { name, workers } = job.spec;
   const claim = await claimUnlessRunning(target, job);
   if (claim === null) {
-    if (!isInBackground()) say([`${name} is running in another process; watching it`]);
+    if (!isInBackground()) print([`${name} is running in another process; watching it`]);
     return watchUntilEnded(target, await target.cloud.jobs.record(name));
   }
   try {
-    const record = await findOrCreate(target, job);
+    const record = await findOrCreateRecord(target, job);
     return await runOrResume({ target, record, claim, workers, detach });
   } finally {
     claim.release();
@@ -78,9 +77,9 @@ async function claimUnlessRunning(target: OpenTarget, job: PreparedJob): Promise
     const claim = await target.claim(name);
     if (claim !== null) return claim;
     const record = await jobs.find(name);
-    if (record) requireSame(record, givenOf(job), target.address);
+    if (record) requireSameJob(record, identityOf(job), target.address);
     if (record && (await jobs.findState(name))) return null;
-    if (polls === 0) say([`${name} is being submitted by another process; waiting for that`]);
+    if (polls === 0) print([`${name} is being submitted by another process; waiting for that`]);
     await sleep(POLL_MS);
   }
 }

@@ -4,7 +4,7 @@ import { openExisting } from "../targets/locate.ts";
 import type { Target } from "../targets/target.ts";
 import { codeOfStatus } from "../terminal/exit.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 /** `ps-submit watch JOB`: shows the progress of a job that runs in another process. */
 export async function watch(target: Target, job: string): Promise<number> {
@@ -12,7 +12,7 @@ export async function watch(target: Target, job: string): Promise<number> {
   try {
     const { state } = await opened.cloud.jobs.state(job);
     if (!isEnded(state)) return await watchUntilEnded(opened, await opened.cloud.jobs.record(job));
-    say(outcomeLines(state, target.address));
+    print(outcomeLines(state, target.address));
     return codeOfStatus(state.status);
   } finally {
     opened.close();

@@ -1,5 +1,5 @@
 import { exitCodes } from "../terminal/exit.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import { styleFor } from "../terminal/style.ts";
 
 /** What `ps-submit doctor` found of one thing. `bad` keeps jobs from running; `poor` does not. */
@@ -22,13 +22,13 @@ export async function examine(
   let worst = false;
   for (const check of checks) {
     for (const { grade, what, found, fix } of [await check()].flat()) {
-      say([
+      print([
         `${marks[grade]}  ${what.padEnd(12)}  ${found}`,
         ...(fix ? [`                    to fix it: ${fix}`] : []),
       ]);
       worst ||= grade === "bad";
     }
   }
-  say([worst ? `jobs cannot run ${where} until what is marked bad is fixed` : `jobs can run ${where}`]);
+  print([worst ? `jobs cannot run ${where} until what is marked bad is fixed` : `jobs can run ${where}`]);
   return worst ? exitCodes.failed : exitCodes.succeeded;
 }

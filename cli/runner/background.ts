@@ -5,7 +5,7 @@ import { tailOf } from "../../local/log-tail.ts";
 import { commandFor, type TargetAddress } from "../targets/address.ts";
 import { logDirectory, program } from "../targets/paths.ts";
 import { exitCodes } from "../terminal/exit.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 
 const BACKGROUND = "PS_DETACHED";
 
@@ -42,7 +42,7 @@ export async function runInBackground({ address, home, job, args }: Background):
     (code === exitCodes.succeeded ? process.stdout : process.stderr).write(tailOf(log, start));
     return code;
   }
-  say([
+  print([
     `${job} runs in the background, with its output in ${log}`,
     `watch it with: ${commandFor(address, `watch ${job}`)}, end it with: ${commandFor(address, `cancel ${job}`)}`,
   ]);

@@ -1,11 +1,11 @@
 import type { State } from "../../protocol/records.ts";
-import { continueJob } from "../submission/create.ts";
+import { continueJob } from "../submission/attempts.ts";
 import type { Attempt, LocalTarget } from "../targets/target.ts";
+import { reporterFor } from "../terminal/choose-reporter.ts";
 import { codeOfSignal, codeOfStatus } from "../terminal/exit.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
-import { reporterFor } from "../terminal/reporter.ts";
+import { print } from "../terminal/print.ts";
 import { reportUnderWay } from "./background.ts";
 import { runJob } from "./runner.ts";
 import { progressOf, requireMoreSteps } from "./steps.ts";
@@ -17,7 +17,7 @@ export async function continueHere(
   steps = state.steps,
 ): Promise<State> {
   requireMoreSteps(state, steps);
-  say([`${state.job} was interrupted ${progressOf(state)}; resuming it`]);
+  print([`${state.job} was interrupted ${progressOf(state)}; resuming it`]);
   const current =
     steps === state.steps ? state : await cloud.jobs.change(state.job, (latest) => ({ ...latest, steps }));
   await continueJob(cloud, current);
@@ -35,7 +35,7 @@ export async function runHere(
   try {
     const last = await runJob({ target, record, state, workers, claim, reporter, interruption });
     reporter.close();
-    say(outcomeLines(last, target.address));
+    print(outcomeLines(last, target.address));
     const signal = interruption.received();
     return signal !== null && last.status === "stopped" ? codeOfSignal(signal) : codeOfStatus(last.status);
   } finally {

@@ -1,9 +1,9 @@
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
-import { beginJob, resumeJob } from "../submission/create.ts";
+import { beginJob, resumeJob } from "../submission/attempts.ts";
 import type { Attempt, Claim, OpenTarget } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import { notesOnSteps, progressOf, requireMoreSteps } from "./steps.ts";
 
 export type Run = {
@@ -22,11 +22,11 @@ export async function runOrResume(run: Run): Promise<number> {
   const state = (await target.cloud.jobs.findState(record.spec.name))?.state ?? null;
   if (state?.status === "succeeded" && (steps === undefined || steps <= state.steps)) {
     claim.release();
-    say(outcomeLines(state, target.address));
+    print(outcomeLines(state, target.address));
     return exitCodes.succeeded;
   }
-  say(target.notesOn(record));
-  if (steps !== undefined) say(notesOnSteps(record.spec, steps));
+  print(target.notesOn(record));
+  if (steps !== undefined) print(notesOnSteps(record.spec, steps));
   return target.runAttempt({ ...(await openAttempt(run, state)), record, workers, claim, detach });
 }
 
@@ -40,6 +40,6 @@ async function openAttempt(
   const wanted = steps ?? state.steps;
   requireMoreSteps(state, wanted);
   const past = state.status === "succeeded" ? "ended" : `was ${state.status}`;
-  say([`${state.job} ${past} ${progressOf(state)}; resuming it`]);
+  print([`${state.job} ${past} ${progressOf(state)}; resuming it`]);
   return { state: await resumeJob(cloud, state, wanted, leaseSeconds), isNew: true };
 }

@@ -4,7 +4,7 @@ import { Unrecoverable } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import type { Claim, LocalTarget } from "../targets/target.ts";
-import { type Interruption, pause } from "../terminal/interruption.ts";
+import { type Interruption, sleep } from "../terminal/interruption.ts";
 import { JobView } from "../terminal/job-view.ts";
 import type { Reporter } from "../terminal/reporter.ts";
 import { JobProcesses } from "./job-processes.ts";
@@ -99,7 +99,7 @@ async function showUntilEnded(
       if (interruption.second.aborted) throw error;
       outage.check(error);
     }
-    await pause(POLL_MS, interruption.first.aborted ? interruption.second : interruption.first);
+    await sleep(POLL_MS, interruption.first.aborted ? interruption.second : interruption.first);
   }
 }
 
@@ -140,6 +140,6 @@ async function waitUntilClosed({ cloud }: LocalTarget, { job, attempt }: State, 
     } catch {
       // The job has ended and that is stored; the watchdog of the next run closes it.
     }
-    await pause(CLOSED_POLL_MS, second);
+    await sleep(CLOSED_POLL_MS, second);
   }
 }

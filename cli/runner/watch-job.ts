@@ -1,12 +1,13 @@
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
 import { commandFor } from "../targets/address.ts";
 import type { OpenTarget } from "../targets/target.ts";
+import { reporterFor } from "../terminal/choose-reporter.ts";
 import { codeOfStatus, exitCodes } from "../terminal/exit.ts";
-import { type Interruption, listenForInterruption, pause } from "../terminal/interruption.ts";
+import { type Interruption, listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { JobView } from "../terminal/job-view.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
-import { type Reporter, reporterFor } from "../terminal/reporter.ts";
+import { print } from "../terminal/print.ts";
+import type { Reporter } from "../terminal/reporter.ts";
 import { isInBackground } from "./background.ts";
 import { OutageTimer } from "./outage-timer.ts";
 
@@ -19,7 +20,7 @@ export async function watchUntilEnded(target: OpenTarget, record: JobRecord): Pr
   const { name } = record.spec;
   const watch = commandFor(address, `watch ${name}`);
   if (isInBackground()) {
-    say([`${name} is running already; watch it with: ${watch}`]);
+    print([`${name} is running already; watch it with: ${watch}`]);
     return exitCodes.succeeded;
   }
   const interruption = listenForInterruption();
@@ -29,10 +30,10 @@ export async function watchUntilEnded(target: OpenTarget, record: JobRecord): Pr
     reporter.close();
     if (how === "left") {
       const cancel = commandFor(address, `cancel ${name}`);
-      say([`${name} keeps running; watch it again with: ${watch}, end it with: ${cancel}`]);
+      print([`${name} keeps running; watch it again with: ${watch}, end it with: ${cancel}`]);
       return exitCodes.interrupted;
     }
-    say(outcomeLines(state, address));
+    print(outcomeLines(state, address));
     return how === "abandoned" ? exitCodes.stopped : codeOfStatus(state.status);
   } finally {
     reporter.close();
@@ -71,7 +72,7 @@ async function watchJob({ target, record, reporter, interruption }: Watch): Prom
       if (interruption.first.aborted) throw error;
       outage.check(error);
     }
-    await pause(target.watchIntervalMs, interruption.first);
+    await sleep(target.watchIntervalMs, interruption.first);
   }
 }
 

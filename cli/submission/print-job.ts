@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { JobSpec } from "../../protocol/job.ts";
 import type { TargetAddress } from "../targets/address.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import type { LoadedJobFile } from "./job-file.ts";
 import { prepareJob } from "./prepare-job.ts";
 import { withTokenizingProgress } from "./tokenizing-progress.ts";
@@ -27,7 +27,7 @@ export async function printJob(
       prepareJob(file, { ...watching, environment, cache: temporary ?? cache }),
     );
     if ("signal" in prepared) return codeOfSignal(prepared.signal);
-    say([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);
+    print([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);
     return exitCodes.succeeded;
   } finally {
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });

@@ -5,7 +5,7 @@ import { wakeCoordinator } from "../../cloud/wake.ts";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import type { LocalTarget } from "./target.ts";
 
 const RUNNER_DEADLINE_MS = 30_000;
@@ -16,7 +16,7 @@ export async function cancelHere(target: LocalTarget, state: State): Promise<voi
   const { cloud, address } = target;
   const { job } = state;
   if (isEnded(state)) {
-    say([`${job} has ended already`, ...outcomeLines(state, address)]);
+    print([`${job} has ended already`, ...outcomeLines(state, address)]);
     return;
   }
   const ended = await cloud.jobs.end(job, "stopped", "cancelled by its user");
@@ -26,7 +26,7 @@ export async function cancelHere(target: LocalTarget, state: State): Promise<voi
   } else {
     await closeJob(cloud, ended);
   }
-  say(outcomeLines(ended, address));
+  print(outcomeLines(ended, address));
 }
 
 async function waitForRunner(target: LocalTarget, job: string): Promise<void> {

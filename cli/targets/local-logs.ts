@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded } from "../../protocol/records.ts";
-import { listenForInterruption, pause } from "../terminal/interruption.ts";
+import { listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { logDirectory } from "./paths.ts";
 import type { LogOptions, OpenTarget } from "./target.ts";
 
@@ -40,7 +40,7 @@ async function printUntilEnded(target: OpenTarget, job: string, print: () => voi
       const { state } = await target.cloud.jobs.state(job);
       over = isEnded(state) && !(await target.running()).has(job);
       print();
-      await pause(POLL_MS, interruption.first);
+      await sleep(POLL_MS, interruption.first);
     }
   } finally {
     interruption.close();

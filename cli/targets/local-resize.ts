@@ -3,7 +3,7 @@ import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import type { State } from "../../protocol/records.ts";
 import { WorkerCountRequest } from "../runner/worker-count-request.ts";
 import { several } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import { commandFor } from "./address.ts";
 import type { LocalTarget } from "./target.ts";
 
@@ -29,5 +29,5 @@ export async function resizeHere(target: LocalTarget, { job }: State, workers: n
     }
     await sleep(POLL_MS);
   }
-  say([`${job} has ${several(workers, "worker")} now`]);
+  print([`${job} has ${several(workers, "worker")} now`]);
 }

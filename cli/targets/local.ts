@@ -1,5 +1,5 @@
 import type { Finding } from "../doctor/finding.ts";
-import { LOCAL_LEASE_SECONDS } from "../submission/create.ts";
+import { LOCAL_LEASE_SECONDS } from "../submission/attempts.ts";
 import type { LocalTarget, OpenTarget, Target } from "./target.ts";
 
 /** What the targets have in common whose functions and workers are processes of this machine. */

@@ -5,11 +5,11 @@ import type { JobSpec } from "../../protocol/job.ts";
 import type { Provenance, State } from "../../protocol/records.ts";
 import { progressOf } from "../runner/steps.ts";
 import { watchUntilEnded } from "../runner/watch-job.ts";
-import { continueJob } from "../submission/create.ts";
+import { continueJob } from "../submission/attempts.ts";
 import { stackProvenance } from "../submission/provenance.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import { commandFor } from "./address.ts";
 import { poolOf, type Stack } from "./stack-parameters.ts";
 import { addWorkers, batchOf, FEWER, livingIn } from "./stack-workers.ts";
@@ -37,7 +37,7 @@ export function continueOnStack(state: State, steps: number | undefined): State 
       `${state.job} is running; --steps takes effect on a job that is not: cancel it first`,
     );
   }
-  say([`${state.job} is running already, ${progressOf(state)}`]);
+  print([`${state.job} is running already, ${progressOf(state)}`]);
   return state;
 }
 
@@ -48,7 +48,7 @@ export async function runOnStack(target: StackTarget, attempt: Attempt): Promise
   if (!detach) return watchUntilEnded(target, record);
   const { address } = target;
   const { name } = record.spec;
-  say([
+  print([
     `${name} runs ${address.where}`,
     `watch it with: ${commandFor(address, `watch ${name}`)}, end it with: ${commandFor(address, `cancel ${name}`)}`,
   ]);
@@ -64,7 +64,7 @@ async function provideWorkers(
   const { job, attempt } = state;
   const groups = await batch.groups(job, attempt);
   if (groups.length > 0) {
-    say(noteOnWorkers(target, job, { living: livingIn(groups), wanted: workers }));
+    print(noteOnWorkers(target, job, { living: livingIn(groups), wanted: workers }));
     return;
   }
   // A submission that was cut short may have left the attempt without its queue or its first wake.

@@ -6,7 +6,7 @@ import { hasEnded } from "../../cloud/worker-groups.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import type { StackTarget } from "./target.ts";
 
 /** The watchdog looks every minute, should the coordinator's message be lost. */
@@ -20,16 +20,16 @@ export async function cancelOnStack(target: StackTarget, state: State): Promise<
   const { cloud, address } = target;
   const { job } = state;
   const ended = isEnded(state) ? state : await cloud.jobs.end(job, "stopped", "cancelled by its user");
-  if (isEnded(state)) say([`${job} has ended already`]);
+  if (isEnded(state)) print([`${job} has ended already`]);
   // What costs money goes first, whatever state the functions are in.
   await cloud.batch?.terminate(job, ended.attempt, "cancelled by its user");
   if (!(await isClosed(target, ended))) {
     await wakeCoordinator(cloud, job, randomUUID());
     if (!(await within(CLOSED_MS, () => isClosed(target, ended)))) await closeJob(cloud, ended);
   }
-  say(outcomeLines(ended, address));
+  print(outcomeLines(ended, address));
   const haveEnded = await within(WORKERS_END_MS, () => noWorkers(target, ended));
-  say([
+  print([
     haveEnded
       ? "none of its workers is left, nor its queue"
       : "its queue is gone; its workers have been told to end, and AWS Batch will end them",

@@ -1,6 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { listenForInterruption, pause } from "../terminal/interruption.ts";
+import { listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
 import type { LogOptions, StackTarget } from "./target.ts";
 
@@ -28,7 +28,7 @@ export async function printStackLogs(
       const { state } = await target.cloud.jobs.state(job);
       over = !follow || isEnded(state);
       await printer.print(await sourcesOf(target, state, wanted), Date.parse(state.createdAt));
-      if (!over) await pause(POLL_MS, interruption.first);
+      if (!over) await sleep(POLL_MS, interruption.first);
     }
   } finally {
     interruption.close();

@@ -1,6 +1,6 @@
 import type { State } from "../../protocol/records.ts";
 import { count, several } from "../terminal/format.ts";
-import { say } from "../terminal/print.ts";
+import { print } from "../terminal/print.ts";
 import { addWorkers, batchOf, FEWER, livingIn } from "./stack-workers.ts";
 import type { StackTarget } from "./target.ts";
 
@@ -11,12 +11,12 @@ export async function resizeOnStack(target: StackTarget, state: State, wanted: n
   const living = livingIn(await batch.groups(job, attempt));
   if (wanted > living) {
     await addWorkers(target, await target.cloud.jobs.record(job), state, wanted - living);
-    say([`${job} has ${several(living, "worker")}; asked AWS Batch for ${count(wanted - living)} more`]);
+    print([`${job} has ${several(living, "worker")}; asked AWS Batch for ${count(wanted - living)} more`]);
   } else if (wanted < living) {
     const ended = await batch.reduce(job, attempt, wanted, FEWER);
     const what = ended === 1 ? "is told to give back what it has" : "are told to give back what they have";
-    say([`${count(ended)} of ${count(living)} workers ${what} and end`]);
+    print([`${count(ended)} of ${count(living)} workers ${what} and end`]);
   } else {
-    say([`${job} has ${several(living, "worker")} already`]);
+    print([`${job} has ${several(living, "worker")} already`]);
   }
 }

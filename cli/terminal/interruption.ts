@@ -40,8 +40,8 @@ export function listenForInterruption(): Interruption {
   };
 }
 
-/** Waits, but not beyond the abortion of `signal`. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Waits; ends early, without an error, when the signal is aborted. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => {
     const done = () => {

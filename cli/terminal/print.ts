@@ -1,4 +1,4 @@
 /** Prints lines on standard output. */
-export function say(lines: readonly string[]): void {
+export function print(lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }

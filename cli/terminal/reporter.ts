@@ -1,5 +1,3 @@
-import { liveReporter } from "./live.ts";
-import { plainReporter } from "./plain.ts";
 import type { Progress } from "./progress.ts";
 
 /** Shows the progress of a job. */
@@ -10,8 +8,3 @@ export type Reporter = {
   /** Leaves the last state on the screen and restores the cursor. */
   close(): void;
 };
-
-/** Repaints on a terminal, prints lines elsewhere. */
-export function reporterFor(stream: NodeJS.WriteStream): Reporter {
-  return stream.isTTY && process.env.TERM !== "dumb" ? liveReporter(stream) : plainReporter(stream);
-}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { resumeJob } from "../../cli/submission/create.ts";
+import { resumeJob } from "../../cli/submission/attempts.ts";
 import { closeJob, failJob } from "../../cloud/close.ts";
 import { keys } from "../../protocol/keys.ts";
 import { taskSchema } from "../../protocol/messages.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { BatchClient } from "@aws-sdk/client-batch";
-import { resumeJob } from "../../cli/submission/create.ts";
+import { resumeJob } from "../../cli/submission/attempts.ts";
 import { Batch } from "../../cloud/batch.ts";
 import { closeJob, failJob } from "../../cloud/close.ts";
 import { type Cloud, clientConfig, connect } from "../../cloud/connect.ts";

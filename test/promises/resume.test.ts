@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { continueJob, resumeJob } from "../../cli/submission/create.ts";
+import { continueJob, resumeJob } from "../../cli/submission/attempts.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { inlineJob, killEmulator, openTrials, undisturbed } from "../chaos/trials.ts";
 import { kill, type Lab, waitFor } from "../support/lab.ts";

@@ -4,8 +4,9 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beginJob, createRecord } from "../../cli/submission/create.ts";
+import { beginJob } from "../../cli/submission/attempts.ts";
 import { uploadDataset } from "../../cli/submission/dataset.ts";
+import { createRecord } from "../../cli/submission/job-record.ts";
 import { openEmbedded } from "../../cli/targets/embedded.ts";
 import { openEndpoint } from "../../cli/targets/endpoint.ts";
 import type { LocalTarget } from "../../cli/targets/target.ts";

@@ -7,7 +7,8 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { findLeftovers } from "../../../cli/leftovers/find.ts";
-import { createRecord, resumeJob } from "../../../cli/submission/create.ts";
+import { resumeJob } from "../../../cli/submission/attempts.ts";
+import { createRecord } from "../../../cli/submission/job-record.ts";
 import type { LocalTarget } from "../../../cli/targets/target.ts";
 import { clientConfig } from "../../../cloud/connect.ts";
 import { Store } from "../../../cloud/store.ts";

@@ -174,7 +174,8 @@ test("a submission that was cut short before its workers is completed by the sam
   timeout: TEST_MS,
 }, async () => {
   const { spec, ...rest } = await lab.cloud.jobs.record("whole");
-  const { createRecord, beginJob } = await import("../../../cli/submission/create.ts");
+  const { createRecord } = await import("../../../cli/submission/job-record.ts");
+  const { beginJob } = await import("../../../cli/submission/attempts.ts");
   const record = { ...rest, spec: { ...spec, name: "half" } };
   await createRecord(lab.cloud, record);
   await beginJob(lab.cloud, record);

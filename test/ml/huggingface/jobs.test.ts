@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { writeModel } from "../../../cli/models/model-directory.ts";
-import { resumeJob } from "../../../cli/submission/create.ts";
+import { resumeJob } from "../../../cli/submission/attempts.ts";
 import { type PreparedJob, prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { wakeCoordinator } from "../../../cloud/wake.ts";
 import { readTokenizer } from "../../../ml/data/read-tokenizer.ts";
