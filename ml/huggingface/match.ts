@@ -4,8 +4,9 @@ import { required } from "../../protocol/required.ts";
 import { elements } from "../../protocol/safetensors.ts";
 import type { Family, ModelConfig } from "../models/family.ts";
 import type { ModelParameter } from "../models/model.ts";
+import type { Naming } from "../models/naming.ts";
 import { isFloat } from "./dtype.ts";
-import { canonicalName, type Naming, namingOf } from "./tensor-names.ts";
+import { canonicalName } from "./tensor-names.ts";
 import type { Weights } from "./weights.ts";
 
 /** The stored tensors of a model's parameters. */
@@ -36,7 +37,7 @@ export function matchWeights<Config extends ModelConfig>(
 ): Match {
   checkCount(weights, family, config);
   const parameters = family.parameters(config);
-  const naming = namingOf(family.type);
+  const { naming } = family;
   const assigned = assignTensors(weights, naming, parameters);
   const problems = [...assigned.problems];
   const fresh: string[] = [];

@@ -24,7 +24,7 @@ export function fillMask(model: LanguageModel, text: string, topK: number): Gues
   const { family, tokenizer, config } = model;
   if (!family.masked) {
     throw new InvalidInput(
-      `a ${family.type} model does not fill masks; bert models do, and this one generates text`,
+      `a ${family.type} model does not fill masks: it predicts the next token, so it generates text`,
     );
   }
   const { mask } = maskedTextTokens(tokenizer);

@@ -250,6 +250,18 @@ export const bert: Family<Bert> = {
     };
   },
 
+  naming: {
+    prefix: "bert.",
+    spellings: [
+      [/\.LayerNorm\.gamma$/, ".LayerNorm.weight"],
+      [/\.LayerNorm\.beta$/, ".LayerNorm.bias"],
+    ],
+    copies: { [`${HEAD}.decoder.weight`]: WORDS, [`${HEAD}.decoder.bias`]: `${HEAD}.bias` },
+    ignored: /^(bert\.embeddings\.position_ids|bert\.pooler\..+|cls\.seq_relationship\..+)$/,
+    optional: /^cls\.predictions\./,
+    optionalPart: "masked language model's head",
+  },
+
   parameters: parametersOf,
   files: filesOf,
   dropout: maskShapes,

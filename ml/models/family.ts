@@ -5,6 +5,7 @@ import type { DecoderShape } from "./decoder-shape.ts";
 import type { MaskShapes } from "./layers/dropout.ts";
 import type { Ops } from "./layers/ops.ts";
 import type { Batch, LossAndGradient, ModelParameter, Tensors, Tokens } from "./model.ts";
+import type { Naming } from "./naming.ts";
 
 /** The part of a config that every language model has. */
 export type ModelConfig = {
@@ -38,6 +39,8 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
    * @throws CorruptData for a field that is missing, out of range, or asks for what this family can't do
    */
   fromHuggingFace(configJson: unknown, what: string): Config;
+  /** The names of tensors in checkpoints that differ from those of the parameters. */
+  readonly naming: Naming;
   /** The masks of dropout for B sequences of T tokens; a family without dropout has no such function. */
   dropout?(config: Config, sequences: number, length: number): MaskShapes;
   /** Mean loss over the tokens to predict, and its gradient for every parameter. */

@@ -25,6 +25,7 @@ import { layerNorm } from "./layers/norm.ts";
 import { preNormBlock } from "./layers/residual.ts";
 import { jointAttention } from "./layers/self-attention.ts";
 import { type ModelParameter, normalTable, type Tokens, tensorOf } from "./model.ts";
+import { PLAIN_NAMING } from "./naming.ts";
 
 /**
  * GPT-2 (Radford et al. 2019) as `GPT2LMHeadModel` of Hugging Face's transformers has it: the same names, layouts
@@ -177,6 +178,13 @@ export const gpt2: Family<Gpt2> = {
       vocabulary: config.vocab_size,
       special: tokenIdsOf(config),
     };
+  },
+
+  naming: {
+    ...PLAIN_NAMING,
+    prefix: "transformer.",
+    copies: { "lm_head.weight": TOKENS },
+    ignored: /^transformer\.h\.\d+\.attn\.(bias|masked_bias)$/,
   },
 
   parameters: parametersOf,

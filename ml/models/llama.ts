@@ -25,6 +25,7 @@ import { preNormBlock } from "./layers/residual.ts";
 import { rotaryFrequencies, rotation } from "./layers/rotary.ts";
 import { separateAttention } from "./layers/self-attention.ts";
 import { type ModelParameter, normalTable, type Tokens, tensorOf } from "./model.ts";
+import { PLAIN_NAMING } from "./naming.ts";
 import { fieldsOfRope, type Rope, ropeFields, ropeOf } from "./rope-config.ts";
 
 /**
@@ -209,6 +210,13 @@ export const llama: Family<Llama> = {
       padding: paddingOf(config.pad_token_id ?? null, config.vocab_size, what),
       special: tokenIdsOf(config),
     };
+  },
+
+  naming: {
+    ...PLAIN_NAMING,
+    prefix: "model.",
+    copies: { "lm_head.weight": TOKENS },
+    ignored: /\.rotary_emb\.inv_freq$/,
   },
 
   parameters: parametersOf,
