@@ -63,6 +63,7 @@ const groups = {
     "protocol/freeze.ts",
     "protocol/json.ts",
     "protocol/layout.ts",
+    "protocol/make-folder.ts",
     "protocol/model-spec.ts",
     "protocol/parse.ts",
     "protocol/required.ts",

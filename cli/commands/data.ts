@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, stat } from "node:fs/promises";
+import { cp, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { openBuckets } from "../../cloud/buckets.ts";
 import { splitText } from "../../ml/data/batches.ts";
@@ -6,6 +6,7 @@ import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
 import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { s3Source } from "../submission/s3-source.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
@@ -96,7 +97,7 @@ async function requireEmpty(directory: string): Promise<void> {
 }
 
 async function copyTo(out: string, { directory }: Dataset): Promise<void> {
-  await mkdir(out, { recursive: true });
+  makeFolder(out, 0o777);
   for (const name of DATASET_FILES) {
     if (await stat(join(directory, name)).catch(() => null)) await cp(join(directory, name), join(out, name));
   }

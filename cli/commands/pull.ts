@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Cloud } from "../../cloud/connect.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { type WriteOptions, writeModel } from "../models/model-directory.ts";
 import { openExisting } from "../targets/locate.ts";
 import type { Target } from "../targets/target.ts";
@@ -38,7 +39,7 @@ export async function pull(
 
 /** Writes into a folder beside the goal, which takes its name once it is whole. Returns the version. */
 async function writeAside(cloud: Cloud, job: string, goal: string, options: WriteOptions): Promise<number> {
-  await mkdir(dirname(goal), { recursive: true });
+  makeFolder(dirname(goal), 0o777);
   const aside = await mkdtemp(join(dirname(goal), `.${basename(goal)}-`));
   try {
     const version = await writeModel(cloud, job, join(aside, "model"), options);

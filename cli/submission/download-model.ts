@@ -6,6 +6,7 @@ import type { Buckets } from "../../cloud/buckets.ts";
 import { COMPANION_FILES } from "../../ml/huggingface/model-files.ts";
 import { sha256 } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { findObjects, type S3Object } from "./s3-source.ts";
 
 /** Bytes that one request fetches and memory holds. */
@@ -26,7 +27,7 @@ export async function downloadModel(url: string, cache: string, buckets: Buckets
   const directory = join(cache, "models", sha256(JSON.stringify(state)));
   if (existsSync(directory)) return directory;
   const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
-  await mkdir(draft, { recursive: true, mode: 0o700 });
+  makeFolder(draft);
   try {
     for (const object of objects) await download(object, join(draft, basename(object.url)));
     await mkdir(join(cache, "models"), { recursive: true, mode: 0o700 });

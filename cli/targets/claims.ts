@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import type { Claim } from "./target.ts";
 
 const SUFFIX = ".claim";
@@ -17,7 +18,7 @@ export class Claims {
 
   constructor(directory: string) {
     this.#directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeFolder(directory);
   }
 
   /** Null while another process has the job. */

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { get as httpGet, type IncomingMessage } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { Unrecoverable } from "../../protocol/errors.ts";
+import { describe, InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { tailOf } from "../log-tail.ts";
 import { findEmulator } from "./address.ts";
 
@@ -45,14 +46,22 @@ export async function ensureEmulator(dataDir: string, entry: string): Promise<{ 
 }
 
 function start(dataDir: string, entry: string, log: string): ChildProcess {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  mkdirSync(join(dataDir, "logs"), { recursive: true, mode: 0o700 });
+  makeDataFolder(join(dataDir, "logs"));
   const output = openSync(log, "a", 0o600);
   const env = { ...process.env, PS_DATA_DIR: dataDir };
   const child = spawn(process.execPath, [entry], { detached: true, env, stdio: ["ignore", output, output] });
   closeSync(output);
   child.unref();
   return child;
+}
+
+function makeDataFolder(path: string): void {
+  try {
+    makeFolder(path);
+  } catch (cause) {
+    const fix = "set PS_DATA_DIR to a folder that can be written";
+    throw new InvalidInput(`the folder ${path} cannot be made (${describe(cause)}); ${fix}`, { cause });
+  }
 }
 
 /** Says why there is no more waiting for the child. One that exits with 0 found another that runs or starts. */

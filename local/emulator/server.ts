@@ -1,7 +1,8 @@
-import { mkdirSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { Unrecoverable } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { required } from "../../protocol/required.ts";
 import { endpointOf, findAddress, preferredPort, writeAddress } from "./address.ts";
 import { Bodies } from "./bodies.ts";
@@ -38,7 +39,7 @@ const EXPIRY_MS = 60_000;
 
 /** Starts the emulator on a data folder. Throws SQLite's "database is locked" when one runs there already. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
-  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(options.dataDir);
   // A folder may have several names; clients compare this one.
   const dataDir = realpathSync(options.dataDir);
   const store = new Store(dataDir);

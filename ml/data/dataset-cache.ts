@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { isAlive, markUsed, trimCache } from "./cache-trim.ts";
 import { type Dataset, openDataset } from "./dataset.ts";
 
@@ -45,13 +46,7 @@ export async function makeCached(
 ): Promise<Dataset> {
   const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
   await sweepDrafts(cache);
-  const created = await mkdir(draft, { recursive: true, mode: 0o700 }).catch(
-    (cause: NodeJS.ErrnoException) => {
-      if (cause.code !== "EACCES" && cause.code !== "EROFS" && cause.code !== "EPERM") throw cause;
-      const fix = "export PS_CACHE_DIR=/a/writable/folder";
-      throw new InvalidInput(`the cache folder ${cache} cannot be written; ${fix}`, { cause });
-    },
-  );
+  const created = makeDraft(cache, draft);
   try {
     await write(draft);
     const made = await openDataset(draft);
@@ -66,6 +61,19 @@ export async function makeCached(
     throw error;
   } finally {
     await rm(draft, { recursive: true, force: true });
+  }
+}
+
+const UNWRITABLE_CODES = ["EACCES", "EROFS", "EPERM", "ENOENT", "ENOTDIR", "EEXIST"];
+
+function makeDraft(cache: string, draft: string): string | undefined {
+  try {
+    return makeFolder(draft);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (!UNWRITABLE_CODES.includes(String(code))) throw cause;
+    const fix = "export PS_CACHE_DIR=/a/writable/folder";
+    throw new InvalidInput(`the cache folder ${cache} cannot be written; ${fix}`, { cause });
   }
 }
 

@@ -197,6 +197,15 @@ test("a start that fails says why", async () => {
   await assert.rejects(ensureEmulator(folder.path, entry), /ended with exit status 1.*Cannot find module/s);
 });
 
+test("a data folder that cannot be made is an error at once, with the variable that names it", {
+  skip: process.platform !== "linux" && "there is no /proc",
+}, async () => {
+  await assert.rejects(
+    ensureEmulator("/proc/x", EMULATOR),
+    /\/proc\/x\S* cannot be made .*ENOENT.*PS_DATA_DIR/,
+  );
+});
+
 test("only its user can read its data", async () => {
   using folder = temporaryFolder();
   const dataDir = join(folder.path, "data");
