@@ -17,15 +17,20 @@ export type WorkerImage = { readonly container: ContainerImage; readonly uri: st
 /** @param uri of an existing image; undefined builds `worker/Dockerfile` at deployment, which needs Docker */
 export function workerImage(scope: Construct, device: Device, uri: string | undefined): WorkerImage {
   if (uri !== undefined) return { container: existingImage(scope, device, uri), uri };
-  const asset = new DockerImageAsset(scope, `${device}-image`, {
-    directory: fileURLToPath(new URL("..", import.meta.url)),
+  const asset = createImageAsset(scope, device, fileURLToPath(new URL("..", import.meta.url)));
+  return { container: ContainerImage.fromDockerImageAsset(asset), uri: asset.imageUri };
+}
+
+/** The image that `worker/Dockerfile` builds from a clone. Its hash is that of the files which the patterns let through. */
+export function createImageAsset(scope: Construct, device: Device, clone: string): DockerImageAsset {
+  return new DockerImageAsset(scope, `${device}-image`, {
+    directory: clone,
     file: "worker/Dockerfile",
     buildArgs: { DEVICE: device },
     platform: Platform.LINUX_AMD64,
     exclude: UNUSED,
     ignoreMode: IgnoreMode.DOCKER,
   });
-  return { container: ContainerImage.fromDockerImageAsset(asset), uri: asset.imageUri };
 }
 
 const ECR =
