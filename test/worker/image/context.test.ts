@@ -21,8 +21,7 @@ after(() => {
 });
 
 /** The hash under which `cdk deploy` stores the image: with the same hash it builds and uploads nothing. */
-const hashOfImage = () =>
-  createImageAsset(new Stack(new App({ outdir }), "Workers"), "cpu", clone).assetHash;
+const hashOfImage = () => createImageAsset(new Stack(new App({ outdir }), "Workers"), "cpu", clone).assetHash;
 
 test("a change of the command line, the documents or a script that builds no worker makes no new image", () => {
   const before = hashOfImage();
