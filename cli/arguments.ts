@@ -1,9 +1,9 @@
 import { Argument, InvalidArgumentError, Option } from "commander";
 import { JOB_NAME, JOB_NAME_RULE } from "../protocol/job-name.ts";
 
-/** What the arguments and options of the command line take; a wrong one is refused before anything is looked for. */
+/** Parsers of arguments and options. They refuse a wrong value before any work begins. */
 
-/** A job, by its name. */
+/** The argument that names a job. */
 export const jobArgument = (): Argument =>
   new Argument("<job>").argParser((text) => {
     if (JOB_NAME.test(text)) return text;
@@ -19,11 +19,11 @@ export const workersOption = (): Option =>
 export const examples = (...lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  npx ps-submit ${line}\n`).join("")}`;
 
-export function wholeNumber(least: number): (text: string) => number {
+export function wholeNumber(min: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
   };
 }
 

@@ -7,7 +7,7 @@ import { exitCodes } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
 import { print } from "../terminal/print.ts";
 
-/** `ps-submit cleanup`: what crashes left behind that no job needs any more; removed with `--yes`. */
+/** `ps-submit cleanup`: shows what crashes left behind and no job needs any more; removes it with `--yes`. */
 export async function cleanup(
   target: Target,
   { yes = false }: { readonly yes?: boolean | undefined },
@@ -42,7 +42,7 @@ function show(leftovers: readonly Leftover[], address: TargetAddress): number {
   return exitCodes.succeeded;
 }
 
-/** What cannot be removed does not hold up the rest. */
+/** Removes what it can: a failure does not stop the rest. Returns the exit code. */
 async function removeAll(leftovers: readonly Leftover[]): Promise<number> {
   let code: number = exitCodes.succeeded;
   for (const leftover of leftovers) {

@@ -22,11 +22,11 @@ export type DataOptions = {
   readonly out?: string | undefined;
 };
 
-/** What a job holds out when it does not say. */
+/** The share that a job holds out by default. */
 const HELD_OUT = 0.1;
 const VOCABULARY = 4096;
 
-/** `ps-submit data FILE...`: tokenizes as a job would, and says what came of it. */
+/** `ps-submit data FILE...`: tokenizes as a job would, and prints the result. */
 export async function data(
   { address }: Target,
   files: readonly string[],

@@ -22,7 +22,7 @@ import { print } from "../terminal/print.ts";
 
 export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
 
-/** `ps-submit evaluate JOB_OR_DIRECTORY [FILE]`: how well a model predicts a text, or what its job holds out. */
+/** `ps-submit evaluate JOB_OR_DIRECTORY [FILE]`: measures how well a model predicts a text, or what its job holds out. */
 export async function evaluate(
   target: Target,
   source: string,
@@ -89,7 +89,7 @@ const linesOf = ({ loss, perplexity, bitsPerByte, tokens, predicted, bytes }: Fi
 
 const BETWEEN_MS = 200;
 
-/** A line on the terminal that is written over; none where standard error is no terminal. */
+/** Returns a function that updates a line of progress on the terminal; it prints nothing where there is none. */
 function progress(): (read: number, bytes: number) => void {
   const screen = terminal();
   let last = 0;

@@ -6,7 +6,7 @@ import { print } from "../terminal/print.ts";
 
 export type FillMaskFlags = SourceFlags & { readonly topK: number; readonly json?: boolean | undefined };
 
-/** `ps-submit fill-mask JOB_OR_DIRECTORY TEXT`: what a masked language model puts at each mask. */
+/** `ps-submit fill-mask JOB_OR_DIRECTORY TEXT`: prints the guesses of a masked language model for each mask. */
 export async function fillMask(
   target: Target,
   source: string,

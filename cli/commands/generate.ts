@@ -17,7 +17,7 @@ export type GenerateFlags = SourceFlags & {
   readonly json?: boolean | undefined;
 };
 
-/** `ps-submit generate JOB_OR_DIRECTORY`: text, printed as it comes; a job may still run. */
+/** `ps-submit generate JOB_OR_DIRECTORY`: prints new text as it is generated; a job may still run. */
 export async function generate(target: Target, source: string, flags: GenerateFlags): Promise<number> {
   const interruption = listenForInterruption();
   const signal = AbortSignal.any([interruption.first, readerGone()]);

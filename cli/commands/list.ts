@@ -1,12 +1,13 @@
 import { CorruptData } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
+import { at } from "../../protocol/required.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
 import { count, loss } from "../terminal/format.ts";
 import { print } from "../terminal/print.ts";
 
-/** `ps-submit list`: every job of the data folder, the endpoint or the stack. */
+/** `ps-submit list`: prints every job of the target. */
 export async function list(target: Target): Promise<number> {
   const { where } = target.address;
   if (!target.hasJobs()) {
@@ -45,14 +46,14 @@ async function rowOf({ cloud }: OpenTarget, running: ReadonlySet<string>, job: s
   return [job, status, step, loss(state.loss), state.updatedAt.slice(0, 19).replace("T", " ")];
 }
 
-/** A job whose state cannot be read hides no other one. */
+/** Returns the row of a job whose state cannot be read: it must not hide the others. */
 function damaged(job: string, error: unknown, damages: string[]): string[] {
   if (!(error instanceof CorruptData)) throw error;
   damages.push(error.message);
   return [job, "damaged", "-", "-", "-"];
 }
 
-/** Columns as wide as their widest cell. */
+/** Returns lines with columns as wide as their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = rows.reduce<number[]>(
     (widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, cell.length)),
@@ -60,7 +61,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
   return rows.map((row) =>
     row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .map((cell, i) => cell.padEnd(at(widths, i, "the width of a column")))
       .join("  ")
       .trimEnd(),
   );

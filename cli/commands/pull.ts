@@ -11,7 +11,7 @@ import { count } from "../terminal/format.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
 import { print } from "../terminal/print.ts";
 
-/** `ps-submit pull JOB DIR`: the model as a directory that Hugging Face tools load; all of it or nothing. */
+/** `ps-submit pull JOB DIR`: writes the model as a directory that Hugging Face tools load; all of it or nothing. */
 export async function pull(
   target: Target,
   job: string,
@@ -37,7 +37,7 @@ export async function pull(
   }
 }
 
-/** Writes into a folder beside the goal, which takes its name once it is whole. Returns the version. */
+/** Writes into a folder beside the goal, and renames it once it is whole. Returns the version. */
 async function writeAside(cloud: Cloud, job: string, goal: string, options: WriteOptions): Promise<number> {
   makeFolder(dirname(goal), 0o777);
   const aside = await mkdtemp(join(dirname(goal), `.${basename(goal)}-`));
@@ -51,10 +51,9 @@ async function writeAside(cloud: Cloud, job: string, goal: string, options: Writ
 }
 
 async function requireEmpty(goal: string, given: string): Promise<void> {
-  const code = (error: unknown) => (error as { code?: string }).code;
-  const names = await readdir(goal).catch((error: unknown) => {
-    if (code(error) === "ENOENT") return [];
-    if (code(error) === "ENOTDIR") throw new InvalidInput(`${given} must be a directory, it is a file`);
+  const names = await readdir(goal).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    if (error.code === "ENOTDIR") throw new InvalidInput(`${given} must be a directory, it is a file`);
     throw error;
   });
   if (names.length > 0)

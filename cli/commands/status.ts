@@ -11,7 +11,7 @@ import type { WorkersSeen } from "../terminal/progress.ts";
 import { ratesOf } from "../terminal/progress.ts";
 import { describeBackend, describeWorkers, modelLabel, unitOf } from "../terminal/render.ts";
 
-/** `ps-submit status JOB`: how a job stands, for people or, with `--json`, for scripts. */
+/** `ps-submit status JOB`: prints the state of a job for people or, with `--json`, for scripts. */
 export async function status(
   target: Target,
   job: string,
@@ -57,7 +57,7 @@ export async function status(
 
 type Found = { readonly active: boolean; readonly sha256: string | null; readonly parameters: number | null };
 
-/** One object whose fields scripts can rely on. */
+/** Returns one object whose fields scripts can rely on. */
 function jsonReport({ provenance }: JobRecord, state: State, { active, sha256, parameters }: Found) {
   const { job, status, reason, version, steps, loss, evaluation, checkpoint, attempt } = state;
   return {

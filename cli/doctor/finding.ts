@@ -2,7 +2,7 @@ import { exitCodes } from "../terminal/exit.ts";
 import { print } from "../terminal/print.ts";
 import { styleFor } from "../terminal/style.ts";
 
-/** What `ps-submit doctor` found of one thing. `bad` keeps jobs from running; `poor` does not. */
+/** The result of one check of `ps-submit doctor`. `bad` keeps jobs from running; `poor` does not. */
 export type Finding = {
   readonly grade: "good" | "poor" | "bad";
   readonly what: string;
@@ -12,7 +12,7 @@ export type Finding = {
 
 type Found = Finding | readonly Finding[];
 
-/** Makes checks one after the other, printing what each found. @returns the exit code */
+/** Makes checks one after the other and prints the result of each. Returns the exit code. */
 export async function examine(
   checks: readonly (() => Found | Promise<Found>)[],
   where: string,

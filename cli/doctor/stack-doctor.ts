@@ -2,9 +2,11 @@ import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import type { Device } from "../../cloud/worker-groups.ts";
 import { describe } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
+import { required } from "../../protocol/required.ts";
 import type { Environment, StackAddress } from "../targets/address.ts";
 import { explainAws, serviceConfig } from "../targets/aws.ts";
 import { StackLogs } from "../targets/stack-logs.ts";
+import { poolOf } from "../targets/stack-parameters.ts";
 import type { StackTarget } from "../targets/target.ts";
 import { several } from "../terminal/format.ts";
 import { examine, type Finding } from "./finding.ts";
@@ -12,7 +14,7 @@ import { checkPermissions } from "./permissions/check.ts";
 import { queueTrouble } from "./stack-queues.ts";
 import { checkGpuQuotas, checkLambdaQuota } from "./stack-quotas.ts";
 
-/** No object has this name: what counts is whether one may ask. */
+/** A job that does not exist: the check is whether one may ask for it. */
 const PROBE = "doctor";
 
 /** Prints what a submission would meet on AWS, asked so that nothing stays changed. Returns the exit code. */
@@ -53,7 +55,7 @@ export async function doctorOfStack(
   }
 }
 
-/** An error is a finding, too. */
+/** Makes a check whose error is a finding. */
 async function examineSafely(what: string, check: () => Promise<Finding>): Promise<Finding> {
   try {
     return await check().catch(explainAws);
@@ -66,11 +68,10 @@ const checkIdentity = (environment: Environment) =>
   examineSafely("credentials", async () => {
     const client = new STSClient(serviceConfig(environment, "STS"));
     try {
-      const [{ Arn = "" }, region] = [
-        await client.send(new GetCallerIdentityCommand({})),
-        await client.config.region(),
-      ];
-      return { grade: "good", what: "credentials", found: `${Arn} in ${region}` };
+      const { Arn } = await client.send(new GetCallerIdentityCommand({}));
+      const region = await client.config.region();
+      const found = `${required(Arn, "the ARN of the caller")} in ${region}`;
+      return { grade: "good", what: "credentials", found };
     } finally {
       client.destroy();
     }
@@ -115,7 +116,7 @@ const noWorkers = (name: string) => (): Finding => ({
 
 const checkWorkers = ({ stack, cloud, address }: StackTarget, device: Device) =>
   examineSafely(`${device} workers`, async () => {
-    const { queue = "", image = "" } = stack.workers?.pools[device] ?? {};
+    const { queue, image } = poolOf(stack, device);
     await cloud.batch?.groups(PROBE, 1);
     const trouble = await queueTrouble(queue, address.environment);
     const found = trouble ?? `job queue ${queue}, image ${image}`;

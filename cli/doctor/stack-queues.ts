@@ -3,17 +3,18 @@ import {
   DescribeComputeEnvironmentsCommand,
   DescribeJobQueuesCommand,
 } from "@aws-sdk/client-batch";
+import { required } from "../../protocol/required.ts";
 import type { Environment } from "../targets/address.ts";
 import { serviceConfig } from "../targets/aws.ts";
 
-/** A queue or a compute environment, as far as it says whether something can run. */
+/** The fields of a queue or a compute environment that say whether something can run. */
 type Part = {
   readonly state?: string | undefined;
   readonly status?: string | undefined;
   readonly statusReason?: string | undefined;
 };
 
-/** Why nothing in a Batch job queue can start, in words; null when nothing is wrong with it. */
+/** Returns why nothing in a Batch job queue can start; null when nothing is wrong with it. */
 export async function queueTrouble(queue: string, env: Environment): Promise<string | null> {
   const client = new BatchClient(serviceConfig(env, "BATCH"));
   try {
@@ -22,7 +23,10 @@ export async function queueTrouble(queue: string, env: Environment): Promise<str
     if (!found) return `there is no job queue ${queue}; deploy the Workers stack`;
     const own = troubleOf(`job queue ${queue}`, found);
     if (own !== null) return own;
-    const names = (found.computeEnvironmentOrder ?? []).map((order) => order.computeEnvironment ?? "");
+    const order = required(found.computeEnvironmentOrder, `the compute environments of job queue ${queue}`);
+    const names = order.map(({ computeEnvironment }) =>
+      required(computeEnvironment, `a compute environment of job queue ${queue}`),
+    );
     return await environmentTrouble(client, names);
   } finally {
     client.destroy();
@@ -35,7 +39,7 @@ async function environmentTrouble(client: BatchClient, names: readonly string[])
   const command = new DescribeComputeEnvironmentsCommand({ computeEnvironments: [...names] });
   const { computeEnvironments = [] } = await client.send(command);
   const troubles = computeEnvironments.map((one) =>
-    troubleOf(`compute environment ${one.computeEnvironmentName ?? ""}`, one),
+    troubleOf(`compute environment ${one.computeEnvironmentName}`, one),
   );
   return troubles.every((trouble) => trouble !== null) ? (troubles[0] ?? null) : null;
 }

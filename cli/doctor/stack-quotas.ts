@@ -18,22 +18,22 @@ const GPU_SPOT: Quota = { ServiceCode: "ec2", QuotaCode: "L-3819A6DF" };
 const LAMBDA_CONCURRENCY: Quota = { ServiceCode: "lambda", QuotaCode: "L-B99A9384" };
 
 /** Of the smallest instance with a GPU that workers run on. */
-const LEAST_VCPUS = 4;
+const MIN_VCPUS = 4;
 /** AWS gives 1,000, and new accounts as few as 10. */
 const FEW_EXECUTIONS = 100;
 
-/** Whether a GPU worker can get an instance: a Spot one, or an On-Demand one behind it. */
+/** Checks that a GPU worker can get an instance: a Spot one, else an On-Demand one. */
 export const checkGpuQuotas = (environment: Environment): Promise<Finding> =>
   withClient(environment, "GPU quota", async (client) => {
     const quotas = [await quotaOf(client, GPU_SPOT), await quotaOf(client, GPU_ON_DEMAND)];
     const [spot, onDemand] = quotas;
     const found = `${countOr(spot, "vCPUs")} of Spot, ${countOr(onDemand, "vCPUs")} of On-Demand G instances`;
-    const enough = quotas.some((value) => value === null || value >= LEAST_VCPUS);
-    const fix = `raise "All G and VT Spot Instance Requests" to ${LEAST_VCPUS} for each worker in the Service Quotas console, or set "device": "cpu"`;
+    const enough = quotas.some((value) => value === null || value >= MIN_VCPUS);
+    const fix = `raise "All G and VT Spot Instance Requests" to ${MIN_VCPUS} for each worker in the Service Quotas console, or set "device": "cpu"`;
     return enough ? { grade: "good", found } : { grade: "poor", found, fix };
   });
 
-/** Each shard of a job that runs wants a function of its own at every step. */
+/** Checks that functions suffice: each shard of a running job takes one at every step. */
 export const checkLambdaQuota = (environment: Environment): Promise<Finding> =>
   withClient(environment, "Lambda quota", async (client) => {
     const value = await quotaOf(client, LAMBDA_CONCURRENCY);
@@ -43,7 +43,7 @@ export const checkLambdaQuota = (environment: Environment): Promise<Finding> =>
     return { grade: "poor", found, fix };
   });
 
-/** What can't be read keeps no job from running. */
+/** Makes a check with a client. A quota that can't be read keeps no job from running. */
 async function withClient(
   environment: Environment,
   what: string,
@@ -59,7 +59,7 @@ async function withClient(
   }
 }
 
-/** Null where AWS has the default and names no value. */
+/** Returns null where AWS has the default and names no value. */
 async function quotaOf(client: ServiceQuotasClient, quota: Quota): Promise<number | null> {
   try {
     return (await client.send(new GetServiceQuotaCommand(quota))).Quota?.Value ?? null;

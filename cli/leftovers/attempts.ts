@@ -3,12 +3,13 @@ import { closeAttempt, closeJob } from "../../cloud/close.ts";
 import type { Cloud } from "../../cloud/connect.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
+import { required } from "../../protocol/required.ts";
 import type { OpenTarget } from "../targets/target.ts";
 import { several } from "../terminal/format.ts";
-import { type JobSeen, lookAt, whyOver } from "./job-seen.ts";
+import { type JobUsage, readUsage, reasonOver } from "./job-usage.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 
-/** What there is of an attempt, whether it is of use or not. */
+/** The parts of an attempt, whether it is used or not. */
 export type Remains = {
   readonly job: string;
   readonly attempt: number;
@@ -32,8 +33,13 @@ export async function findAttempts(cloud: Cloud): Promise<Remains[]> {
       return { job, attempt, what, made };
     }),
     ...markers.map(({ key, modified: made }) => {
-      const [, job = "", attempt] = key.split("/");
-      return { job, attempt: Number(attempt), what: `marker ${key}`, made };
+      const [, job, attempt] = key.split("/");
+      return {
+        job: required(job, `the job in ${key}`),
+        attempt: Number(attempt),
+        what: `marker ${key}`,
+        made,
+      };
     }),
   ];
   const byAttempt = Map.groupBy(parts, ({ job, attempt }) => `${job}/${attempt}`);
@@ -47,7 +53,7 @@ function remainsOf(parts: readonly Part[]): Remains[] {
   return [{ job: first.job, attempt: first.attempt, parts: parts.map(({ what }) => what), newest }];
 }
 
-/** SQS still lists queues that are just deleted, so each is asked. */
+/** Lists task queues. SQS still lists queues that were deleted just now, so each is asked. */
 async function findQueues({ queues }: Cloud): Promise<Part[]> {
   const found = (await queues.listTasks()).map(async ({ name, job, attempt }) => {
     const made = await queues.tasksCreatedAt(job, attempt);
@@ -60,11 +66,11 @@ async function findQueues({ queues }: Cloud): Promise<Part[]> {
 export function leftOfAttempt(
   target: OpenTarget,
   remains: Remains,
-  seen: JobSeen,
+  seen: JobUsage,
   now: number,
 ): Leftover | null {
   const { attempt, parts, newest } = remains;
-  const why = whyOver(seen, attempt, newest, now);
+  const why = reasonOver(seen, attempt, newest, now);
   if (why === null) return null;
   return { parts, why, remove: () => closeRemains(target, remains, now) };
 }
@@ -74,13 +80,13 @@ async function closeRemains(target: OpenTarget, remains: Remains, now: number): 
   const { cloud } = target;
   const { job, attempt, newest } = remains;
   const close = async () => {
-    const seen = await lookAt(cloud, job);
-    const why = whyOver(seen, attempt, newest, now);
+    const seen = await readUsage(cloud, job);
+    const why = reasonOver(seen, attempt, newest, now);
     if (why === null) return false;
     if (seen.state?.attempt === attempt && isEnded(seen.state)) await closeJob(cloud, seen.state);
     else await closeAttempt(cloud, { job, attempt }, why);
     return true;
   };
-  const { state } = await lookAt(cloud, job);
+  const { state } = await readUsage(cloud, job);
   return attemptStatusOf(attempt, state) === "superseded" ? close() : whileNobodyRuns(target, job, close);
 }

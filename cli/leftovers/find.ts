@@ -3,28 +3,28 @@ import { keys } from "../../protocol/keys.ts";
 import type { OpenTarget } from "../targets/target.ts";
 import { findAttempts, leftOfAttempt } from "./attempts.ts";
 import { leftOfGradients } from "./gradients.ts";
-import { lookAtAll } from "./job-seen.ts";
+import { readUsages } from "./job-usage.ts";
 import type { Leftover } from "./leftover.ts";
 import { leftOfRecord } from "./records.ts";
 import { leftUploads } from "./uploads.ts";
 
 /**
- * Everything that no job needs any more, in the order in which it is to go: an attempt before its job's record.
+ * Finds everything that no job needs any more, in the order in which to remove it: an attempt before its job's record.
  *
- * @param tell gets a sentence about each job that cannot be judged
+ * @param report gets a sentence about each job that cannot be judged
  */
 export async function findLeftovers(
   target: OpenTarget,
-  tell: (problem: string) => void,
+  report: (problem: string) => void,
   now = Date.now(),
 ): Promise<Leftover[]> {
-  const [attempts, withGradients, known] = await Promise.all([
+  const [attempts, withGradients, recorded] = await Promise.all([
     findAttempts(target.cloud),
     jobsBelow(target, keys.allGradients),
     jobsBelow(target, keys.jobs),
   ]);
-  const jobs = [...known, ...withGradients, ...attempts.map(({ job }) => job)];
-  const seen = await lookAtAll(target.cloud, jobs, tell);
+  const jobs = [...recorded, ...withGradients, ...attempts.map(({ job }) => job)];
+  const seen = await readUsages(target.cloud, jobs, report);
   // A process of this machine that runs a job closes it itself.
   const busy = await target.runningHere();
   const found: (Leftover | null)[] = attempts.map((remains) => {
@@ -39,7 +39,7 @@ export async function findLeftovers(
   return [...found, ...(await leftUploads(target, now))].filter((leftover) => leftover !== null);
 }
 
-/** The jobs that have a folder right below a prefix. */
+/** Lists the jobs that have a folder right below a prefix. */
 async function jobsBelow({ cloud }: OpenTarget, prefix: string): Promise<string[]> {
   return (await cloud.store.listFolders(prefix)).map((folder) => folder.slice(prefix.length, -1));
 }

@@ -3,14 +3,14 @@ import { keys } from "../../protocol/keys.ts";
 import { isEnded } from "../../protocol/records.ts";
 import type { OpenTarget } from "../targets/target.ts";
 import { several, short } from "../terminal/format.ts";
-import { type JobSeen, lookAt } from "./job-seen.ts";
+import { type JobUsage, readUsage } from "./job-usage.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 
 /** @returns null for a job that may still want its gradients, or has none */
 export async function leftOfGradients(
   target: OpenTarget,
   job: string,
-  seen: JobSeen,
+  seen: JobUsage,
 ): Promise<Leftover | null> {
   const why = whyUseless(seen);
   if (why === null) return null;
@@ -26,7 +26,7 @@ export async function leftOfGradients(
 }
 
 /** A job without a state has dispatched no task yet. */
-function whyUseless({ state, recordedAt }: JobSeen): string | null {
+function whyUseless({ state, recordedAt }: JobUsage): string | null {
   if (state === null) return recordedAt === null ? "there is no such job" : "the job has not begun";
   return isEnded(state) ? `the job has ended: ${state.status}` : null;
 }
@@ -34,7 +34,7 @@ function whyUseless({ state, recordedAt }: JobSeen): string | null {
 async function removeGradients({ cloud }: OpenTarget, job: string): Promise<boolean> {
   const prefix = keys.gradients(job);
   const before = await cloud.store.list(prefix);
-  const { state } = await lookAt(cloud, job);
+  const { state } = await readUsage(cloud, job);
   if (state !== null && !isEnded(state)) return false;
   if (state !== null) await closeJob(cloud, state);
   else await cloud.store.remove(before.map(({ key }) => key));

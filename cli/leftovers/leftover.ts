@@ -1,14 +1,14 @@
 import type { OpenTarget } from "../targets/target.ts";
 
-/** Something that is of no use any more. */
+/** Something that no job uses any more. */
 export type Leftover = {
   /** Each thing that goes with it, such as "task queue ps-gpt-tasks-1". */
   readonly parts: readonly string[];
   readonly why: string;
   /**
-   * Looks once more whether it is of no use, and removes it.
+   * Checks once more that nothing uses it, and removes it. Null for what only its user can finish.
    *
-   * @returns false when it stays, as it is of use again or gone already; null for what only its user can finish
+   * @returns false when it is used again, or gone already
    */
   readonly remove: (() => Promise<boolean>) | null;
 };

@@ -2,14 +2,14 @@ import { keys } from "../../protocol/keys.ts";
 import { commandFor } from "../targets/address.ts";
 import type { OpenTarget } from "../targets/target.ts";
 import { duration } from "../terminal/format.ts";
-import { type JobSeen, lookAt } from "./job-seen.ts";
+import { type JobUsage, readUsage } from "./job-usage.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 
-/** A submission that died halfway can be made whole by the same one; after this long nobody seems to want that. */
+/** A submission that died halfway can be completed by the same one; after this long nobody will. */
 const FORGOTTEN_MS = 86_400_000;
 
 /** @returns null for a job that has begun, or has no record */
-export function leftOfRecord(target: OpenTarget, job: string, seen: JobSeen, now: number): Leftover | null {
+export function leftOfRecord(target: OpenTarget, job: string, seen: JobUsage, now: number): Leftover | null {
   if (seen.state !== null || seen.recordedAt === null) return null;
   const age = now - seen.recordedAt.getTime();
   const parts = [`record ${keys.job(job)}`];
@@ -21,11 +21,11 @@ export function leftOfRecord(target: OpenTarget, job: string, seen: JobSeen, now
 }
 
 /**
- * Whoever makes the submission whole sets the marker, then writes the record again. So if the marker is not there after
- * the record went, the record will be; and if it is, the record is put back.
+ * Removes a record. A submission that is being completed sets the marker, then writes the record again. So if the
+ * marker is not there after the removal, the submission will write the record; if it is there, the record is put back.
  */
 async function removeRecord({ cloud }: OpenTarget, job: string): Promise<boolean> {
-  const { state, recordedAt } = await lookAt(cloud, job);
+  const { state, recordedAt } = await readUsage(cloud, job);
   const stored = await cloud.store.get(keys.job(job));
   if (state !== null || recordedAt === null || stored === null) return false;
   const marked = async () => (await cloud.store.list(`${keys.actives}${job}/`)).length > 0;

@@ -2,7 +2,7 @@ import type { OpenTarget } from "../targets/target.ts";
 import { duration } from "../terminal/format.ts";
 import type { Leftover } from "./leftover.ts";
 
-/** The same submission takes an upload up again; after this long nobody seems to want that. */
+/** The same submission continues an upload; after this long nobody will. */
 const FORGOTTEN_MS = 86_400_000;
 
 export async function leftUploads({ cloud: { store } }: OpenTarget, now: number): Promise<Leftover[]> {

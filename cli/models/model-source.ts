@@ -105,7 +105,7 @@ async function fetchModel(
     }
     if (spec.model.type === "module") {
       throw new InvalidInput(
-        `${job} is a model of your own (${spec.model.module}), of which only a loss is known and no text: evaluate ` +
+        `${job} is a model of your own (${spec.model.module}), which has a loss and makes no text: evaluate ` +
           "takes it; generate takes gpt2 and llama models, fill-mask bert models",
       );
     }

@@ -56,7 +56,7 @@ export class JobProcesses {
     for (const child of [this.#functions, ...this.#workers]) child.resetFailures();
   }
 
-  /** Starts further workers, or tells the last ones to give back their tasks and end. */
+  /** Starts further workers, or lets the last ones give back their tasks and end. */
   resize(workers: number): void {
     const more = Math.max(0, workers - this.#workers.length);
     const first = this.#workers.length;

@@ -117,7 +117,7 @@ function keepClaim(
       reporter.event("the emulator is gone; starting it again");
       await target.revive();
       const next = await target.claim(job);
-      if (next === null) throw new Unrecoverable(`another process has taken over ${job}; this one leaves it`);
+      if (next === null) throw new Unrecoverable(`another process runs ${job} now; this one ends`);
       current = next;
       onRevived();
     }

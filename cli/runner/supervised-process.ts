@@ -162,12 +162,14 @@ function errorOf(log: string, start: number): string {
   return (errors.at(-1) ?? lines.join("\n")).slice(-TAIL_CHARACTERS) || "it printed nothing";
 }
 
-/** The `error` of a line of our own log; null for any other line. */
+/** Returns the `error` of a line of our own log; null for any other line. */
 function errorIn(line: string): string | null {
   try {
-    const { error } = JSON.parse(line) as { error?: unknown };
+    const value: unknown = JSON.parse(line);
+    const error = typeof value === "object" && value !== null && "error" in value ? value.error : null;
     return typeof error === "string" ? error : null;
   } catch {
+    // Not JSON: something else than our own log printed it.
     return null;
   }
 }

@@ -5,14 +5,14 @@ import { isUnreachable } from "./network.ts";
 
 type Service = "SSM" | "BATCH" | "CLOUDWATCH_LOGS" | "STS" | "SERVICE_QUOTAS";
 
-/** The configuration of a client that only this machine uses; `AWS_ENDPOINT_URL_<service>` may lead it elsewhere. */
+/** Returns the configuration of a client that only this machine uses. `AWS_ENDPOINT_URL_<service>` names its endpoint. */
 export function serviceConfig(env: Environment, service: Service) {
   const endpoint = env[`AWS_ENDPOINT_URL_${service}`] || env.AWS_ENDPOINT_URL;
   return { ...clientConfig(env), ...(endpoint && { endpoint }) };
 }
 
-/** What goes wrong on the way to AWS, by the name or the text of the error, and what to do about it. */
-const KNOWN: readonly (readonly [RegExp, string])[] = [
+/** Patterns in the name or text of AWS's errors, and what to do about each. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
   [
     /could not load credentials|CredentialsProviderError|no credentials/i,
     "no AWS credentials were found; run `aws configure` or `aws sso login`, or name a --profile",
@@ -35,11 +35,11 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** What can be done about an error of AWS, as an error that says it; `error` itself when that is not known. */
+/** Returns an error that says what to do about an error of AWS; `error` itself when there is no advice. */
 export function explained(error: unknown): unknown {
   if (error instanceof PsError) return error;
   const text = describe(error);
-  const [, advice] = KNOWN.find(([pattern]) => pattern.test(text)) ?? [];
+  const [, advice] = ADVICE.find(([pattern]) => pattern.test(text)) ?? [];
   if (advice !== undefined) return new Unrecoverable(`${advice} (${text})`, { cause: error });
   if (!isUnreachable(error)) return error;
   return new Unrecoverable(`AWS does not answer: ${text}; check the network, --region and --endpoint-url`, {

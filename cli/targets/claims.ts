@@ -6,12 +6,12 @@ import type { Claim } from "./target.ts";
 
 const SUFFIX = ".claim";
 const BUSY = 5;
-/** Longer than anyone takes to look whether a claim is taken, which holds up a claimant for that time. */
+/** Longer than a process takes to see whether a claim is taken; a claimant waits for that. */
 const CLAIM_WAIT_MS = 200;
 
 /**
- * Which process of this machine runs which job: SQLite's lock on a file per job, which the system takes back from a
- * process that dies.
+ * The claims of this machine's processes on jobs: for each job a file with SQLite's lock, which the operating system
+ * releases when the process dies.
  */
 export class Claims {
   readonly #directory: string;
@@ -21,7 +21,7 @@ export class Claims {
     makeFolder(directory);
   }
 
-  /** Null while another process has the job. */
+  /** Returns null while another process has the claim. */
   claim(job: string): Claim | null {
     const file = this.#open(job, CLAIM_WAIT_MS);
     if (!lockedBy(file, "BEGIN EXCLUSIVE")) {
@@ -34,7 +34,7 @@ export class Claims {
     return null;
   }
 
-  /** The jobs that some process has claimed. */
+  /** Returns the jobs that some process has claimed. */
   taken(): ReadonlySet<string> {
     const files = readdirSync(this.#directory).filter((file) => file.endsWith(SUFFIX));
     const jobs = files.map((file) => file.slice(0, -SUFFIX.length));
@@ -55,13 +55,13 @@ export class Claims {
   }
 }
 
-/** Whether a statement could not get its lock, as another process has it. */
+/** Returns true when a statement could not get its lock because another process has it. */
 function lockedBy(file: DatabaseSync, statement: string): boolean {
   try {
     file.exec(statement);
     return false;
   } catch (error) {
-    if ((error as { errcode?: unknown }).errcode === BUSY) return true;
+    if (error instanceof Error && "errcode" in error && error.errcode === BUSY) return true;
     throw error;
   }
 }

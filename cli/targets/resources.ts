@@ -2,13 +2,14 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { clientConfig } from "../../cloud/connect.ts";
 import { MAX_RECEIVES } from "../../protocol/messages.ts";
+import { required } from "../../protocol/required.ts";
 import type { LocalEnvironment } from "./target.ts";
 
 const BUCKET = "ps-local";
 /** The region whose buckets have no location constraint. */
 const DEFAULT_REGION = "us-east-1";
 
-/** How the S3 and SQS of a target are reached. */
+/** The environment variables by which S3 and SQS of a target are reached. */
 export type Access = {
   readonly AWS_REGION: string;
   readonly AWS_ENDPOINT_URL: string;
@@ -37,12 +38,12 @@ export async function createResources(access: Access): Promise<LocalEnvironment>
 }
 
 async function createBucket(s3: S3Client, region: string): Promise<void> {
-  const place =
+  const location =
     region === DEFAULT_REGION
       ? {}
       : { CreateBucketConfiguration: { LocationConstraint: region as "eu-west-1" } };
   try {
-    await s3.send(new CreateBucketCommand({ Bucket: BUCKET, ...place }));
+    await s3.send(new CreateBucketCommand({ Bucket: BUCKET, ...location }));
   } catch (error) {
     const name = error instanceof Error ? error.name : "";
     if (name !== "BucketAlreadyOwnedByYou" && name !== "BucketAlreadyExists") throw error;
@@ -53,7 +54,8 @@ async function createUpdateQueues(sqs: SQSClient): Promise<{ updates: string; de
   const fifo = { FifoQueue: "true" };
   const dead = await createQueue(sqs, "ps-updates-dead.fifo", fifo);
   const about = new GetQueueAttributesCommand({ QueueUrl: dead, AttributeNames: ["QueueArn"] });
-  const deadLetterTargetArn = (await sqs.send(about)).Attributes?.QueueArn;
+  const { Attributes } = await sqs.send(about);
+  const deadLetterTargetArn = required(Attributes?.QueueArn, "the ARN of queue ps-updates-dead.fifo");
   const updates = await createQueue(sqs, "ps-updates.fifo", {
     ...fifo,
     DeduplicationScope: "messageGroup",
@@ -66,5 +68,5 @@ async function createUpdateQueues(sqs: SQSClient): Promise<{ updates: string; de
 
 async function createQueue(sqs: SQSClient, QueueName: string, Attributes: Record<string, string>) {
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, Attributes }));
-  return QueueUrl ?? "";
+  return required(QueueUrl, `the URL of queue ${QueueName}`);
 }

@@ -5,13 +5,13 @@ import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
 import type { LogOptions, StackTarget } from "./target.ts";
 
 const POLL_MS = 2000;
-/** CloudWatch shows a line some seconds after it was written, and lines of several streams not in order. */
+/** CloudWatch shows a line some seconds after it was written, and does not keep the order between streams. */
 const LATE_MS = 20_000;
-/** CloudWatch takes so many streams in one question; to ask for each alone would soon be too often. */
-const STREAMS = 100;
-const SHOWN_NAMES = 20;
+/** CloudWatch takes so many streams in one query; a query for each would soon exceed its rate. */
+const MAX_STREAMS = 100;
+const MAX_SHOWN_NAMES = 20;
 
-/** Lines that are asked for together. `nameOf` tells whose the lines of a stream are. */
+/** Lines that one query finds. `nameOf` returns the process that wrote a stream. */
 type Source = { readonly nameOf: (stream: string) => string; readonly query: Omit<LogQuery, "since"> };
 
 /** Prints what functions and workers of a stack wrote about a job, from CloudWatch; then closes the stack. */
@@ -37,7 +37,7 @@ export async function printStackLogs(
   }
 }
 
-/** The functions, and the workers of the present attempt. */
+/** Returns the functions, and the workers of the present attempt. */
 async function sourcesOf(target: StackTarget, state: State, wanted?: string): Promise<Source[]> {
   const { stack, cloud } = target;
   const isWanted = (name: string) => wanted === undefined || name === wanted;
@@ -54,11 +54,11 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
     ...functions
       .filter(([name]) => isWanted(name))
       .map(([name, group]) => ({ nameOf: () => name, query: { group, pattern: patternOf(state.job) } })),
-    ...Array.from({ length: Math.ceil(streams.length / STREAMS) }, (_, i) => ({
+    ...Array.from({ length: Math.ceil(streams.length / MAX_STREAMS) }, (_, i) => ({
       nameOf: (stream: string) => workers.get(stream) ?? stream,
       query: {
         group: stack.workers?.logs ?? "",
-        streams: streams.slice(i * STREAMS, (i + 1) * STREAMS),
+        streams: streams.slice(i * MAX_STREAMS, (i + 1) * MAX_STREAMS),
       },
     })),
   ];
@@ -67,15 +67,15 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
 /** @throws InvalidInput for a process that the job does not have */
 function requireProcess(job: string, names: readonly string[], wanted: string | undefined): void {
   if (wanted === undefined || names.includes(wanted)) return;
-  const more = names.length > SHOWN_NAMES ? `, ... (${names.length} in all)` : "";
-  const some = names.slice(0, SHOWN_NAMES).join(", ");
+  const more = names.length > MAX_SHOWN_NAMES ? `, ... (${names.length} in all)` : "";
+  const some = names.slice(0, MAX_SHOWN_NAMES).join(", ");
   throw new InvalidInput(`${job} has no process ${wanted}; it has ${some}${more}`);
 }
 
-/** The lines of our own logs that are about a job. */
+/** Returns a filter for the lines of our own logs that are about a job. */
 const patternOf = (job: string): string => `{ ($.job = "${job}") || ($.group = "${job}/*") }`;
 
-/** Prints lines once, each time those that have come since. */
+/** Prints each line once: every call prints the lines that are new. */
 class Printer {
   readonly #logs: StackLogs;
   readonly #named: boolean;

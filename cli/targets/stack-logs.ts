@@ -5,6 +5,7 @@ import {
   GetLogEventsCommand,
   ResourceNotFoundException,
 } from "@aws-sdk/client-cloudwatch-logs";
+import { required } from "../../protocol/required.ts";
 import type { Environment } from "./address.ts";
 import { serviceConfig } from "./aws.ts";
 
@@ -27,7 +28,7 @@ export type LogLine = {
 
 const TAIL_LINES = 5;
 
-/** What the processes of a stack wrote, from CloudWatch Logs. A group or stream that is not there yet is empty. */
+/** Reads what the processes of a stack wrote from CloudWatch Logs. A group or stream that is not there yet is empty. */
 export class StackLogs {
   readonly #client: CloudWatchLogsClient;
 
@@ -35,7 +36,7 @@ export class StackLogs {
     this.#client = new CloudWatchLogsClient(serviceConfig(env, "CLOUDWATCH_LOGS"));
   }
 
-  /** The last lines of a stream, oldest first. */
+  /** Returns the last lines of a stream, oldest first. */
   async tail(group: string, stream: string, limit = TAIL_LINES): Promise<string[]> {
     const command = new GetLogEventsCommand({
       logGroupName: group,
@@ -47,7 +48,7 @@ export class StackLogs {
     return (answer?.events ?? []).map(({ message = "" }) => message.trimEnd());
   }
 
-  /** All lines that a query finds; those of each stream in the order in which they were written. */
+  /** Yields all lines that a query finds; those of each stream in the order in which they were written. */
   async *lines(query: LogQuery): AsyncGenerator<LogLine> {
     const { group, pattern, streams, since } = query;
     let nextToken: string | undefined;
@@ -60,7 +61,7 @@ export class StackLogs {
         ...(nextToken !== undefined && { nextToken }),
       });
       const page = await unlessMissing(this.#client.send(command));
-      // One stream that is not there makes CloudWatch say nothing of the others.
+      // One stream that is not there makes CloudWatch refuse the whole query.
       if (page === null && streams !== undefined && streams.length > 1) {
         for (const stream of streams) yield* this.lines({ ...query, streams: [stream] });
       }
@@ -74,13 +75,13 @@ export class StackLogs {
   }
 }
 
-function lineOf({
-  eventId = "",
-  timestamp = 0,
-  logStreamName = "",
-  message = "",
-}: FilteredLogEvent): LogLine {
-  return { id: eventId, time: timestamp, stream: logStreamName, text: message.trimEnd() };
+function lineOf({ eventId, timestamp, logStreamName, message }: FilteredLogEvent): LogLine {
+  return {
+    id: required(eventId, "the id of a log event"),
+    time: required(timestamp, "the time of a log event"),
+    stream: required(logStreamName, "the stream of a log event"),
+    text: (message ?? "").trimEnd(),
+  };
 }
 
 async function unlessMissing<T>(request: Promise<T>): Promise<T | null> {

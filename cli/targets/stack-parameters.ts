@@ -2,6 +2,7 @@ import { paginateGetParametersByPath, SSMClient } from "@aws-sdk/client-ssm";
 import { z } from "zod";
 import type { Device } from "../../cloud/worker-groups.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
 import type { Environment } from "./address.ts";
 import { explainAws, serviceConfig } from "./aws.ts";
 
@@ -32,7 +33,7 @@ export type Stack = {
 };
 
 const ROOT = "/serverless-ps/";
-/** Where a stack's parameters are; without a name, those of all stacks. */
+/** The path of a stack's parameters; without a name, of those of all stacks. */
 export const parameterFolder = (name?: string): string => (name === undefined ? ROOT : `${ROOT}${name}/`);
 const value = z.string().min(1);
 
@@ -54,24 +55,27 @@ const serverSchema = z.object({
 export async function discover(name: string, env: Environment): Promise<Stack> {
   const client = new SSMClient(serviceConfig(env, "SSM"));
   try {
-    const found = await parametersBelow(client, parameterFolder(name)).catch(explainAws);
-    if (found.size === 0) return await noSuchStack(client, name);
-    return stackFrom(name, found);
+    const parameters = await parametersBelow(client, parameterFolder(name)).catch(explainAws);
+    if (parameters.size === 0) return await noSuchStack(client, name);
+    return stackFrom(name, parameters);
   } finally {
     client.destroy();
   }
 }
 
-/** Values by what follows `path` in their names. */
+/** Returns the values of parameters by what follows `path` in their names. */
 async function parametersBelow(client: SSMClient, path: string): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
+  const values = new Map<string, string>();
   for await (const page of paginateGetParametersByPath({ client }, { Path: path, Recursive: true })) {
-    for (const { Name = "", Value = "" } of page.Parameters ?? []) found.set(Name.slice(path.length), Value);
+    for (const { Name, Value } of required(page.Parameters, `the parameters below ${path}`)) {
+      const name = required(Name, `the name of a parameter below ${path}`);
+      values.set(name.slice(path.length), required(Value, `the value of the parameter ${name}`));
+    }
   }
-  return found;
+  return values;
 }
 
-/** Makes sense of the parameters of a stack, by what follows its name in theirs. */
+/** Reads a stack from its parameters, which are given by what follows the stack's name in theirs. */
 export function stackFrom(name: string, parameters: ReadonlyMap<string, string>): Stack {
   const parsed = serverSchema.safeParse(Object.fromEntries(parameters));
   if (!parsed.success) {
@@ -117,7 +121,7 @@ async function noSuchStack(client: SSMClient, name: string): Promise<never> {
 }
 
 /**
- * The worker pool of a device.
+ * Returns the worker pool of a device.
  *
  * @throws InvalidInput when the stack has none
  */
@@ -127,8 +131,8 @@ export function poolOf({ name, workers }: Stack, device: Device): WorkerPool {
       `the stack ${name} has no workers; deploy ${name}-Workers: npx cdk deploy ${name}-Workers -c name=${name}`,
     );
   }
-  const found = workers.pools[device];
-  if (found) return found;
+  const pool = workers.pools[device];
+  if (pool) return pool;
   throw new InvalidInput(
     `the stack ${name} has no ${device} workers; it has ${Object.keys(workers.pools).join(", ")} (field device of the job)`,
   );

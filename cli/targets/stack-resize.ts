@@ -14,8 +14,8 @@ export async function resizeOnStack(target: StackTarget, state: State, wanted: n
     print([`${job} has ${several(living, "worker")}; asked AWS Batch for ${count(wanted - living)} more`]);
   } else if (wanted < living) {
     const ended = await batch.reduce(job, attempt, wanted, FEWER);
-    const what = ended === 1 ? "is told to give back what it has" : "are told to give back what they have";
-    print([`${count(ended)} of ${count(living)} workers ${what} and end`]);
+    const what = ended === 1 ? "gives back its task and ends" : "give back their tasks and end";
+    print([`${count(ended)} of ${count(living)} workers ${what}`]);
   } else {
     print([`${job} has ${several(living, "worker")} already`]);
   }

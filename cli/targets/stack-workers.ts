@@ -6,12 +6,10 @@ import type { WorkersSeen } from "../terminal/progress.ts";
 import { poolOf } from "./stack-parameters.ts";
 import type { StackTarget, WorkerCount } from "./target.ts";
 
-/** A job's workers on AWS Batch: asking for them, and counting them. */
-
-/** What `ps-submit workers` gives Batch as the reason of an end that is no failure. */
+/** The reason that `ps-submit workers` gives Batch for ending a worker, which is then no failure. */
 export const FEWER = "its user wants fewer workers";
 
-/** Asks Batch for so many further workers of a job. */
+/** Asks Batch for `size` further workers of a job. */
 export async function addWorkers(target: StackTarget, record: JobRecord, state: State, size: number) {
   const { queue, definition } = poolOf(target.stack, record.provenance.device);
   const { job, attempt } = state;
@@ -25,7 +23,7 @@ export function batchOf({ cloud, stack }: StackTarget): Batch {
   throw new Unrecoverable(`the stack ${stack.name} names no job queue; deploy ${stack.name}-Workers again`);
 }
 
-/** Workers that are there or to come. */
+/** Counts the workers that run or wait. */
 export const livingIn = (groups: readonly WorkerGroup[]): number =>
   groups.reduce((total, group) => total + living(group), 0);
 

@@ -33,11 +33,11 @@ export type OpenTarget = {
   readonly cloud: Cloud;
   /** A worker that is silent for this long has died. */
   readonly leaseSeconds: number;
-  /** Milliseconds between two looks of a command that watches a job. */
+  /** Milliseconds between two polls of a command that watches a job. */
   readonly watchIntervalMs: number;
-  /** The jobs that are looked after: by a process of this machine, or by the functions of a stack. */
+  /** Returns the jobs that are running: in processes of this machine, or on the stack. */
   running(): Promise<ReadonlySet<string>>;
-  /** Those of them that a process of this machine looks after. */
+  /** Returns those of them that a process of this machine runs. */
   runningHere(): Promise<ReadonlySet<string>>;
   /** Gives this process the exclusive right to run a job; null while another process has it. */
   claim(job: string): Promise<Claim | null>;
@@ -47,7 +47,7 @@ export type OpenTarget = {
    * @throws InvalidInput when the target has no worker for the job
    */
   provenanceOf(spec: JobSpec): Promise<Provenance>;
-  /** Returns what a person should know before a job goes on. */
+  /** Returns what a person should know before a job is resumed. */
   notesOn(record: JobRecord): readonly string[];
   /** Goes on with an attempt that has not ended. Returns the job's state. */
   continueAttempt(state: State, steps: number | undefined): Promise<State>;

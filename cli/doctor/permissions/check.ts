@@ -10,7 +10,7 @@ import { type Verdict, verdictOn } from "./verdict.ts";
 
 export type Answered = Pick<Probe, "action" | "resources"> & { readonly verdict: Verdict };
 
-/** Asks for everything that the stack's policy for submitters allows, by doing it without effect. */
+/** Tries everything that the stack's policy for submitters allows, without any effect. */
 export async function checkPermissions({ stack, address }: StackTarget): Promise<Finding[]> {
   const clients = openClients(address.environment);
   try {
@@ -40,7 +40,7 @@ async function askInTurn(probes: readonly Probe[]): Promise<Answered[]> {
   return answered;
 }
 
-/** A line on all of them, one for each action that is missing, and one for those of which one can't tell. */
+/** Returns a line for all permissions, one for each action that is missing, and one for those that are not known. */
 export function findingsOn(answered: readonly Answered[], stack: string): Finding[] {
   const actions = Map.groupBy(answered, ({ action }) => action);
   const missing = [...actions].flatMap(([action, all]) => missingLine(action, all));
@@ -77,7 +77,7 @@ function unknownLines(answered: readonly Answered[]): Finding[] {
   });
 }
 
-/** Whoever may make a queue and not delete it leaves one. */
+/** Returns a line about the queue that stays when one may create it and not delete it. */
 export function leftQueue(answered: readonly Answered[], queue: string, cleanup: string): Finding[] {
   const isAllowed = (wanted: string) =>
     answered.some(({ action, verdict }) => action === wanted && verdict.kind === "allowed");

@@ -1,6 +1,6 @@
 import { describe } from "../../../protocol/errors.ts";
 
-/** What an answer of AWS says about a permission. */
+/** The result of a probe: what an answer of AWS says about a permission. */
 export type Verdict =
   | { readonly kind: "allowed" }
   /** `explicitly`: a policy forbids it, which no further permission would change. */
@@ -19,7 +19,7 @@ const DENIAL_NAME = /^(AccessDenied|UnauthorizedOperation|AuthorizationError)/;
 const DENIAL_TEXT = /not authorized to perform|do not have access|access to the resource .* is denied/i;
 const DENIED_ACTION = /not authorized to perform:? ([\w-]+:\w+)/i;
 
-/** Whether who asked has the permission, from what the call came to. */
+/** Decides from the answer to a call whether the caller has the permission. */
 export function verdictOn(
   { action, refusals }: Question,
   answer: Pick<PromiseRejectedResult, "status" | "reason"> | { readonly status: "fulfilled" },

@@ -154,7 +154,7 @@ test("Ctrl-C leaves a job running; the same command attaches, doubling no worker
   const living3 = await lab.cloud.batch.groups("long", 1);
   assert.deepEqual(living3.map(living), [2, 1]);
   const fewer = await playground.run("workers", "long", "1");
-  assert.match(fewer.stdout, /2 of 3 workers are told to give back what they have and end/);
+  assert.match(fewer.stdout, /2 of 3 workers give back their tasks and end/);
   const log = await playground.run("logs", "long");
   assert.match(log.stdout, /^updates +\| .*"job":"long"|^worker-0 +\| .*"event":"worker started"/m);
   const cancel = await playground.run("cancel", "long");

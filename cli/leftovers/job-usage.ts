@@ -5,15 +5,15 @@ import { keys } from "../../protocol/keys.ts";
 import type { State } from "../../protocol/records.ts";
 import { duration } from "../terminal/format.ts";
 
-/** What decides whether something of a job is of use. */
-export type JobSeen = {
+/** The facts that decide whether parts of a job are still used. */
+export type JobUsage = {
   readonly state: State | null;
   /** When its `job.json` was written; null when there is none. Not asked for a job that has a state. */
   readonly recordedAt: Date | null;
 };
 
 /** @throws CorruptData when the job's state is damaged */
-export async function lookAt({ jobs, store }: Cloud, job: string): Promise<JobSeen> {
+export async function readUsage({ jobs, store }: Cloud, job: string): Promise<JobUsage> {
   const found = await jobs.findState(job);
   if (found) return { state: found.state, recordedAt: null };
   const key = keys.job(job);
@@ -21,28 +21,28 @@ export async function lookAt({ jobs, store }: Cloud, job: string): Promise<JobSe
   return { state: null, recordedAt: record?.modified ?? null };
 }
 
-/** The same for many jobs; what is damaged is told, and the job left out. */
-export async function lookAtAll(cloud: Cloud, jobs: Iterable<string>, tell: (problem: string) => void) {
-  const seen = new Map<string, JobSeen>();
-  const look = async (job: string) => {
+/** Reads the usage of many jobs. Reports a job whose state is damaged, and leaves it out. */
+export async function readUsages(cloud: Cloud, jobs: Iterable<string>, report: (problem: string) => void) {
+  const seen = new Map<string, JobUsage>();
+  const read = async (job: string) => {
     try {
-      seen.set(job, await lookAt(cloud, job));
+      seen.set(job, await readUsage(cloud, job));
     } catch (error) {
       if (!(error instanceof CorruptData)) throw error;
-      tell(`${error.message}; nothing of ${job} is touched`);
+      report(`${error.message}; nothing of ${job} is touched`);
     }
   };
-  await Promise.all([...new Set(jobs)].map(look));
+  await Promise.all([...new Set(jobs)].map(read));
   return seen;
 }
 
 /**
- * Why an attempt is of no use any more; null while it is, or may be.
+ * Returns the reason why an attempt is over; null while it is used, or may be.
  *
- * @param newest when the newest of its parts came to be
+ * @param newest when the newest of its parts was created
  */
-export function whyOver(
-  { state, recordedAt }: JobSeen,
+export function reasonOver(
+  { state, recordedAt }: JobUsage,
   attempt: number,
   newest: Date,
   now: number,
