@@ -1,7 +1,7 @@
 import { generate as continuePrompts, type Generated } from "../../ml/inference/generate.ts";
 import { type SourceFlags, withGenerativeModel } from "../models/model-source.ts";
 import type { Target } from "../targets/target.ts";
-import { readerGone } from "../terminal/closed-pipe.ts";
+import { closedPipe } from "../terminal/closed-pipe.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
 
@@ -20,7 +20,7 @@ export type GenerateFlags = SourceFlags & {
 /** `ps-submit generate JOB_OR_DIRECTORY`: prints new text as it is generated; a job may still run. */
 export async function generate(target: Target, source: string, flags: GenerateFlags): Promise<number> {
   const interruption = listenForInterruption();
-  const signal = AbortSignal.any([interruption.first, readerGone()]);
+  const signal = AbortSignal.any([interruption.first, closedPipe()]);
   const printer = new Printer(flags.prompt, flags.json === true);
   try {
     await withGenerativeModel(target, { source, version: flags.version }, async (model) => {
@@ -33,7 +33,7 @@ export async function generate(target: Target, source: string, flags: GenerateFl
     });
     return exitCodes.succeeded;
   } catch (error) {
-    if (readerGone().aborted) return exitCodes.succeeded;
+    if (closedPipe().aborted) return exitCodes.succeeded;
     const received = interruption.received();
     if (received === null) throw error;
     process.stdout.write("\n");

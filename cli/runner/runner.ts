@@ -92,7 +92,7 @@ async function showUntilEnded(
       if (end) await jobs.end(record.spec.name, end.status, end.reason);
       request.answer((workers) => processes.resize(workers));
       const seen = { alive: processes.workersAlive, wanted: processes.workers };
-      const state = await view.look(reporter, seen);
+      const state = await view.poll(reporter, seen);
       if (isEnded(state)) return state;
       outage.reset();
     } catch (error) {

@@ -86,7 +86,7 @@ async function pollOf(
   const view = new JobView(target.cloud, record, Date.parse(first.createdAt));
   const workers = await target.viewWorkers(record);
   return async () => {
-    const state = await view.look(reporter, workers.seen);
+    const state = await view.poll(reporter, workers.seen);
     await workers.update(state, (event) => reporter.event(event));
     return state;
   };

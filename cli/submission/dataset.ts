@@ -15,7 +15,7 @@ import type { SourceOptions } from "./source-options.ts";
 import { type UploadedFile, uploadFiles } from "./upload-files.ts";
 
 /**
- * Tokenizes a job's text and checks that it is long enough; null for generated data.
+ * Tokenizes a job's text and checks that it is long enough. Returns null for generated data.
  *
  * @throws InvalidInput when the text can't be trained on
  */
@@ -47,7 +47,7 @@ export async function prepareDataset(file: LoadedJobFile, options: SourceOptions
   }
 }
 
-/** The files of a dataset, stored under its digest. */
+/** The files of a dataset, with the keys under its digest. */
 export async function datasetFiles({ digest, directory }: Dataset): Promise<UploadedFile[]> {
   const files: UploadedFile[] = [];
   for (const name of DATASET_FILES) {
@@ -58,7 +58,7 @@ export async function datasetFiles({ digest, directory }: Dataset): Promise<Uplo
   return files;
 }
 
-/** Stores the files of a dataset under its digest, those that are not there yet. */
+/** Stores the files of a dataset that are not there yet. */
 export async function uploadDataset(store: Store, dataset: Dataset): Promise<void> {
   await uploadFiles(store, await datasetFiles(dataset));
 }

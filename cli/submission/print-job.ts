@@ -11,8 +11,8 @@ import { prepareJob } from "./prepare-job.ts";
 import { withTokenizingProgress } from "./tokenizing-progress.ts";
 
 /**
- * Prints a job with every default filled in, as a job file. Its text is tokenized, since the number of shards depends
- * on the vocabulary; where there is no cache of tokenized texts yet, in a folder that is removed again.
+ * Prints a job with every default filled in, as a job file. Tokenizes its text, since the number of shards depends on the
+ * vocabulary. Without a cache of tokenized texts it uses a temporary folder.
  *
  * @returns the exit code
  * @throws InvalidInput with every problem found
@@ -34,7 +34,7 @@ export async function printJob(
   }
 }
 
-/** Leaves out what the submission adds to the model that its user names. */
+/** Leaves out the fields that a submission adds to the user's model. */
 function asWritten(spec: JobSpec): JobSpec {
   const { model } = spec;
   switch (model.type) {

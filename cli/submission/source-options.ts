@@ -1,11 +1,11 @@
 import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
 import type { Environment } from "../targets/address.ts";
 
-/** What a job's text and model are read with. */
+/** Options for reading a job's text and model. */
 export type SourceOptions = Pick<PrepareOptions, "cache" | "onProgress" | "signal"> & {
   /**
-   * Says where the buckets of `s3://` are: with the stack or endpoint that jobs run on, else in the user's own account
-   * on AWS. They are only read.
+   * Variables that name the account of `s3://` sources: that of the stack or endpoint that jobs run on, else the user's
+   * own on AWS. Sources are only read.
    */
   readonly environment: Environment;
 };

@@ -1,6 +1,6 @@
 import type { JobRecord } from "../../protocol/records.ts";
 import { queueTrouble } from "../doctor/stack-queues.ts";
-import { WorkersView as BatchView } from "../terminal/workers-view.ts";
+import { BatchWorkersView } from "../terminal/batch-workers-view.ts";
 import { commandFor } from "./address.ts";
 import { StackLogs } from "./stack-logs.ts";
 import type { StackTarget, WorkersView } from "./target.ts";
@@ -12,7 +12,7 @@ export function viewOnStack({ stack, cloud, address }: StackTarget, record: JobR
   if (cloud.batch === null || !workers || !pool) return { seen: null, update: async () => {} };
   const { environment } = address;
   const logs = new StackLogs(environment);
-  const view = new BatchView({
+  const view = new BatchWorkersView({
     batch: cloud.batch,
     trouble: () => queueTrouble(pool.queue, environment),
     tail: (stream) => logs.tail(workers.logs, stream),
@@ -22,6 +22,6 @@ export function viewOnStack({ stack, cloud, address }: StackTarget, record: JobR
     get seen() {
       return view.seen;
     },
-    update: (state, report) => view.look(state, report),
+    update: (state, report) => view.poll(state, report),
   };
 }

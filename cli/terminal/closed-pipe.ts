@@ -1,13 +1,13 @@
-const gone = new AbortController();
+const closed = new AbortController();
 let listening = false;
 
-/** Aborted when nobody reads standard output any more, as after `| head`: going on would be for nothing. */
-export function readerGone(): AbortSignal {
+/** Aborted when standard output is closed, as by `| head`: further output would be lost. */
+export function closedPipe(): AbortSignal {
   if (!listening) {
     listening = true;
     process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE" || error.code === "EIO") gone.abort();
+      if (error.code === "EPIPE" || error.code === "EIO") closed.abort();
     });
   }
-  return gone.signal;
+  return closed.signal;
 }

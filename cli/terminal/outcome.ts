@@ -2,7 +2,7 @@ import type { State } from "../../protocol/records.ts";
 import { commandFor, type TargetAddress } from "../targets/address.ts";
 import { count, loss } from "./format.ts";
 
-/** How a job stands, in the lines that a command ends with. */
+/** The lines that a command ends with: the status of a job, and the commands to continue with. */
 export function outcomeLines(state: State, address: Pick<TargetAddress, "flags">): string[] {
   const { job } = state;
   const command = (words: string) => commandFor(address, words);
@@ -12,17 +12,19 @@ export function outcomeLines(state: State, address: Pick<TargetAddress, "flags">
       return [`${job} succeeded: ${resultOf(state)}`, ...nextLines(state, command)];
     case "failed":
       return [
-        `${job} failed at ${at}: ${state.reason ?? "no reason is known"}`,
-        `see what happened with: ${command(`logs ${job}`)}`,
-        `go on with: ${command(`resume ${job}`)}`,
+        `${job} failed at ${at}: ${state.reason ?? "the reason is not known"}`,
+        `read its logs with: ${command(`logs ${job}`)}`,
+        `resume it with: ${command(`resume ${job}`)}`,
       ];
     case "stopped":
       return [
-        `${job} stopped at ${at}; go on with: ${command(`resume ${job}`)}`,
+        `${job} stopped at ${at}; resume it with: ${command(`resume ${job}`)}`,
         ...(state.reason === null ? [] : [`reason: ${state.reason}`]),
       ];
     default:
-      return [`${job} was interrupted at ${at}: no process runs it; go on with: ${command(`resume ${job}`)}`];
+      return [
+        `${job} was interrupted at ${at}: no process runs it; resume it with: ${command(`resume ${job}`)}`,
+      ];
   }
 }
 
@@ -35,6 +37,6 @@ function nextLines({ job, checkpoint }: State, command: (words: string) => strin
   if (checkpoint === null) return [];
   return [
     `sha256 of the parameters: ${checkpoint.sha256}`,
-    `take the model with: ${command(`pull ${job} DIRECTORY`)}`,
+    `get the model with: ${command(`pull ${job} DIRECTORY`)}`,
   ];
 }

@@ -54,7 +54,7 @@ test("a job cancelled at some step and resumed ends with the same bytes as a str
   assert.equal(cancel.code, 0, cancel.stderr);
   const { code, stdout } = await run.ended;
   assert.equal(code, 3, stdout);
-  assert.match(stdout, /cancelled stopped at step \d+ of 80; go on with: npx ps-submit resume cancelled/);
+  assert.match(stdout, /cancelled stopped at step \d+ of 80; resume it with: npx ps-submit resume cancelled/);
   const resumed = await playground.run("resume", "cancelled", "--workers", "3");
   assert.equal(resumed.code, 0, resumed.stderr);
   assert.equal((await playground.status("cancelled")).sha256, straight);
@@ -66,7 +66,10 @@ test("Ctrl-C stops a job cleanly, says how to go on and exits with 130", async (
   run.child.kill("SIGINT");
   const { code, stdout } = await run.ended;
   assert.equal(code, 130, stdout);
-  assert.match(stdout, /interrupted stopped at step \d+ of 80; go on with: npx ps-submit resume interrupted/);
+  assert.match(
+    stdout,
+    /interrupted stopped at step \d+ of 80; resume it with: npx ps-submit resume interrupted/,
+  );
   const status = await playground.status("interrupted");
   assert.equal(status.status, "stopped");
   assert.equal(status.reason, "interrupted by its user (Ctrl-C)");

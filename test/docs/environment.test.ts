@@ -32,11 +32,14 @@ function variablesOf(section: string): string[] {
 
 const SECTIONS = ["For users", "Between processes", "For tests and benches"];
 
-test("docs/environment.md has every PS_* variable of the source, once", () => {
+test("docs/environment.md has every PS_* variable of the source, once, and no other", () => {
   const described = SECTIONS.flatMap(variablesOf);
   assert.deepEqual(described, [...new Set(described)]);
-  const missing = [...variablesInSource()].filter(([name]) => !described.includes(name));
-  assert.deepEqual(missing, []);
+  const source = variablesInSource();
+  const missing = [...source].filter(([name]) => !described.includes(name));
+  assert.deepEqual(missing, [], "describe these variables in docs/environment.md");
+  const obsolete = described.filter((name) => !source.has(name));
+  assert.deepEqual(obsolete, [], "no source has these variables");
 });
 
 test("only what tests and benches alone use is in their section", () => {

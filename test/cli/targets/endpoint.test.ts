@@ -55,7 +55,7 @@ test("a job on an endpoint ends with the bytes of an embedded one, and its logs 
   const { code, stdout, stderr } = await playground.run(...at, "job.json", "--set", "name=there");
   assert.equal(code, 0, stdout + stderr);
   assert.equal((await statusThere("there")).sha256, straight);
-  assert.match(stdout, /take the model with: npx ps-submit pull there DIRECTORY --endpoint-url http/);
+  assert.match(stdout, /get the model with: npx ps-submit pull there DIRECTORY --endpoint-url http/);
   const port = new URL(external.endpoint).port;
   assert.ok(
     existsSync(join(playground.dataDir, "endpoints", `127.0.0.1-${port}`, "logs", "there", "functions.log")),

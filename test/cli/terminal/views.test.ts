@@ -143,7 +143,7 @@ test("an outcome says what happened and the command that goes on", () => {
   const lines = (changes: Partial<State>) => outcomeLines({ ...state, ...changes }, { flags: "" }).join("\n");
   assert.match(
     lines({ status: "stopped" }),
-    /^tiny stopped at step 100 of 2,000; go on with: npx ps-submit resume tiny/,
+    /^tiny stopped at step 100 of 2,000; resume it with: npx ps-submit resume tiny/,
   );
   assert.match(
     lines({ status: "failed", reason: "NaN in wte" }),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FEWER } from "../../../cli/targets/stack-workers.ts";
-import { WorkersView } from "../../../cli/terminal/workers-view.ts";
+import { BatchWorkersView } from "../../../cli/terminal/batch-workers-view.ts";
 import {
   type Member,
   type WorkerGroup,
@@ -30,24 +30,24 @@ function groupOf(members: readonly Member[]): WorkerGroup {
   };
 }
 
-/** The view of these members, and what it told. */
+/** The view of these members, and what it reported. */
 function viewOf(members: readonly Member[], trouble: string | null = null, words = ["last words of"]) {
-  const told: string[] = [];
-  const view = new WorkersView({
+  const reported: string[] = [];
+  const view = new BatchWorkersView({
     batch: { groups: async () => [groupOf(members)], members: async () => [...members] },
     trouble: async () => trouble,
     tail: async (stream) => words.map((said) => `${said} ${stream}`),
     command: (words) => `npx ps-submit ${words}`,
   });
-  const look = (at: number) => view.look(state, (event) => told.push(event), at);
-  return { view, told, look };
+  const poll = (at: number) => view.poll(state, (event) => reported.push(event), at);
+  return { view, reported, poll };
 }
 
 const waiting = member(2, "RUNNABLE", { reason: "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY" });
 
 test("the workers that do not run yet are counted by what they do, with the reason that Batch gives", async () => {
-  const { view, look } = viewOf([member(0, "RUNNING"), member(1, "STARTING"), waiting]);
-  await look(0);
+  const { view, poll } = viewOf([member(0, "RUNNING"), member(1, "STARTING"), waiting]);
+  await poll(0);
   assert.deepEqual(view.seen, {
     alive: 1,
     wanted: 3,
@@ -56,26 +56,26 @@ test("the workers that do not run yet are counted by what they do, with the reas
 });
 
 test("what is wrong with the job queue is a better reason than that of a worker", async () => {
-  const { view, look } = viewOf([waiting], "job queue ps-gpu is disabled");
-  await look(0);
+  const { view, poll } = viewOf([waiting], "job queue ps-gpu is disabled");
+  await poll(0);
   assert.equal(view.seen?.others, "1 queued: job queue ps-gpu is disabled");
 });
 
-test("a worker that failed for good is told of once, with its reason, exit code and last words", async () => {
+test("a worker that failed for good is reported of once, with its reason, exit code and last words", async () => {
   const failed = {
     reason: "Essential container in task exited",
     exitCode: 137,
     logStream: "worker/1",
     attempts: 3,
   };
-  const { told, view, look } = viewOf([
+  const { reported, view, poll } = viewOf([
     member(0, "RUNNING"),
     member(1, "FAILED", failed),
     member(2, "FAILED", { reason: FEWER }),
   ]);
-  await look(0);
-  await look(10_000);
-  assert.deepEqual(told, [
+  await poll(0);
+  await poll(10_000);
+  assert.deepEqual(reported, [
     "worker 1 failed for good after 3 attempts: Essential container in task exited, exit code 137; its log worker/1 ends with:",
     "    last words of worker/1",
   ]);
@@ -86,41 +86,41 @@ test("a worker that failed for good is told of once, with its reason, exit code 
   );
 });
 
-test("a worker that failed without a word is told of without promising any", async () => {
+test("a worker that failed without a word is reported of without promising any", async () => {
   const failed = member(0, "FAILED", { reason: "gone", logStream: "worker/0" });
-  const { told, look } = viewOf([failed], null, []);
-  await look(0);
-  assert.deepEqual(told, ["worker 0 failed for good: gone; its log worker/0 is empty"]);
+  const { reported, poll } = viewOf([failed], null, []);
+  await poll(0);
+  assert.deepEqual(reported, ["worker 0 failed for good: gone; its log worker/0 is empty"]);
 });
 
-test("of many failures the first are told one by one", async () => {
-  const { told, look } = viewOf(
+test("of many failures the first are reported one by one", async () => {
+  const { reported, poll } = viewOf(
     Array.from({ length: 10 }, (_, i) => member(i, "FAILED", { reason: "gone" })),
   );
-  await look(0);
-  assert.equal(told.length, 4);
-  assert.match(told[3] ?? "", /^7 more workers failed for good; see them with: npx ps-submit logs tiny/);
+  await poll(0);
+  assert.equal(reported.length, 4);
+  assert.match(reported[3] ?? "", /^7 more workers failed for good; see them with: npx ps-submit logs tiny/);
 });
 
 test("that no worker has started is reported every ten minutes, with the reason, and not before", async () => {
-  const { told, look } = viewOf([waiting]);
-  for (let at = 0; at < 600_000; at += 30_000) await look(at);
-  assert.deepEqual(told, []);
-  await look(600_000);
-  assert.match(told[0] ?? "", /^no worker has started for 10 minutes: CAPACITY/);
-  assert.match(told[1] ?? "", /tiny goes on waiting, at no cost; end it with: npx ps-submit cancel tiny/);
-  await look(630_000);
-  assert.equal(told.length, 2);
-  await look(1_200_000);
-  assert.equal(told.length, 4);
+  const { reported, poll } = viewOf([waiting]);
+  for (let at = 0; at < 600_000; at += 30_000) await poll(at);
+  assert.deepEqual(reported, []);
+  await poll(600_000);
+  assert.match(reported[0] ?? "", /^no worker has started for 10 minutes: CAPACITY/);
+  assert.match(reported[1] ?? "", /tiny keeps waiting, at no cost; end it with: npx ps-submit cancel tiny/);
+  await poll(630_000);
+  assert.equal(reported.length, 2);
+  await poll(1_200_000);
+  assert.equal(reported.length, 4);
 });
 
-test("a Batch that does not answer is told of once, and the job is watched on", async () => {
-  const told: string[] = [];
+test("a Batch that does not answer is reported of once, and the job is watched on", async () => {
+  const reported: string[] = [];
   const refuse = () => Promise.reject(new Error("no permission"));
-  const view = new WorkersView({
+  const view = new BatchWorkersView({
     ...{ batch: { groups: refuse, members: refuse }, trouble: refuse, tail: refuse, command: String },
   });
-  for (const at of [0, 10_000, 20_000]) await view.look(state, (event) => told.push(event), at);
-  assert.deepEqual(told, ["AWS Batch could not be asked about the workers: Error: no permission"]);
+  for (const at of [0, 10_000, 20_000]) await view.poll(state, (event) => reported.push(event), at);
+  assert.deepEqual(reported, ["AWS Batch could not be asked about the workers: Error: no permission"]);
 });
