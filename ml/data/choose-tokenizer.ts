@@ -2,6 +2,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { charTokenizerFiles, MAX_CHARACTERS } from "../tokenizers/char.ts";
+import type { CutRule } from "../tokenizers/cut-rule.ts";
 import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
 import { END_OF_TEXT, MASK, PAD } from "../tokenizers/special-tokens.ts";
 import type { Tokenizer, TokenizerFiles } from "../tokenizers/tokenizer.ts";
@@ -80,10 +81,13 @@ async function trainedFiles(
   return byteLevelFiles(bpe);
 }
 
+/** Words are counted where a text is cut at spaces. */
+const WORD_CUTS: CutRule = { kind: "spaces", tokens: [] };
+
 /** Counts the words of all documents; of a text with more than MAX_WORDS, the rarest are left out. */
 async function countWords(reader: CorpusReader): Promise<Map<string, number>> {
   const total = new Map<string, number>();
-  for await (const { words, counts } of reader.apply({ kind: "words" }, "counting words")) {
+  for await (const { words, counts } of reader.apply({ kind: "words" }, "counting words", WORD_CUTS)) {
     for (const [i, word] of words.entries()) {
       total.set(word, (total.get(word) ?? 0) + at(counts, i, "the count of a word"));
     }

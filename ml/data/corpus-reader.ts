@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
+import type { CutRule } from "../tokenizers/cut-rule.ts";
 import type { Pass, ResultOf, Separator } from "./corpus-pass.ts";
 import type { PrepareOptions, Progress } from "./prepare-options.ts";
-import { chunksOf } from "./read-chunks.ts";
+import { CUT_ANYWHERE, chunksOf } from "./read-chunks.ts";
 import type { SourceFile } from "./source-file.ts";
 import { applyPass } from "./tokenize-pool.ts";
 
@@ -13,8 +14,12 @@ const MAX_THREADS = 8;
 export type CorpusReader = {
   readonly documentsEnd: Separator;
   readonly signal: AbortSignal | undefined;
-  /** Applies a pass to all chunks; the results come in their order. */
-  apply<P extends Pass>(pass: P, what: Progress["what"]): AsyncIterable<ResultOf<P>>;
+  /**
+   * Applies a pass to all chunks; the results come in their order.
+   *
+   * @param cuts where a text may be cut; default: between any two characters
+   */
+  apply<P extends Pass>(pass: P, what: Progress["what"], cuts?: CutRule): AsyncIterable<ResultOf<P>>;
   report(progress: Progress): void;
 };
 
@@ -28,12 +33,13 @@ export function corpusReader(options: PrepareOptions, files: readonly SourceFile
     documentsEnd: several ? "newline" : "nothing",
     signal,
     report: onProgress,
-    apply(pass, what) {
+    apply(pass, what, cuts = CUT_ANYWHERE) {
       let read = 0;
-      const chunks = chunksOf(files, field, (bytes) => {
+      const onRead = (bytes: number) => {
         read += bytes;
         onProgress({ what, share: Math.min(1, read / total) });
-      });
+      };
+      const chunks = chunksOf(files, { field, cuts, onRead });
       return applyPass(chunks, pass, { threads, signal });
     },
   };

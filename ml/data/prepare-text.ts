@@ -55,7 +55,7 @@ async function tokenize(
   const pass = { kind: "encode", files: tokenizer.files, type, separator } as const;
   const file = await open(join(directory, TOKENS_FILE), "wx");
   try {
-    const totals = await writeTokens(file, reader.apply(pass, "tokenizing"));
+    const totals = await writeTokens(file, reader.apply(pass, "tokenizing", tokenizer.cuts));
     if (totals.tokens === 0) throw new InvalidInput(`${name} is empty; give a text to train on`);
     await writeFile(join(directory, META_FILE), encodeJson(metaOf(choice, tokenizer, totals)));
   } finally {

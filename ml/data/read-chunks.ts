@@ -1,30 +1,44 @@
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
+import type { CutRule } from "../tokenizers/cut-rule.ts";
 import { CHUNK_BYTES, type Chunk } from "./chunk.ts";
 import { parquetChunks } from "./parquet.ts";
 import type { SourceFile } from "./source-file.ts";
-import { cutOf } from "./text-cut.ts";
+import { TextCutter } from "./text-cut.ts";
 
 const MAX_LINE_BYTES = 64 << 20;
 const NEWLINE = 10;
 
+/** A text that can't be cut is tokenized as a whole up to this; it takes up to 1.6 GB of memory then. */
+export const MAX_UNCUT_BYTES = 4 << 20;
+
+/** A rule for readers that look at characters only. */
+export const CUT_ANYWHERE: CutRule = { kind: "characters", tokens: [] };
+
+export type ChunkOptions = {
+  /** Where a document stands in an object of JSON or a row of parquet. */
+  readonly field: string;
+  /** Where a text may be cut. */
+  readonly cuts: CutRule;
+  /** Called with the bytes read since its last call. */
+  readonly onRead?: (bytes: number) => void;
+};
+
 /**
  * Reads files as chunks.
  *
- * @param field where a document stands in an object of JSON or a row of parquet
- * @param onRead called with the bytes read since its last call
- * @throws InvalidInput when a file can't be read
+ * @throws InvalidInput when a file can't be read, or is too long for a tokenizer that must see it whole
  */
 export async function* chunksOf(
   files: readonly SourceFile[],
-  field: string,
-  onRead: (bytes: number) => void = () => {},
+  { field, cuts, onRead = () => {} }: ChunkOptions,
 ): AsyncGenerator<Chunk> {
+  const cutter = new TextCutter(cuts);
   for (const file of files) {
     if (file.kind === "parquet") yield* parquetChunks(file, field, CHUNK_BYTES, onRead);
     else if (file.kind === "lines")
       yield* withAccess(file, (access) => lineChunks(access, file, field, onRead));
-    else yield* withAccess(file, (access) => textChunks(access, file, onRead));
+    else yield* withAccess(file, (access) => textChunks(access, file, cutter, onRead));
   }
 }
 
@@ -46,21 +60,36 @@ function cannotRead(file: SourceFile, cause: unknown): never {
 async function* textChunks(
   access: RandomAccess,
   file: SourceFile,
+  cutter: TextCutter,
   onRead: (bytes: number) => void,
 ): AsyncGenerator<Chunk> {
   const { name } = file;
   let rest: Uint8Array = new Uint8Array();
+  let size = CHUNK_BYTES;
   for (let offset = 0; ; ) {
-    // One character more than a chunk, so that the cut can be chosen by what follows it.
-    const block = await readBlock(access, { rest, offset, size: CHUNK_BYTES + 4 }, file);
-    const ends = block.length < CHUNK_BYTES + 4;
-    const cut = ends ? block.length : cutOf(block, CHUNK_BYTES);
+    const block = await readBlock(access, { rest, offset, size: size + cutter.margin }, file);
+    const ends = block.length < size + cutter.margin;
+    const cut = ends ? block.length : cutter.find(block, size);
+    if (cut === -1) {
+      if (size >= MAX_UNCUT_BYTES) throw cannotCut(name, offset);
+      rest = block;
+      size *= 2;
+      continue;
+    }
     rest = block.slice(cut);
+    size = Math.max(CHUNK_BYTES, rest.length - cutter.margin);
     onRead(cut);
     yield { kind: "text", bytes: block.subarray(0, cut), name, offset, ends };
     offset += cut;
     if (ends) return;
   }
+}
+
+function cannotCut(name: string, offset: number): InvalidInput {
+  return new InvalidInput(
+    `${name}: from byte ${offset} on there are more than ${MAX_UNCUT_BYTES} bytes that can't be tokenized part by part, ` +
+      "as ids depend on the text before them with this tokenizer and text; give it as shorter documents: smaller files, or a .jsonl file",
+  );
 }
 
 async function* lineChunks(

@@ -19,7 +19,7 @@ export type Fingerprint = {
 };
 
 /** Raised when the same files give another dataset than before. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** Returns the fingerprint of the files and of everything else that the dataset depends on. */
 export function fingerprintOf(

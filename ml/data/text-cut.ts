@@ -1,24 +1,62 @@
+import type { CutRule } from "../tokenizers/cut-rule.ts";
 import { isSpace, isWordCharacter } from "../tokenizers/gpt2-words.ts";
 
 const NEWLINE = 10;
 
-/**
- * Returns where to end a chunk of a text of more than `limit` bytes, so that its parts give the tokens of the whole with
- * every tokenizer that cuts texts into words first (GPT-2's, Llama 3's, BERT's): after the last lone line break that is
- * right, else between a word and white space, else, in half of `limit` without any, between two characters.
- */
-export function cutOf(bytes: Uint8Array, limit: number): number {
-  for (let i = limit; i > limit / 2; i--) {
-    if (bytes[i - 1] === NEWLINE && !isSpace(codeBefore(bytes, i - 1)) && !isSpace(codeAt(bytes, i)))
-      return i;
+/** Bytes that must follow a cut so that it can be judged, apart from those of added tokens. */
+const MAX_CHARACTER_BYTES = 4;
+
+/** Finds where to end a chunk of a text so that the ids of its parts are those of the whole. */
+export class TextCutter {
+  readonly #kind: CutRule["kind"];
+  readonly #tokens: readonly Buffer[];
+  /** Bytes past a cut that `find` looks at. */
+  readonly margin: number;
+
+  constructor({ kind, tokens }: CutRule) {
+    this.#kind = kind;
+    this.#tokens = tokens.map((token) => Buffer.from(token));
+    this.margin = this.#tokens.reduce((most, { length }) => Math.max(most, length), MAX_CHARACTER_BYTES);
   }
-  for (let i = limit; i > limit / 2; i--) {
-    if (isSpace(codeAt(bytes, i)) && isWordCharacter(codeBefore(bytes, i))) return i;
+
+  /**
+   * Returns the offset of a cut of at most `limit` and more than half of it; -1 when there is none.
+   *
+   * @param bytes the text from its last cut on, at least `limit + margin` bytes of it
+   */
+  find(bytes: Uint8Array, limit: number): number {
+    if (this.#kind === "nowhere") return -1;
+    if (this.#kind === "characters") return this.#last(bytes, limit, isBetweenCharacters);
+    const line = this.#last(bytes, limit, isAfterLine);
+    return line !== -1 ? line : this.#last(bytes, limit, isAfterWord);
   }
-  let i = limit;
-  while (i > limit - 4 && isContinuation(bytes[i] ?? 0)) i--;
-  return i;
+
+  #last(bytes: Uint8Array, limit: number, isCut: (bytes: Uint8Array, offset: number) => boolean): number {
+    for (let offset = limit; offset > limit / 2; offset--) {
+      if (isCut(bytes, offset) && !this.#touchesToken(bytes, offset)) return offset;
+    }
+    return -1;
+  }
+
+  /** True when an added token is across the offset, or ends or begins there: it may take the spaces beside it. */
+  #touchesToken(bytes: Uint8Array, offset: number): boolean {
+    return this.#tokens.some((token) => {
+      const near = bytes.subarray(Math.max(0, offset - token.length), offset + token.length);
+      return Buffer.from(near.buffer, near.byteOffset, near.length).includes(token);
+    });
+  }
 }
+
+const isBetweenCharacters = (bytes: Uint8Array, offset: number): boolean =>
+  !isContinuation(bytes[offset] ?? 0);
+
+/** After a line break that has no white space on either side. */
+const isAfterLine = (bytes: Uint8Array, offset: number): boolean =>
+  bytes[offset - 1] === NEWLINE && !isSpace(codeBefore(bytes, offset - 1)) && !isSpace(codeAt(bytes, offset));
+
+/** Between a letter or number and white space. */
+const isAfterWord = (bytes: Uint8Array, offset: number): boolean =>
+  isSpace(codeAt(bytes, offset)) && isWordCharacter(codeBefore(bytes, offset));
 
 const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
 

@@ -6,6 +6,7 @@ import { chunksOf } from "../data/read-chunks.ts";
 import { findSources } from "../data/sources.ts";
 import type { Batch } from "../models/model.ts";
 import { recordedLoss } from "../models/recorded.ts";
+import type { Tokenizer } from "../tokenizers/tokenizer.ts";
 import type { TextPredictor } from "./text-predictor.ts";
 import { textWindows, type WindowBatch } from "./text-windows.ts";
 
@@ -56,7 +57,7 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
       totals.predicted += batch.targets.length;
     }
   };
-  for await (const { text, read, bytes } of textOf(path)) {
+  for await (const { text, read, bytes } of textOf(path, model.tokenizer)) {
     const ids = model.tokenizer.encode(text);
     totals.tokens += ids.length;
     await consume(windows.add(ids));
@@ -94,11 +95,14 @@ function evaluationOf(
 }
 
 /** Reads the text of a file in chunks that give the tokens of the whole. */
-async function* textOf(path: string): AsyncGenerator<{ text: string; read: number; bytes: number }> {
+async function* textOf(
+  path: string,
+  { cuts }: Tokenizer,
+): AsyncGenerator<{ text: string; read: number; bytes: number }> {
   const [file, ...more] = await findSources([path], path);
   if (!file || more.length > 0) throw new InvalidInput(`${path} must be one text file`);
   let read = 0;
-  for await (const chunk of chunksOf([{ ...file, kind: "text" }], "")) {
+  for await (const chunk of chunksOf([{ ...file, kind: "text" }], { field: "", cuts })) {
     if (chunk.kind !== "text") continue;
     read += chunk.bytes.length;
     yield { text: decode(chunk.bytes, path), read, bytes: file.bytes };

@@ -32,12 +32,14 @@ export function bpeTokenizer(model: BpeModel, files: TokenizerFiles, what: strin
   const push = (word: string, ids: IdList) => {
     for (const id of encodeWord(word)) ids.push(id);
   };
+  const cutKind = words ? "spaces" : model.merges.length === 0 ? "characters" : "nowhere";
   const bytes = bytesOfTokens(vocab, added);
   const specialTokens = new Set(added.filter((token) => token.special).map(({ id }) => id));
   return withEncode({
     files,
     vocabulary: 1 + [...bytes.keys()].reduce((largest, id) => Math.max(largest, id)),
     special,
+    cuts: { kind: cutKind, tokens: added.map(({ content }) => content) },
     encodeTo: withAddedTokens(added, (text, ids) => {
       if (words) forEachWord(text, (word) => push(word, ids));
       else if (model.merges.length > 0) push(text, ids);

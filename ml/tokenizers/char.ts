@@ -71,6 +71,7 @@ export function charTokenizer(
     files,
     vocabulary: vocab.size,
     special,
+    cuts: { kind: "characters", tokens: added.map(({ content }) => content) },
     encodeTo: withAddedTokens(added, (text, ids) => {
       for (const character of text) ids.push(vocab.get(character) ?? unknown(character));
     }),

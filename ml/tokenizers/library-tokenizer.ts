@@ -5,7 +5,9 @@ import {
   SequenceDecoder,
 } from "@huggingface/tokenizers";
 import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
+import { type AddedToken, tokenSplitter } from "./added-tokens.ts";
 import { outside } from "./char.ts";
+import { cutRuleOf } from "./cut-rule.ts";
 import { withLibraryFixes } from "./library-fixes.ts";
 import { exactNormalizer } from "./normalizer-fixes.ts";
 import { exactPreTokenizer } from "./pre-tokenizer-fixes.ts";
@@ -19,7 +21,7 @@ import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
  * @throws CorruptData when the library can't make a tokenizer of it
  */
 export function libraryTokenizer(
-  tokenizer: Readonly<Record<string, unknown>>,
+  tokenizer: LibraryFile,
   config: Readonly<Record<string, unknown>>,
   files: TokenizerFiles,
   what: string,
@@ -34,6 +36,7 @@ export function libraryTokenizer(
   return {
     files,
     vocabulary,
+    cuts: cutRuleOf(tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.added_tokens),
     special: specialIds(config, (token) => vocab.get(token)),
     encode,
     encodeTo(text, ids) {
@@ -46,6 +49,11 @@ export function libraryTokenizer(
   };
 }
 
+/** A `tokenizer.json` whose added tokens have their final ids. */
+export type LibraryFile = Readonly<Record<string, unknown>> & {
+  readonly added_tokens: readonly AddedToken[];
+};
+
 /** The fields that a file may leave out and the library asks for. */
 const DEFAULTS = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
 
@@ -56,12 +64,13 @@ const IGNORED_SETTINGS = {
   do_lowercase_and_remove_accent: false,
 };
 
-function open(tokenizer: Readonly<Record<string, unknown>>, config: object, what: string): Library {
+function open(tokenizer: LibraryFile, config: object, what: string): Library {
   const parts = withLibraryFixes(tokenizer, what);
   try {
     const library = new Library(parts, config);
     library.normalizer = exactNormalizer(library.normalizer, what);
     library.pre_tokenizer = exactPreTokenizer(library.pre_tokenizer);
+    library.encode_text = textEncoder(library, tokenizer.added_tokens);
     keepByteOrderMarks(library.decoder);
     return library;
   } catch (cause) {
@@ -77,3 +86,45 @@ function keepByteOrderMarks(decoder: Decoder | null): void {
     decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   }
 }
+
+/**
+ * Returns the library's function from a text to its tokens, with added tokens found as Hugging Face's own tokenizers do:
+ * first those that are not normalized, and the others in the normalized text between them.
+ */
+function textEncoder(library: Library, added: readonly AddedToken[]): Library["encode_text"] {
+  const normalize = (text: string) => library.normalizer?.normalize(text) ?? text;
+  const raw = tokenSplitter(
+    patternsOf(
+      added.filter(({ normalized }) => !normalized),
+      (content) => content,
+    ),
+  );
+  const normalized = tokenSplitter(
+    patternsOf(
+      added.filter((token) => token.normalized),
+      normalize,
+    ),
+  );
+  const encodeSection = (text: string, isFirst: boolean): string[] => {
+    const words = library.pre_tokenizer?.pre_tokenize(text, { section_index: isFirst ? 0 : 1 }) ?? [text];
+    return library.model(words);
+  };
+  return (text) => {
+    if (text === null) return null;
+    const tokens: string[] = [];
+    for (const [i, section] of raw(text).entries()) {
+      if (section.token) tokens.push(section.token.content);
+      else if (section.text !== "") {
+        for (const [j, part] of normalized(normalize(section.text)).entries()) {
+          if (part.token) tokens.push(part.token.content);
+          else if (part.text !== "")
+            for (const token of encodeSection(part.text, i + j === 0)) tokens.push(token);
+        }
+      }
+    }
+    return tokens;
+  };
+}
+
+const patternsOf = (tokens: readonly AddedToken[], pattern: (content: string) => string) =>
+  new Map(tokens.map((token) => [pattern(token.content), token] as const).filter(([text]) => text !== ""));

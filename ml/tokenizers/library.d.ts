@@ -8,6 +8,9 @@ declare module "@huggingface/tokenizers" {
     normalizer: Normalizer | null;
     pre_tokenizer: PreTokenizer | null;
     decoder: Decoder | null;
+    /** The tokens of each word. */
+    readonly model: (words: readonly string[]) => string[];
+    encode_text: (text: string | null) => string[] | null;
     encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
     decode(ids: number[], options: { skip_special_tokens: boolean }): string;
     get_vocab(withAdded: boolean): Map<string, number>;
@@ -29,6 +32,7 @@ declare module "@huggingface/tokenizers" {
     constructor(config: object);
     readonly config: object;
     pre_tokenize_text(text: string): string[];
+    pre_tokenize(text: string, options: { section_index: number }): string[];
   }
   class SequencePreTokenizer extends PreTokenizer {
     tokenizers: (PreTokenizer | null)[];

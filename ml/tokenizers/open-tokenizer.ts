@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CorruptData } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
-import { type AddedToken, addedTokenSchema, MAX_VOCABULARY } from "./added-tokens.ts";
+import { type AddedToken, addedTokenSchema, MAX_VOCABULARY, numberedTokens } from "./added-tokens.ts";
 import { type BpeModel, bpeTokenizer } from "./bpe.ts";
 import type { Merges, Vocabulary } from "./bpe-merges.ts";
 import { CHAR_PRE_TOKENIZER, charTokenizer } from "./char.ts";
@@ -26,15 +26,13 @@ type File = z.infer<typeof fileSchema>;
 export function openTokenizer(files: TokenizerFiles, what: string): Tokenizer {
   const bytes = files["tokenizer.json"];
   if (!bytes) throw new CorruptData(`${what} is missing`);
-  const file = parseAs(fileSchema, bytes, what);
+  const parsed = parseAs(fileSchema, bytes, what);
+  const tokens = vocabularyOf(parsed.model, what);
+  const file = { ...parsed, added_tokens: numberedTokens(parsed.added_tokens, tokens) };
   const config = configOf(files, file, what);
-  const own = ownModel(file, config, what);
+  const own = ownModel(file, tokens, config, what);
   if (own?.type === "char") return charTokenizer(own.vocab, file.added_tokens, own.special, files, what);
   if (own?.type === "bpe") return bpeTokenizer(own, files, what);
-  const { type, vocab } = file.model;
-  // Unigram has a list of tokens; everything else gives each its id.
-  const isList = Array.isArray(vocab) && (type === "Unigram" || type === undefined);
-  if (!isList) vocabOf(vocab, what);
   return libraryTokenizer(file, config, files, what);
 }
 
@@ -49,18 +47,16 @@ function configOf(files: TokenizerFiles, file: File, what: string): Record<strin
 type Own = ({ type: "bpe" } & BpeModel) | { type: "char"; vocab: Vocabulary; special: SpecialIds };
 
 /** The model of a tokenizer that is fast here; null for every other, which the library runs. */
-function ownModel(file: File, config: Record<string, unknown>, what: string): Own | null {
+function ownModel(file: File, vocab: Vocabulary, config: Record<string, unknown>, what: string): Own | null {
   const { model, added_tokens: added } = file;
   const plain = added.every((token) => !token.lstrip && !token.rstrip && !token.single_word);
   if (file.normalizer != null || !plain) return null;
   if (model.type === "WordLevel" && same(file.pre_tokenizer, CHAR_PRE_TOKENIZER)) {
-    const vocab = vocabOf(model.vocab, what);
     return { type: "char", vocab, special: specialsOf(config, vocab, added) };
   }
   const byteLevel = byteLevelSchema.safeParse(file.pre_tokenizer).data;
   const adds = file.post_processor != null && !postByteLevel.safeParse(file.post_processor).success;
   if (!byteLevel || adds || !isPlainBpe(model)) return null;
-  const vocab = vocabOf(model.vocab, what);
   const merges = parseMerges(model.merges, what);
   const special = specialsOf(config, vocab, added);
   return { type: "bpe", vocab, merges, added, special, words: byteLevel.use_regex };
@@ -94,6 +90,16 @@ function isPlainBpe(model: Record<string, unknown>): boolean {
     "ignore_merges",
   ];
   return model.type === "BPE" && unset.every((field) => !model[field]);
+}
+
+/** The ids of a model's tokens. Unigram has a list of tokens; every other model gives each its id. */
+function vocabularyOf({ type, vocab }: File["model"], what: string): Vocabulary {
+  const isList = Array.isArray(vocab) && (type === "Unigram" || type === undefined);
+  if (!isList) return vocabOf(vocab, what);
+  const entries: unknown[] = vocab;
+  return new Map(
+    entries.flatMap((entry, id) => (Array.isArray(entry) ? [[String(entry[0]), id] as const] : [])),
+  );
 }
 
 /** Not a zod record, which would leave out a token named `__proto__`. */

@@ -1,3 +1,4 @@
+import type { CutRule } from "./cut-rule.ts";
 import { IdList } from "./id-list.ts";
 import type { SpecialIds } from "./special-tokens.ts";
 
@@ -11,6 +12,7 @@ export type Tokenizer = {
   /** Every id is below it. */
   readonly vocabulary: number;
   readonly special: SpecialIds;
+  readonly cuts: CutRule;
   /**
    * Returns the ids of a text. Special tokens written out in it, such as `<|endoftext|>` or `[MASK]`, count as such.
    *

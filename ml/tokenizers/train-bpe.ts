@@ -1,8 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import TinyQueue from "tinyqueue";
+import { at, required } from "../../protocol/required.ts";
 import { type Bpe, BYTE_CHARACTERS } from "./byte-level.ts";
 
-/** How often each word occurs; from `forEachWord`. */
+/** The number of times that each word of `forEachWord` occurs. */
 export type WordCounts = ReadonlyMap<string, number>;
 
 export type TrainOptions = {
@@ -14,7 +15,7 @@ export type TrainOptions = {
   readonly signal?: AbortSignal;
 };
 
-/** Merges between two looks at the clock and the signal. */
+/** Merges between two checks of the signal. */
 const ROUND = 64;
 
 /**
@@ -44,6 +45,7 @@ const PAIR = 2 ** 24;
 const pairOf = (left: number, right: number): number => left * PAIR + right;
 const leftOf = (pair: number): number => Math.floor(pair / PAIR);
 
+/** The `?? 0` in its inner loops stand for indices that are always inside the arrays. */
 class Trainer {
   readonly tokens: string[];
   readonly #ids: Map<string, number>;
@@ -99,15 +101,15 @@ class Trainer {
   }
 
   #token(id: number): string {
-    return this.tokens[id] ?? "";
+    return at(this.tokens, id, "a token");
   }
 
   #fill(words: Iterable<string>): void {
-    const byteIds = BYTE_CHARACTERS.map((character) => this.#ids.get(character) ?? 0);
-    let [word, at] = [0, 0];
+    const byteIds = BYTE_CHARACTERS.map((byte) => required(this.#ids.get(byte), `the id of byte ${byte}`));
+    let [word, end] = [0, 0];
     for (const text of words) {
-      this.#starts[word++] = at;
-      for (const byte of Buffer.from(text)) this.#symbols[at++] = byteIds[byte] ?? 0;
+      this.#starts[word++] = end;
+      for (const byte of Buffer.from(text)) this.#symbols[end++] = byteIds[byte] ?? 0;
     }
   }
 

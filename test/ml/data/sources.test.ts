@@ -14,7 +14,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { PrepareOptions } from "../../../ml/data/prepare-options.ts";
 import { prepareText } from "../../../ml/data/prepare-text.ts";
-import { cutOf } from "../../../ml/data/text-cut.ts";
+import { TextCutter } from "../../../ml/data/text-cut.ts";
 import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
 import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { tokensOf } from "../../support/models.ts";
@@ -220,11 +220,12 @@ test("chunks end where no tokenizer joins what is on both sides", () => {
     forEachWord(text, (word) => words.push(word));
     return words;
   };
+  const cutter = new TextCutter({ kind: "spaces", tokens: [] });
   for (const split of [gpt2, (text: string) => text.match(llama3) ?? []]) {
     const text = mixedText().slice(0, 20_000);
     const bytes = Buffer.from(text);
     for (let limit = 100; limit < 8000; limit += 37) {
-      const cut = cutOf(bytes, limit);
+      const cut = cutter.find(bytes, limit);
       const [before, behind] = [bytes.subarray(0, cut).toString(), bytes.subarray(cut, cut + 500).toString()];
       const near = `${before.slice(-300)}${behind}`;
       assert.deepEqual([...split(before.slice(-300)), ...split(behind)], split(near), `at ${limit}: ${near}`);
@@ -232,9 +233,22 @@ test("chunks end where no tokenizer joins what is on both sides", () => {
   }
 });
 
-test("without white space a chunk ends between two characters", () => {
+test("without a space there is no cut but for tokenizers of characters", () => {
   const bytes = Buffer.from("🙂".repeat(1000));
-  for (const limit of [401, 402, 403, 404]) assert.equal(cutOf(bytes, limit), 4 * Math.floor(limit / 4));
+  const cutter = new TextCutter({ kind: "characters", tokens: [] });
+  for (const limit of [401, 402, 403, 404])
+    assert.equal(cutter.find(bytes, limit), 4 * Math.floor(limit / 4));
+  for (const kind of ["spaces", "nowhere"] as const) {
+    assert.equal(new TextCutter({ kind, tokens: [] }).find(bytes, 400), -1);
+  }
+});
+
+test("no cut is in an added token, or next to one", () => {
+  const bytes = Buffer.from("a a\na <x> b\n<x> word word");
+  const cutsOf = (tokens: readonly string[]) =>
+    [6, 12, 13, 14, 20].map((limit) => new TextCutter({ kind: "spaces", tokens }).find(bytes, limit));
+  assert.deepEqual(cutsOf([]), [4, 12, 12, 12, 12]);
+  assert.deepEqual(cutsOf(["<x>"]), [4, 11, 11, 11, 20]);
 });
 
 test("an interruption leaves nothing", async () => {
