@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { getJson } from "./loopback.ts";
 
 const address = z.object({ port: z.number().int().min(1).max(65_535), pid: z.number().int() });
 const health = z.object({ pid: z.number().int(), dataDir: z.string() });
@@ -43,11 +44,9 @@ export async function findEmulator(dataDir: string): Promise<string | null> {
   if (!remembered) return null;
   const endpoint = endpointOf(remembered.port);
   try {
-    const response = await fetch(`${endpoint}/_local/health`, {
-      signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-    });
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     // Another program, or another folder's emulator, may have the port by now.
-    const running = health.parse(await response.json());
+    const running = health.parse(await getJson(`${endpoint}/_local/health`, signal));
     return running.dataDir === realpathSync(dataDir) ? endpoint : null;
   } catch {
     // Nothing listens there, or what listens is no emulator.

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { get as httpGet, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -8,6 +8,7 @@ import { describe, InvalidInput, Unrecoverable } from "../../protocol/errors.ts"
 import { makeFolder } from "../../protocol/make-folder.ts";
 import { tailOf } from "../log-tail.ts";
 import { findEmulator } from "./address.ts";
+import { get, getJson } from "./loopback.ts";
 
 const START_DEADLINE_MS = 15_000;
 const POLL_MS = 20;
@@ -94,8 +95,7 @@ export async function claim(endpoint: string, job: string): Promise<Claim | null
 
 /** The jobs that running processes have claimed. */
 export async function claims(endpoint: string): Promise<string[]> {
-  const response = await fetch(`${endpoint}/_local/claims`);
-  return z.array(z.string()).parse(await response.json());
+  return z.array(z.string()).parse(await getJson(`${endpoint}/_local/claims`));
 }
 
 function sessionOf(response: IncomingMessage): Session {
@@ -119,10 +119,4 @@ function sessionOf(response: IncomingMessage): Session {
     response.destroy();
   };
   return { close, lost };
-}
-
-function get(url: string): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    httpGet(url, { agent: false }, resolve).once("error", reject);
-  });
 }

@@ -136,6 +136,27 @@ test("a session says when the emulator is lost, and not when it is closed", asyn
   assert.equal(lost, 0);
 });
 
+test("a proxy of the environment is not used for it, by its client or the SDK's", async () => {
+  using folder = temporaryFolder();
+  const module = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url));
+  const script = `
+    const { claim, claims, ensureEmulator } = await import(${module("local/emulator/client.ts")});
+    const { clientsOf } = await import(${module("test/local/support.ts")});
+    const { ListQueuesCommand } = await import("@aws-sdk/client-sqs");
+    const { endpoint } = await ensureEmulator(${JSON.stringify(folder.path)}, ${JSON.stringify(EMULATOR)});
+    await claim(endpoint, "job/a");
+    await clientsOf(endpoint).sqs.send(new ListQueuesCommand({}));
+    console.log(await claims(endpoint));
+    process.exit();`;
+  const proxy = "http://127.0.0.1:9";
+  const env = { ...process.env, NODE_USE_ENV_PROXY: "1", HTTP_PROXY: proxy, http_proxy: proxy };
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  assert.equal((await child.stdout.toArray()).join(""), "[ 'job/a' ]\n");
+});
+
 test("it ends by itself when no session is open any more", async () => {
   using folder = temporaryFolder();
   const { session, pid } = await startWithSession(folder.path);
