@@ -23,7 +23,7 @@ import { bindingFile, isComplete, libraryDirectory, SETUP_COMMAND } from "../../
 const library = libraryDirectory();
 const hasLibrary = isComplete(library);
 const root = mkdtempSync(join(tmpdir(), "ps-package-"));
-// In the background: two installations are 80,000 files.
+// In the background: two installations are 35,000 files.
 after(() => spawn("rm", ["-rf", root], { detached: true, stdio: "ignore" }).unref());
 
 type Ended = { readonly code: number; readonly text: string };
