@@ -20,6 +20,7 @@ const rooms = {
     "ml/tensorflow",
     "ml/tokenizers",
     "@tensorflow",
+    "lru-cache",
   ],
   "ml/huggingface": ["ml-protocol", "ml/models", "ml/tokenizers"],
   "ml/inference": [

@@ -1,10 +1,11 @@
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import { LRUCache } from "lru-cache";
 import { canRecord, type Program, recordProgram } from "../tensorflow/program.ts";
 import type { Ops } from "./layers/ops.ts";
 import { type Batch, type LossAndGradient, type Tensors, tensorOf } from "./model.ts";
 
-/** Programs kept; a job has one shape of batch. */
-const KEPT = 2;
+/** Programs that are kept; a job has one shape of batch. */
+const MAX_PROGRAMS = 2;
 
 type Compute<Result> = (theta: Tensors, batch: Batch) => Result;
 type Recorded = { readonly program: Program; readonly names: readonly string[] };
@@ -36,13 +37,20 @@ export function recordedLoss(ops: Ops, compute: Compute<Scalar>): Compute<Scalar
 }
 
 function programsOf(ops: Ops, compute: Compute<Tensors>): Compute<Tensors> {
-  const programs = new Map<string, Recorded>();
+  const programs = new LRUCache<string, Recorded>({
+    max: MAX_PROGRAMS,
+    dispose: ({ program }) => program.dispose(),
+  });
+  const recordNew = (signature: string, inputs: readonly Tensor[], run: () => Tensors): Recorded => {
+    const made = record(ops, inputs, run);
+    programs.set(signature, made);
+    return made;
+  };
   return (theta, batch) => {
     const inputs: Tensor[] = [];
     const signature = JSON.stringify(signatureOf(ops, [theta, batch], inputs));
-    const { program, names } = programs.get(signature) ?? record(ops, inputs, () => compute(theta, batch));
-    programs.set(signature, { program, names });
-    dropOldest(programs);
+    const { program, names } =
+      programs.get(signature) ?? recordNew(signature, inputs, () => compute(theta, batch));
     const results = program.run(inputs);
     return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Tensors;
   };
@@ -67,11 +75,4 @@ function signatureOf(ops: Ops, value: unknown, tensors: Tensor[]): unknown {
   }
   if (typeof value !== "object" || value === null) return value;
   return Object.entries(value).map(([key, item]) => [key, signatureOf(ops, item, tensors)]);
-}
-
-function dropOldest(programs: Map<string, Recorded>): void {
-  const [oldest] = programs;
-  if (programs.size <= KEPT || !oldest) return;
-  programs.delete(oldest[0]);
-  oldest[1].program.dispose();
 }

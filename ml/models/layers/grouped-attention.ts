@@ -88,10 +88,10 @@ export function groupedAttentionBackward(
     const dropped = drop(all);
     const weights = perGroup(ops, all, shape);
     const kept = dropped === all ? weights : perGroup(ops, dropped, shape);
-    const [q, k, v] = [saved.q, saved.k, saved.v].map((x) => perGroup(ops, x, shape)) as [
-      Tensor,
-      Tensor,
-      Tensor,
+    const [q, k, v] = [
+      perGroup(ops, saved.q, shape),
+      perGroup(ops, saved.k, shape),
+      perGroup(ops, saved.v, shape),
     ];
     const split = (x: Tensor) => perGroup(ops, splitHeads(ops, x, shape, shape.heads), shape);
     const d = split(dy);
