@@ -7,8 +7,8 @@
 const rooms = {
   protocol: [],
   wasm: ["protocol/errors.ts"],
-  cloud: ["protocol", "@aws-sdk", "@smithy", "lru-cache", "p-limit"],
-  "ml/random": ["ml-protocol", "wasm"],
+  cloud: ["protocol", "@aws-sdk", "lru-cache", "p-limit"],
+  "ml/random": ["wasm"],
   "ml/tensorflow": ["ml-protocol", "scripts/native.mjs", "@tensorflow", "pbf"],
   "ml/tokenizers": ["ml-protocol", "@huggingface/tokenizers", "tinyqueue"],
   "ml/data": ["ml-protocol", "ml/huggingface", "ml/random", "ml/tokenizers", "hyparquet"],
@@ -18,7 +18,6 @@ const rooms = {
     "ml/huggingface",
     "ml/random",
     "ml/tensorflow",
-    "ml/tokenizers",
     "@tensorflow",
     "lru-cache",
   ],
@@ -34,9 +33,9 @@ const rooms = {
     "ml/tokenizers",
     "@tensorflow",
   ],
-  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "aws-lambda", "lru-cache", "p-limit"],
+  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "lru-cache"],
   worker: ["protocol", "cloud", "ml", "scripts/cache-directory.mjs", "@tensorflow"],
-  local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs"],
+  local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs", "@types/aws-lambda"],
   cli: [
     "protocol",
     "cloud",
@@ -59,7 +58,6 @@ const groups = {
   "ml-protocol": [
     "protocol/data-spec.ts",
     "protocol/digest.ts",
-    "protocol/environment.ts",
     "protocol/errors.ts",
     "protocol/freeze.ts",
     "protocol/json.ts",
@@ -69,7 +67,6 @@ const groups = {
     "protocol/parse.ts",
     "protocol/required.ts",
     "protocol/safetensors.ts",
-    "protocol/tokenizer-spec.ts",
   ],
 };
 
@@ -132,7 +129,7 @@ export default {
     parser: "swc",
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^(dist|cdk\\.out)/|\\.d\\.m?ts$" },
+    exclude: { path: "^(dist|cdk\\.out)/|^(?!node_modules/).*\\.d\\.m?ts$" },
     enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "types"] },
   },
 };

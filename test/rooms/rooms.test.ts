@@ -53,6 +53,18 @@ test("a room may not import only types of another either", (t) => {
   assert.match(text, /what-worker-may-import: worker\/main\.ts → cli\/colours\.ts/);
 });
 
+test("a package that a room may not import fails, also where its types are found first", (t) => {
+  const { code, text } = checkRooms(t, {
+    "node_modules/commander/package.json":
+      '{ "name": "commander", "exports": { "types": "./index.d.ts", "default": "./index.js" } }',
+    "node_modules/commander/index.d.ts": "export declare const command: string;",
+    "node_modules/commander/index.js": 'export const command = "";',
+    "worker/main.ts": 'import { command } from "commander";\nconsole.log(command);',
+  });
+  assert.notEqual(code, 0);
+  assert.match(text, /what-worker-may-import: worker\/main\.ts → node_modules\/commander/);
+});
+
 test("files that import each other in a circle fail", (t) => {
   const { code, text } = checkRooms(t, {
     "cloud/store.ts": 'import { queue } from "./queue.ts";\nexport const store: number = queue;',
