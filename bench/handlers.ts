@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { openEmbedded } from "../cli/targets/embedded.ts";
+import { openEmbedded } from "../cli/targets/open-embedded.ts";
 import { embeddedIn } from "../test/support/addresses.ts";
 import { median, report } from "./support/report.ts";
 

@@ -1,7 +1,11 @@
-import { Argument, InvalidArgumentError, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import { JOB_NAME, JOB_NAME_RULE } from "../protocol/job-name.ts";
+import type { Target } from "./targets/target.ts";
 
 /** Parsers of arguments and options. They refuse a wrong value before any work begins. */
+
+/** Runs a verb of a command on the target that the command's options name. */
+export type Run = (command: Command, verb: (target: Target) => Promise<number>) => Promise<void>;
 
 /** The argument that names a job. */
 export const jobArgument = (): Argument =>

@@ -1,11 +1,6 @@
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-
-/** Where S3 and SQS keep their data, and jobs their logs. */
-export function dataDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  return resolve(env.PS_DATA_DIR || ".ps");
-}
 
 export const logDirectory = (home: string, job: string): string => join(home, "logs", job);
 

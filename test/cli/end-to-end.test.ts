@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createRecord } from "../../cli/submission/job-record.ts";
-import { openEmbedded } from "../../cli/targets/embedded.ts";
+import { openEmbedded } from "../../cli/targets/open-embedded.ts";
 import { embeddedIn } from "../support/addresses.ts";
 import { Playground, tinyJob, tinyText } from "./command.ts";
 
