@@ -5,7 +5,7 @@ import { duration } from "../terminal/format.ts";
 import { type JobUsage, readUsage } from "./job-usage.ts";
 import { type Leftover, whileNobodyRuns } from "./leftover.ts";
 
-/** A submission that died halfway can be completed by the same one; after this long nobody will. */
+/** The same submission would complete one that died halfway; after this long it counts as given up. */
 const FORGOTTEN_MS = 86_400_000;
 
 /** @returns null for a job that has begun, or has no record */

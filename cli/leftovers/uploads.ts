@@ -2,7 +2,7 @@ import type { OpenTarget } from "../targets/target.ts";
 import { duration } from "../terminal/format.ts";
 import type { Leftover } from "./leftover.ts";
 
-/** The same submission continues an upload; after this long nobody will. */
+/** The same submission would continue an upload; after this long it counts as given up. */
 const FORGOTTEN_MS = 86_400_000;
 
 export async function leftUploads({ cloud: { store } }: OpenTarget, now: number): Promise<Leftover[]> {

@@ -6,8 +6,8 @@ import type { State } from "../../protocol/records.ts";
 const TRIES = 5;
 
 /**
- * The SHA-256 of the parameters' bytes, in safetensors order, at the latest version of a job. A running job may remove
- * a version while it is read; then the next one is taken.
+ * Returns the SHA-256 of the parameters' bytes, in safetensors order, at the latest version of a job. A running job may
+ * remove a version while it is read; then the next one is read.
  */
 export async function fingerprint(
   cloud: Cloud,

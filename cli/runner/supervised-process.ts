@@ -8,7 +8,7 @@ export type ProcessPlan = {
   readonly name: string;
   readonly script: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What it prints is added to this file. */
+  /** The file that its output is appended to. */
   readonly log: string;
 };
 

@@ -1,7 +1,7 @@
 import type { Finding } from "../doctor/finding.ts";
 import type { LocalTarget, Target } from "./target.ts";
 
-/** What the targets have in common whose functions and workers are processes of this machine. */
+/** The common part of the targets whose functions and workers are processes of this machine. */
 
 type Closed = Pick<Target, "address" | "hasJobs"> & {
   /** The folder of its jobs' logs. */

@@ -3,7 +3,7 @@ import type { LocalTarget, OpenTarget } from "./target.ts";
 
 const WATCH_INTERVAL_MS = 300;
 
-/** What differs between the open targets of this machine. */
+/** The verbs that differ between the open targets of this machine. */
 type Own = Pick<LocalTarget, "address" | "cloud" | "home" | "environment" | "revive"> &
   Pick<OpenTarget, "claim" | "running" | "close">;
 

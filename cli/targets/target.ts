@@ -90,7 +90,7 @@ export type WorkerCount = {
   readonly byStatus: Readonly<Record<string, number>>;
 };
 
-/** What a command that watches a job shows of its workers. */
+/** The workers of a job, as a command that watches it shows them. */
 export type WorkersView = {
   /** Null before the first update, and where only the process that runs the job knows its workers. */
   readonly seen: WorkersSeen | null;
@@ -103,7 +103,7 @@ export type LocalEnvironment = CloudEnvironment & { readonly PS_DEAD_LETTERS_URL
 export type LocalTarget = OpenTarget & {
   /** The folder of its jobs' logs. */
   readonly home: string;
-  /** What a process needs in its environment to work on this target. */
+  /** The variables that a process needs to work on this target. */
   readonly environment: LocalEnvironment;
   /** Brings back what was lost together with a claim. */
   revive(): Promise<void>;

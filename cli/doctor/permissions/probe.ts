@@ -9,7 +9,7 @@ export type Probe = Question & {
   readonly ask: () => Promise<unknown>;
 };
 
-/** What probes work with. */
+/** The objects that probes work with. */
 export type Trial = {
   readonly stack: Stack;
   readonly clients: Clients;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { clientConfig } from "../../../cloud/connect.ts";
 import { Playground } from "../command.ts";
+import { startFakeServices } from "../fake-services.ts";
 
 /** A user's own AWS settings do not reach jobs that run on this machine, however broken they are. */
 
@@ -45,6 +46,28 @@ test("a job of this machine reads no AWS file and no AWS variable", async () => 
   await there.close();
   assert.equal(code, 0, stdout + stderr);
   assert.match(list.stdout, /^here +succeeded/m, list.stderr);
+});
+
+test("--profile leads a stack's clients to its keys and region, past keys in the environment and without a warning", async () => {
+  const services = await startFakeServices({});
+  const home = join(playground.directory, "home-of-work");
+  mkdirSync(join(home, ".aws"), { recursive: true });
+  writeFileSync(join(home, ".aws", "config"), "[profile work]\nregion = eu-central-1\n");
+  writeFileSync(
+    join(home, ".aws", "credentials"),
+    "[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = s\n",
+  );
+  const there = new Playground({
+    HOME: home,
+    AWS_ACCESS_KEY_ID: "AKIAOTHER",
+    AWS_SECRET_ACCESS_KEY: "s",
+    AWS_ENDPOINT_URL_SSM: services.endpoint,
+  });
+  const { code, stderr } = await there.run("list", "--stack", "mine", "--profile", "work");
+  await there.close();
+  services.close();
+  assert.equal(code, 2);
+  assert.match(stderr, /^error: there is no stack mine in eu-central-1, nor any other; [^\n]*\n$/);
 });
 
 test("a profile is handed to the clients, unless the environment has keys", () => {
