@@ -2,13 +2,13 @@ import type { ModelSpec } from "./model-spec.ts";
 import type { OptimizerSpec, WrittenOptimizer } from "./optimizer-spec.ts";
 import type { TokenizerSpec } from "./tokenizer-spec.ts";
 
-/** Defaults that depend on the model or on other fields; docs/jobs.md says what they gave when they were tried. */
+/** Defaults that depend on the model or on other fields; docs/jobs.md has the losses that they gave. */
 
-/** Tokens of a micro-batch, as far as the limits on its sequences allow. */
+/** Tokens of a micro-batch, within the limits on its number of sequences. */
 const BATCH_TOKENS = 1024;
 const MIN_SEQUENCES = 4;
 const MAX_SEQUENCES = 64;
-/** The batch of a model whose sequence is not given in the job file. */
+/** Sequences of a micro-batch whose length the job file does not have. */
 const BATCH = 8;
 const BATCH_OF_EXAMPLES = 32;
 

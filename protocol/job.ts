@@ -135,7 +135,7 @@ const fields = z.strictObject({
     .meta({ examples: [120] }),
 });
 
-/** A job file as JSON Schema describes it; what `job.schema.json` and docs/jobs.md are made from. */
+/** A job file as a person may write it: the source of `job.schema.json` and docs/jobs.md. */
 export const jobFileSchema = fields
   .extend({
     model: modelSchema.describe("The model to train (see model)."),

@@ -136,11 +136,11 @@ function commonDefaults(): Defaults & { readonly schedule: Defaults } {
 }
 
 function withDefault(row: Row, defaults: Defaults): Row {
-  const known = row.name in defaults ? { default: defaults[row.name] } : {};
+  const computed = row.name in defaults ? { default: defaults[row.name] } : {};
   const { description: meaning = "" } = row.schema;
-  const described = /Default: /.test(meaning) || "default" in known;
-  const description = described ? meaning : `${meaning} Default: see above.`;
-  return { ...row, schema: { ...row.schema, ...known, description } };
+  const hasDefault = /Default: /.test(meaning) || "default" in computed;
+  const description = hasDefault ? meaning : `${meaning} Default: see above.`;
+  return { ...row, schema: { ...row.schema, ...computed, description } };
 }
 
 type Row = {

@@ -53,7 +53,7 @@ function aboutModel({ job }: LoadedJobFile, error: unknown): unknown {
   return new InvalidInput(problems, { cause: error });
 }
 
-/** The job with what was found in the directory filled in: it is what a worker knows of the model. */
+/** Adds the directory's digest and config, from which workers know the model. */
 export function withPretrained(job: JobFile, pretrained: Pretrained | null): JobFile {
   if (pretrained === null || job.model.type !== "pretrained") return job;
   const { digest, config } = pretrained;

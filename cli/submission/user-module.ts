@@ -50,7 +50,7 @@ function readSource(path: string, name: string): Uint8Array {
   }
 }
 
-/** The job with the digest of its module filled in. */
+/** Adds the digest of the module. */
 export function withModule(job: JobFile, module: PreparedModule | null): JobFile {
   if (module === null || job.model.type !== "module") return job;
   return { ...job, model: { ...job.model, digest: module.digest } };

@@ -1,3 +1,5 @@
+import { at } from "../../protocol/required.ts";
+
 /** Charts made of characters. */
 
 const HEIGHTS = "▁▂▃▄▅▆▇█";
@@ -23,6 +25,6 @@ export function sparkline(values: readonly number[], width: number): string {
 export function bar(share: number, width: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, share)) * width * 8);
   const whole = Math.floor(eighths / 8);
-  const filled = "█".repeat(whole) + (EIGHTHS[eighths % 8] ?? "");
+  const filled = "█".repeat(whole) + at(EIGHTHS, eighths % 8, "the part of a character");
   return filled + "░".repeat(width - filled.length);
 }

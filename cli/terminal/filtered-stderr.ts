@@ -1,6 +1,7 @@
 import { type StdioOptions, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Bug } from "../../protocol/errors.ts";
+import { required } from "../../protocol/required.ts";
 import { codeOfSignal, exitCodes } from "./exit.ts";
 
 /** Marks the child that does the work: "terminal" when it has the terminal as descriptor TERMINAL. */
@@ -30,7 +31,7 @@ export async function withFilteredStderr(
   command: () => Promise<number>,
 ): Promise<number> {
   if (hasFilteredStderr()) return command();
-  const script = process.argv[1] ?? "";
+  const script = required(process.argv[1], "the path of this program");
   const env = { ...process.env, [MARK]: process.stderr.isTTY ? "terminal" : "no terminal" };
   const stdio: StdioOptions = [
     "inherit",

@@ -1,3 +1,5 @@
+import { at } from "../../protocol/required.ts";
+
 /** Formats numbers for people. */
 
 /** `12,900` */
@@ -30,5 +32,5 @@ export function short(n: number): string {
   const power = n < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(n) / 3));
   const scaled = n / 1000 ** power;
   const digits = power === 0 || scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2;
-  return `${scaled.toFixed(digits)}${units[power] ?? ""}`;
+  return `${scaled.toFixed(digits)}${at(units, power, "the unit")}`;
 }

@@ -1,4 +1,5 @@
 import type { JobRecord } from "../../protocol/records.ts";
+import { required } from "../../protocol/required.ts";
 import { bar, sparkline } from "./chart.ts";
 import { count, duration, loss, milliseconds, several, short } from "./format.ts";
 import { etaOf, type Progress, ratesOf, type WorkersSeen } from "./progress.ts";
@@ -18,7 +19,8 @@ const SILENT_STEPS = 3;
 export function modelLabel({ spec }: JobRecord): string {
   const { model } = spec;
   if (model.type === "linear") return `linear ${model.inputs}x${model.outputs}`;
-  if (model.type === "pretrained") return `${String(model.config?.model_type)} from ${model.from}`;
+  if (model.type === "pretrained")
+    return `${required(model.config?.model_type, "model.config.model_type")} from ${model.from}`;
   if (model.type === "module") return `model of ${model.module}`;
   return `${model.type} ${model.layers}x${model.width}, context ${model.context}`;
 }
