@@ -2,9 +2,10 @@ import type { CutRule } from "../tokenizers/cut-rule.ts";
 import { isSpace, isWordCharacter } from "../tokenizers/gpt2-words.ts";
 
 const NEWLINE = 10;
+const SPACE = 32;
 
-/** Bytes that must follow a cut so that it can be judged, apart from those of added tokens. */
-const MAX_CHARACTER_BYTES = 4;
+/** Bytes past a cut that decide about it, apart from those of added tokens: a space and a character. */
+const MIN_MARGIN = 5;
 
 /** Finds where to end a chunk of a text so that the ids of its parts are those of the whole. */
 export class TextCutter {
@@ -16,7 +17,7 @@ export class TextCutter {
   constructor({ kind, tokens }: CutRule) {
     this.#kind = kind;
     this.#tokens = tokens.map((token) => Buffer.from(token));
-    this.margin = this.#tokens.reduce((most, { length }) => Math.max(most, length), MAX_CHARACTER_BYTES);
+    this.margin = this.#tokens.reduce((most, { length }) => Math.max(most, length), MIN_MARGIN);
   }
 
   /**
@@ -27,6 +28,7 @@ export class TextCutter {
   find(bytes: Uint8Array, limit: number): number {
     if (this.#kind === "nowhere") return -1;
     if (this.#kind === "characters") return this.#last(bytes, limit, isBetweenCharacters);
+    if (this.#kind === "words") return this.#last(bytes, limit, isBeforeWord);
     const line = this.#last(bytes, limit, isAfterLine);
     return line !== -1 ? line : this.#last(bytes, limit, isAfterWord);
   }
@@ -57,6 +59,12 @@ const isAfterLine = (bytes: Uint8Array, offset: number): boolean =>
 /** Between a letter or number and white space. */
 const isAfterWord = (bytes: Uint8Array, offset: number): boolean =>
   isSpace(codeAt(bytes, offset)) && isWordCharacter(codeBefore(bytes, offset));
+
+/** Before a lone space between two words. */
+const isBeforeWord = (bytes: Uint8Array, offset: number): boolean =>
+  bytes[offset] === SPACE &&
+  isWordCharacter(codeBefore(bytes, offset)) &&
+  isWordCharacter(codeAt(bytes, offset + 1));
 
 const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
 

@@ -5,9 +5,10 @@ export type CutRule = {
   /**
    * - `characters`: between any two characters
    * - `spaces`: after a lone line break between two other characters, and between a word and white space
+   * - `words`: before a lone space between two words
    * - `nowhere`: the ids may depend on all that is before
    */
-  readonly kind: "characters" | "spaces" | "nowhere";
+  readonly kind: "characters" | "spaces" | "words" | "nowhere";
   /** Tokens that are searched for in the text itself: a cut must not be in one, nor next to one. */
   readonly tokens: readonly string[];
 };
@@ -15,8 +16,8 @@ export type CutRule = {
 type Part = Readonly<Record<string, unknown>>;
 
 /**
- * Returns the cut rule of a tokenizer that works on words. `spaces` is given only where it can be shown to be harmless:
- * every step treats what is on both sides of such a cut alone.
+ * Returns the cut rule of a tokenizer that works on words. A cut is allowed only where it can be shown to be harmless:
+ * every step treats what is on both sides of it alone.
  */
 export function cutRuleOf(normalizer: unknown, preTokenizer: unknown, added: readonly AddedToken[]): CutRule {
   const tokens = added.map(({ content }) => content);
@@ -24,8 +25,12 @@ export function cutRuleOf(normalizer: unknown, preTokenizer: unknown, added: rea
   const mayReach = searchedAfterwards.some(
     ({ content, lstrip, rstrip }) => lstrip || rstrip || /\p{White_Space}/u.test(content),
   );
-  const harmless = !mayReach && normalizesAlone(normalizer) && splitsAtSpaces(preTokenizer);
-  return { kind: harmless ? "spaces" : "nowhere", tokens };
+  if (mayReach) return { kind: "nowhere", tokens };
+  if (normalizesAlone(normalizer, CHARACTER_NORMALIZERS) && splitsAtSpaces(preTokenizer)) {
+    return { kind: "spaces", tokens };
+  }
+  const isHarmless = normalizesAlone(normalizer, WORD_NORMALIZERS) && splitsBeforeSpace(preTokenizer);
+  return { kind: isHarmless ? "words" : "nowhere", tokens };
 }
 
 const asPart = (value: unknown): Part | null =>
@@ -42,12 +47,31 @@ const CHARACTER_NORMALIZERS = new Set([
   "BertNormalizer",
 ]);
 
-function normalizesAlone(normalizer: unknown): boolean {
+/** Normalizers that also leave alone what is on both sides of a cut before a lone space. */
+const WORD_NORMALIZERS = new Set([...CHARACTER_NORMALIZERS, "Precompiled", "Strip", "Replace"]);
+
+function normalizesAlone(normalizer: unknown, allowed: ReadonlySet<string>): boolean {
   const part = asPart(normalizer);
   if (part === null) return true;
-  if (part.type === "Sequence" && Array.isArray(part.normalizers))
-    return part.normalizers.every(normalizesAlone);
-  return CHARACTER_NORMALIZERS.has(String(part.type));
+  if (part.type === "Sequence" && Array.isArray(part.normalizers)) {
+    return part.normalizers.every((each) => normalizesAlone(each, allowed));
+  }
+  if (!allowed.has(String(part.type))) return false;
+  if (part.type === "Strip") return part.strip_left === false;
+  // Of several spaces one.
+  return part.type !== "Replace" || asPart(part.pattern)?.Regex === " {2,}";
+}
+
+/** A part after such a cut begins with a space, so that nothing is put before it. */
+function splitsBeforeSpace(preTokenizer: unknown): boolean {
+  const part = asPart(preTokenizer);
+  if (part === null) return false;
+  if (part.type === "Metaspace") return part.split !== false;
+  if (part.type === "ByteLevel") return part.use_regex !== false;
+  if (part.type !== "Sequence" || !Array.isArray(part.pretokenizers)) return false;
+  const [split, mark, ...more] = part.pretokenizers.map(asPart);
+  const marksEach = mark?.type === "Metaspace" && mark.prepend_scheme === "always";
+  return split?.type === "WhitespaceSplit" && marksEach && more.length === 0;
 }
 
 /** A sequence splits at spaces when one part does and the parts before it look at single characters only. */

@@ -7,7 +7,7 @@ import {
 import { CorruptData, describe, PsError } from "../../protocol/errors.ts";
 import { type AddedToken, tokenSplitter } from "./added-tokens.ts";
 import { outside } from "./char.ts";
-import { cutRuleOf } from "./cut-rule.ts";
+import { type CutRule, cutRuleOf } from "./cut-rule.ts";
 import { withLibraryFixes } from "./library-fixes.ts";
 import { exactNormalizer } from "./normalizer-fixes.ts";
 import { exactPreTokenizer } from "./pre-tokenizer-fixes.ts";
@@ -36,7 +36,7 @@ export function libraryTokenizer(
   return {
     files,
     vocabulary,
-    cuts: cutRuleOf(tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.added_tokens),
+    cuts: cutRule(library, tokenizer),
     special: specialIds(config, (token) => vocab.get(token)),
     encode,
     encodeTo(text, ids) {
@@ -47,6 +47,16 @@ export function libraryTokenizer(
       return ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: skipSpecial });
     },
   };
+}
+
+/** A table of replacements may hold anything, so the normalizer is asked whether it keeps a space. */
+function cutRule(
+  { normalizer }: Library,
+  { normalizer: part, pre_tokenizer, added_tokens }: LibraryFile,
+): CutRule {
+  const rule = cutRuleOf(part, pre_tokenizer, added_tokens);
+  const keepsSpace = normalizer === null || normalizer.normalize("a a") === "a a";
+  return rule.kind === "words" && !keepsSpace ? { ...rule, kind: "nowhere" } : rule;
 }
 
 /** A `tokenizer.json` whose added tokens have their final ids. */
