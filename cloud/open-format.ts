@@ -9,7 +9,7 @@ import { describeShard, parameterBytes } from "../protocol/shard.ts";
 import type { Cloud } from "./connect.ts";
 import type { Store } from "./store.ts";
 
-/** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
+/** What is in memory at a time. Parts of an S3 multipart upload are at least 5 MiB. */
 const PART_BYTES = 8 * 1024 * 1024;
 
 /** A version in the open format: the files of a Hugging Face model directory. */
@@ -30,13 +30,13 @@ export async function findAssembly(cloud: Cloud, job: string, version: number): 
   return { record, layout, manifest };
 }
 
-/** No folder, and nothing that is made here. */
+/** No folder, and none of the files that are made here. */
 const MODEL_FILE = /^(?!\.\.?$|model\.safetensors$|training_state\.json$)[\w.-]+$/;
 
 /**
- * The job's model files: config.json, tokenizer files; by name.
+ * Reads the job's model files: config.json, tokenizer files; by name.
  *
- * @throws CorruptData for a name that would lead out of a model's directory, or stand in the way of its other files
+ * @throws CorruptData for a name outside of a model's directory, or the name of a file that is made here
  */
 export async function modelFiles({ store }: Cloud, job: string): Promise<Map<string, Uint8Array>> {
   const prefix = keys.modelFiles(job);
@@ -79,9 +79,10 @@ export async function* modelParts(
   onEnd(whole.digest("hex"));
 }
 
+/** Consecutive elements of the document that are also consecutive in the shards, or in the file of frozen parameters. */
 type Run = { readonly frozen: boolean; elements: number };
 
-/** Stretches of the document that lie one after the other in the shards, or in the file of frozen parameters. */
+/** Divides the document into runs. */
 function runsOf(layout: Layout): Run[] {
   const runs: Run[] = [];
   for (const { frozen, shape } of allTensors(layout)) {
@@ -92,30 +93,30 @@ function runsOf(layout: Layout): Run[] {
   return runs;
 }
 
-/** Fills memory with what comes next. */
+/** Fills memory with the bytes that come next. */
 type Reader = (into: Uint8Array) => Promise<void>;
 
 /** Reads the parameters of a version's shards, one shard after the other, and checks each at its end. */
 function shardReader(store: Store, layout: Layout, manifest: Manifest): Reader {
   let shard = 0;
-  let at = 0;
-  let own = createHash("sha256");
+  let offset = 0;
+  let hash = createHash("sha256");
   return async (into) => {
     for (let filled = 0; filled < into.length; ) {
       const { start, end } = parameterBytes(layout, shard);
-      const part = into.subarray(filled, filled + end - start - at);
+      const part = into.subarray(filled, filled + end - start - offset);
       const key = keys.shard(manifest.job, manifest.version, shard);
-      if (!(await store.getInto(key, start + at, part))) throw new TryAgain(`${key} is not there`);
-      own.update(part);
+      if (!(await store.getInto(key, start + offset, part))) throw new TryAgain(`${key} is not there`);
+      hash.update(part);
       filled += part.length;
-      at += part.length;
-      if (at < end - start) continue;
-      if (own.digest("hex") !== manifest.shards[shard]?.parameters) {
+      offset += part.length;
+      if (offset < end - start) continue;
+      if (hash.digest("hex") !== manifest.shards[shard]?.parameters) {
         throw new CorruptData(`${describeShard(shard, manifest.version)} does not match its manifest`);
       }
       shard++;
-      at = 0;
-      own = createHash("sha256");
+      offset = 0;
+      hash = createHash("sha256");
     }
   };
 }
@@ -124,13 +125,14 @@ function shardReader(store: Store, layout: Layout, manifest: Manifest): Reader {
 function frozenReader(store: Store, { frozen }: Layout, job: string): Reader {
   const hash = createHash("sha256");
   const key = keys.frozen(job);
-  let at = 0;
+  let offset = 0;
   return async (into) => {
-    if (!frozen) throw new CorruptData(`${key} is wanted, and the layout has no frozen parameters`);
-    if (!(await store.getInto(key, frozen.dataStart + at, into))) throw new CorruptData(`${key} is missing`);
+    if (!frozen) throw new CorruptData(`${key} is needed, but the layout has no frozen parameters`);
+    if (!(await store.getInto(key, frozen.dataStart + offset, into)))
+      throw new CorruptData(`${key} is missing`);
     hash.update(into);
-    at += into.length;
-    if (at === 4 * frozen.parameters && hash.digest("hex") !== frozen.sha256) {
+    offset += into.length;
+    if (offset === 4 * frozen.parameters && hash.digest("hex") !== frozen.sha256) {
       throw new CorruptData(`${key} does not match the layout`);
     }
   };

@@ -3,11 +3,11 @@ import { failJob } from "../cloud/close.ts";
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { actorOf } from "../protocol/messages.ts";
+import { required } from "../protocol/required.ts";
 
 /**
- * The Lambda behind the dead-letter queue: a message that killed or outlasted its actor too often ends its job.
- * A job that can't be ended does not keep the others from it: all of the batch comes back, and to end a job twice
- * changes nothing.
+ * The Lambda behind the dead-letter queue: a message that killed or outlasted its actor too often ends its job. If one
+ * job can't be ended, the others still are, and the whole batch comes back; ending a job twice changes nothing.
  *
  * @throws AggregateError when some jobs could not be ended; the others were
  */
@@ -18,7 +18,11 @@ export function deadLettersHandler(cloud: Cloud): (event: SQSEvent) => Promise<S
       try {
         await endJobOf(cloud, record);
       } catch (error) {
-        log.error("job not ended", { group: record.attributes.MessageGroupId, error });
+        log.error("job not ended", {
+          group: record.attributes.MessageGroupId,
+          messageId: record.messageId,
+          error,
+        });
         errors.push(error);
       }
     }
@@ -27,8 +31,8 @@ export function deadLettersHandler(cloud: Cloud): (event: SQSEvent) => Promise<S
   };
 }
 
-/** The job is known by the message's group, since the message itself may be what is broken. */
+/** The job is taken from the message's group, since the message itself may be broken. */
 async function endJobOf(cloud: Cloud, { messageId, attributes }: SQSRecord): Promise<void> {
-  const { job, name } = actorOf(attributes.MessageGroupId ?? "");
+  const { job, name } = actorOf(required(attributes.MessageGroupId, "MessageGroupId"));
   await failJob(cloud, job, `${name} could not handle a message; see its logs for message ${messageId}`);
 }

@@ -7,8 +7,8 @@ import { updatesHandler } from "./updates.ts";
 import { watch } from "./watchdog/watch.ts";
 
 /**
- * The functions' edge: what Lambda calls, made once per container from its environment. The same three are called
- * by the poller that stands in for Lambda on a laptop (`local/functions/`).
+ * Creates the functions that Lambda calls, once per container, from its environment. On a laptop the poller that stands
+ * in for Lambda (`local/functions/`) calls the same three.
  */
 export function createHandlers(env: Environment) {
   const cloud = connect(env);

@@ -4,12 +4,12 @@ import { MemoryGate } from "./aggregator/memory-gate.ts";
 import { PieceCache } from "./aggregator/piece-cache.ts";
 import { ShardCache } from "./aggregator/shard-cache.ts";
 
-/** What a function's container keeps between invocations: clients, and caches that may be lost at any time. */
+/** The memory of a function's container between invocations: clients, and caches that may be lost at any time. */
 export type Server = {
   readonly cloud: Cloud;
   readonly shards: ShardCache;
   readonly pieces: PieceCache;
-  /** What sums a shard's pieces passes it. */
+  /** Work that sums a shard's pieces passes it. */
   readonly memory: MemoryGate;
 };
 

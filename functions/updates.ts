@@ -1,17 +1,18 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { failJob } from "../cloud/close.ts";
-import { log } from "../cloud/log.ts";
+import { log, withLogFields } from "../cloud/log.ts";
 import { CorruptData, describe, isPermanent } from "../protocol/errors.ts";
 import { actorOf, groupOf, MAX_RECEIVES, type Update, updateSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
+import { at, required } from "../protocol/required.ts";
 import { aggregate } from "./aggregator/aggregate.ts";
 import { checkpoint } from "./checkpointer/checkpoint.ts";
 import { coordinate } from "./coordinator/coordinate.ts";
 import type { Server } from "./server.ts";
 
-/** After this many tries a message's error becomes its job's reason; the dead-letter queue is for what kills. */
-const TRIES = MAX_RECEIVES - 2;
-/** Together with the tries: an outage of a minute and a half is no job's end. */
+/** After this many tries a message's error becomes its job's reason; the dead letters are messages that kill actors. */
+const MAX_TRIES = MAX_RECEIVES - 2;
+/** Together with the tries, an outage of a minute and a half does not end a job. */
 const MAX_BACKOFF_SECONDS = 15;
 
 /**
@@ -20,12 +21,17 @@ const MAX_BACKOFF_SECONDS = 15;
  */
 export function updatesHandler(server: Server): (event: SQSEvent) => Promise<SQSBatchResponse> {
   return async ({ Records }) => {
-    const groups = Map.groupBy(Records, (record) => record.attributes.MessageGroupId ?? "");
+    const groups = Map.groupBy(Records, (record) =>
+      required(record.attributes.MessageGroupId, "MessageGroupId"),
+    );
     const failed = await Promise.all(
       [...groups].map(async ([group, records]) => {
-        const rest = await handleGroup(server, group, records);
-        await backOff(server, rest);
-        return rest;
+        const { job, shard } = actorOf(group);
+        return withLogFields({ job, group, ...(shard !== null && { shard }) }, async () => {
+          const rest = await handleGroup(server, group, records);
+          await backOff(server, rest);
+          return rest;
+        });
       }),
     );
     return { batchItemFailures: failed.flat().map((record) => ({ itemIdentifier: record.messageId })) };
@@ -33,8 +39,8 @@ export function updatesHandler(server: Server): (event: SQSEvent) => Promise<SQS
 }
 
 /**
- * Has the failed messages of a group back soon: who delivers them leaves them hidden for the whole visibility
- * timeout, which is made for actors that die without a word.
+ * Makes the failed messages of a group visible soon. Lambda would leave them hidden for the whole visibility timeout,
+ * which is for actors that die without an answer.
  */
 async function backOff({ cloud }: Server, records: readonly SQSRecord[]): Promise<void> {
   const [first] = records;
@@ -53,7 +59,7 @@ async function backOff({ cloud }: Server, records: readonly SQSRecord[]): Promis
 const receivesOf = ({ attributes }: SQSRecord): number => Number(attributes.ApproximateReceiveCount);
 
 /**
- * An aggregator takes the gradients that came together in one go; the other actors take one message at a time.
+ * An aggregator handles the gradients that came together all at once; the other actors handle one message at a time.
  *
  * @returns the records that failed: the first, and all later ones of the group
  */
@@ -68,30 +74,30 @@ async function handleGroup(
     try {
       await handle(server, group, records.slice(i, i + size));
     } catch (error) {
-      log.warn("update failed", { group, messageId: records[i]?.messageId, error });
+      log.warn("update failed", { messageId: at(records, i, "a message").messageId, error });
       return records.slice(i);
     }
   }
   return [];
 }
 
-/** Does the messages' work. An error that no further try would mend ends the job with that reason. */
+/** Does the messages' work. An error that no further try can remove ends the job with that reason. */
 async function handle(server: Server, group: string, records: readonly SQSRecord[]): Promise<void> {
   try {
     await perform(
       server,
-      records.map(({ body }) => addressed(parseAs(updateSchema, body, "a message"), group)),
+      records.map(({ body }) => checkGroup(parseAs(updateSchema, body, "a message"), group)),
     );
   } catch (error) {
     const tries = Math.max(...records.map(receivesOf));
-    if (!isPermanent(error) && tries < TRIES) throw error;
+    if (!isPermanent(error) && tries < MAX_TRIES) throw error;
     const reason = isPermanent(error) ? describe(error) : `${describe(error)} (after ${tries} tries)`;
     await failJob(server.cloud, actorOf(group).job, reason);
   }
 }
 
-/** @throws CorruptData when a message stands in a group that is not its actor's */
-function addressed(update: Update, group: string): Update {
+/** @throws CorruptData when a message is in a group that is not its actor's */
+function checkGroup(update: Update, group: string): Update {
   if (groupOf(update) === group) return update;
   throw new CorruptData(`a ${update.kind} message for ${groupOf(update)} came in group ${group}`);
 }

@@ -51,9 +51,17 @@ export const keys = {
   dataset: (digest: string, file: string) => `datasets/${digest}/${file}`,
 } as const;
 
-/** The number in the last folder or file name of a key: `.../000000012/` and `.../3.safetensors` give 12 and 3. */
+/**
+ * The number in the last folder or file name of a key: `.../000000012/` and `.../3.safetensors` give 12 and 3. NaN, which
+ * equals no number, for an object that is not ours.
+ */
 export function numberIn(key: string): number {
-  const name = key.replace(/\/$/, "").split("/").at(-1) ?? "";
-  const digits = /^(?:shard-)?(\d+)(?:\.\w+)?$/.exec(name)?.[1];
+  const digits = /(?:^|\/)(?:shard-)?(\d+)(?:\.\w+)?\/?$/.exec(key)?.[1];
   return digits === undefined ? Number.NaN : Number(digits);
+}
+
+/** The attempt that a marker below `active/` is of; null for an object that is no marker. */
+export function attemptOfMarker(key: string): { job: string; attempt: number } | null {
+  const [, job, attempt] = /^active\/([^/]+)\/(\d+)$/.exec(key) ?? [];
+  return job === undefined ? null : { job, attempt: Number(attempt) };
 }

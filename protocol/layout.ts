@@ -2,8 +2,8 @@ import { z } from "zod";
 import { elements } from "./safetensors.ts";
 
 /**
- * Where every parameter lives: tensor name -> place in the flat vector, and how the vector is cut into shards.
- * Written once per job, by its init task; everyone else reads it.
+ * The offset of every parameter in the flat vector, and the ranges of the shards that the vector is cut into. Written once
+ * per job, by its init task; everyone else reads it.
  */
 const tensorSchema = z.strictObject({
   name: z.string().min(1),
@@ -30,7 +30,7 @@ export const layoutSchema = z.strictObject({
   tensors: z.array(tensorSchema).min(1),
   /** Half-open element ranges [start, end) of the flat vector, in order, without gaps. */
   shards: z.array(z.strictObject({ start: z.int().nonnegative(), end: z.int().positive() })).min(1),
-  /** Size of a version shard's header, so that its parameters are at a known place. */
+  /** Size of a shard's header, so that its parameters begin at a fixed offset. */
   headerBytes: z.int().positive(),
   /** The parameters that do not train, if there are any; they are in no shard. */
   frozen: frozenSchema.optional(),
@@ -49,7 +49,7 @@ export type Parameter = { readonly name: string; readonly shape: readonly number
  * the vector into `shards` ranges whose lengths differ by at most one.
  */
 export function planLayout(parameters: readonly Parameter[], shards: number, ranks: number): Layout {
-  const { tensors, total } = placeByName(parameters);
+  const { tensors, total } = layOutByName(parameters);
   const ranges = Array.from({ length: shards }, (_, s) => ({
     start: Math.floor((total * s) / shards),
     end: Math.floor((total * (s + 1)) / shards),
@@ -58,7 +58,7 @@ export function planLayout(parameters: readonly Parameter[], shards: number, ran
 }
 
 /** Puts tensors end to end in the order of their names, which is that of their UTF-8 bytes. */
-export function placeByName(parameters: readonly Parameter[]): { tensors: Tensor[]; total: number } {
+export function layOutByName(parameters: readonly Parameter[]): { tensors: Tensor[]; total: number } {
   let total = 0;
   const tensors = [...parameters].sort(byName).map(({ name, shape }) => {
     const tensor = { name, shape: [...shape], offset: total, decay: shape.length >= 2 };
@@ -71,22 +71,22 @@ export function placeByName(parameters: readonly Parameter[]): { tensors: Tensor
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
 
-/** A tensor of the model in document order, and where its values are. */
-export type Placement = Tensor & { readonly frozen: boolean };
+/** A tensor of the model, and whether its values are among the frozen ones. */
+export type ModelTensor = Tensor & { readonly frozen: boolean };
 
 /** All tensors of the model, those that train and those that do not, in the order of their names. */
-export function allTensors({ tensors, frozen }: Layout): Placement[] {
-  const placed = [
+export function allTensors({ tensors, frozen }: Layout): ModelTensor[] {
+  const all = [
     ...tensors.map((tensor) => ({ ...tensor, frozen: false })),
     ...(frozen?.tensors ?? []).map((tensor) => ({ ...tensor, frozen: true })),
   ];
-  return placed.sort(byName);
+  return all.sort(byName);
 }
 
 /** Parameters of the model, frozen ones included. */
 export const modelSize = ({ parameters, frozen }: Layout): number => parameters + (frozen?.parameters ?? 0);
 
-/** Room for the JSON header of a shard: what is fixed, and one record per rank; a multiple of 4 KiB. */
+/** Bytes for the JSON header of a shard: a fixed part, and one record per rank; a multiple of 4 KiB. */
 const headerBytes = (ranks: number): number => Math.ceil((2048 + 512 * ranks) / 4096) * 4096;
 
 /** Length of a shard in elements. */

@@ -1,12 +1,13 @@
 import { z } from "zod";
+import { CorruptData } from "./errors.ts";
 import { jobName } from "./job.ts";
 
 /**
- * What travels through SQS. A message wakes someone; S3 tells it the truth. The only message that carries content
- * of its own is a small gradient piece.
+ * The messages in SQS. A message only wakes an actor, which reads the truth in S3. The only message with content of its
+ * own is a small gradient piece.
  */
 
-/** A gradient piece up to this size rides inside its message; a larger one is an S3 object the message points to. */
+/** A piece up to this size is sent inside its message; a larger one is an S3 object that the message points to. */
 export const INLINE_LIMIT_BYTES = 256 * 1024;
 
 /** A message of the `updates` queue that was received this often goes to the dead letters. */
@@ -72,7 +73,8 @@ export function groupOf(update: Update): string {
 
 /** The actor that a message group belongs to: its job, its name for people, and its shard if it is an aggregator. */
 export function actorOf(group: string): { job: string; name: string; shard: number | null } {
-  const [job = "", actor = ""] = group.split("/");
+  const [job, actor] = group.split("/");
+  if (!job || !actor) throw new CorruptData(`${group} is not the message group of an actor`);
   const shard = /^\d+$/.test(actor) ? Number(actor) : null;
   return { job, shard, name: shard === null ? `the ${actor}` : `the aggregator of shard ${shard}` };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytesOf, floatsOf, sha256 } from "./digest.ts";
 import { CorruptData } from "./errors.ts";
 import { parseAs } from "./parse.ts";
+import { required } from "./required.ts";
 import { encodeHeader, parseHeader, tensorBytes } from "./safetensors.ts";
 
 /** One rank's gradient for one shard: the unit that counts exactly once. */
@@ -12,7 +13,7 @@ export type PieceName = {
   readonly rank: number;
 };
 
-/** What a worker reports with its gradient; the same for all pieces of a rank. */
+/** The report of a worker with its gradient; the same for all pieces of a rank. */
 export const reportSchema = z.strictObject({
   loss: z.number(),
   tokens: z.int().min(0),
@@ -48,7 +49,7 @@ export function encodePiece(name: PieceName, gradient: Float32Array, report: Rep
 /**
  * Reads a piece and checks that it is the one asked for, whole and unchanged.
  *
- * @throws CorruptData when it is not; its values are the aggregator's to judge
+ * @throws CorruptData when it is not; the values are checked by the aggregator
  */
 export function decodePiece(name: PieceName, file: Uint8Array): Piece {
   const what = describePiece(name);
@@ -63,7 +64,7 @@ export function decodePiece(name: PieceName, file: Uint8Array): Piece {
   return {
     name,
     gradient: floatsOf(bytes),
-    report: parseAs(reportSchema, metadata.report ?? "", `${what}: its report`),
+    report: parseAs(reportSchema, required(metadata.report, `${what}: its report`), `${what}: its report`),
     digest,
   };
 }

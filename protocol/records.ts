@@ -8,7 +8,7 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const index = z.int().min(0);
 const time = z.iso.datetime();
 
-/** What the result depends on besides the spec. */
+/** Everything but the spec that the result depends on. */
 const provenanceSchema = z.strictObject({
   createdAt: time,
   version: z.string(),
@@ -61,7 +61,7 @@ export type State = z.infer<typeof stateSchema>;
 export const isEnded = (state: State): boolean =>
   state.status === "succeeded" || state.status === "failed" || state.status === "stopped";
 
-/** One line of a job's curve. Times are in milliseconds. */
+/** The metrics of a step. Times are in milliseconds. */
 export const metricsSchema = z.strictObject({
   /** The version this step made. */
   version: index,
@@ -105,7 +105,7 @@ export const evaluationSchema = z.strictObject({
 });
 export type Evaluation = z.infer<typeof evaluationSchema>;
 
-/** `training_state.json` of a checkpoint: what the model files do not say. Written last. */
+/** `training_state.json` of a checkpoint: the facts that the model files do not have. Written last. */
 export const trainingStateSchema = z.strictObject({
   job: z.string(),
   version: index,

@@ -24,7 +24,7 @@ const elementBytes = {
 } as const;
 export type Dtype = keyof typeof elementBytes;
 
-type Placed = {
+type TensorEntry = {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly begin: number;
@@ -32,7 +32,7 @@ type Placed = {
 };
 
 export type Header = {
-  readonly tensors: ReadonlyMap<string, Placed>;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
   /** Where the data section starts, in bytes from the start of the file. */
   readonly dataStart: number;
@@ -94,7 +94,7 @@ export function parseHeader(
     );
   }
   const json = parseJson(bytes.subarray(8, 8 + size), what);
-  const tensors = new Map<string, Placed>();
+  const tensors = new Map<string, TensorEntry>();
   let dataBytes = 0;
   for (const [name, entry] of Object.entries(json)) {
     if (name === "__metadata__") continue;
@@ -127,14 +127,15 @@ function parseJson(bytes: Uint8Array, what: string): Record<string, unknown> {
   throw new CorruptData(`${what} has a header that is not a JSON object`);
 }
 
-function parseEntry(entry: unknown, what: string, dtypes: "F32" | "any"): Placed {
+function parseEntry(entry: unknown, what: string, dtypes: "F32" | "any"): TensorEntry {
   const { dtype, shape, data_offsets } = (entry ?? {}) as Record<string, unknown>;
   if (!isDtype(dtype) || (dtypes === "F32" && dtype !== "F32")) {
     const rule = dtypes === "F32" ? "F32" : `one of ${Object.keys(elementBytes).join(", ")}`;
     throw new CorruptData(`${what} must be ${rule}, got ${String(dtype)}`);
   }
   if (!isCounts(shape) || !isCounts(data_offsets)) throw new CorruptData(`${what} has no shape or offsets`);
-  const [begin = -1, end = -1] = data_offsets;
+  const [begin, end] = data_offsets;
+  if (begin === undefined || end === undefined) throw new CorruptData(`${what} has no offsets`);
   if (end - begin !== elements(shape) * elementBytes[dtype]) {
     throw new CorruptData(`${what} has shape [${shape}] but ${end - begin} bytes`);
   }

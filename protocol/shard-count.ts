@@ -4,7 +4,7 @@ import { type OptimizerSpec, slotsOf } from "./optimizer-spec.ts";
 /** Bytes of pieces and state that one function may hold: half of its 3,008 MB, beside caches and what Node takes. */
 export const AGGREGATOR_BYTES = 1.5e9;
 
-/** What the rule assumes of AWS; docs/scaling.md has the sources and the derivation. */
+/** Assumptions of the rule about AWS; docs/scaling.md has the sources and the derivation. */
 const ASSUMED = {
   /** Bytes a second that a function exchanges with S3. */
   bandwidth: 75e6,
@@ -15,9 +15,9 @@ const ASSUMED = {
 } as const;
 
 /** Below this, a shard's transfers take less time than the messages about it. */
-const LEAST_PARAMETERS = 1e6;
+const MIN_PARAMETERS = 1e6;
 
-/** What summing so many parameters holds and moves: each rank's piece, and parameters and slots before and after. */
+/** Bytes that summing so many parameters holds and moves: each rank's piece, parameters and slots before and after. */
 export const aggregationBytes = (parameters: number, ranks: number, optimizer: OptimizerSpec): number =>
   (4 * ranks + 8 * (1 + slotsOf(optimizer).length)) * parameters;
 
@@ -32,6 +32,6 @@ export function shardCount(parameters: number, ranks: number, optimizer: Optimiz
   const bytes = aggregationBytes(parameters, ranks, optimizer);
   const cheapest = Math.sqrt((bytes * ASSUMED.worker) / (ASSUMED.bandwidth * ASSUMED.put));
   const fewest = Math.ceil(bytes / AGGREGATOR_BYTES);
-  const most = Math.max(1, Math.floor(parameters / LEAST_PARAMETERS));
+  const most = Math.max(1, Math.floor(parameters / MIN_PARAMETERS));
   return Math.min(MAX_SHARDS, Math.max(fewest, Math.min(Math.round(cheapest), most)));
 }

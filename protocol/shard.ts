@@ -4,6 +4,7 @@ import { CorruptData } from "./errors.ts";
 import { type Layout, lengthOf } from "./layout.ts";
 import { parseAs } from "./parse.ts";
 import { type Report, reportSchema } from "./piece.ts";
+import { at, required } from "./required.ts";
 import { encodeHeader, type Header, parseHeader } from "./safetensors.ts";
 
 /**
@@ -11,7 +12,7 @@ import { encodeHeader, type Header, parseHeader } from "./safetensors.ts";
  * fixed size. The one PUT of this file is the commit of a shard's step.
  */
 
-/** What made a shard: one record per rank, in rank order; empty for version 0. */
+/** The origin of a shard: one record per rank, in rank order; empty for version 0. */
 const originSchema = z.array(z.strictObject({ digest: z.string(), ...reportSchema.shape }));
 export type Origin = readonly ({ readonly digest: string } & Report)[];
 
@@ -107,10 +108,16 @@ export function readShardHeader(
 ): ShardHeader {
   const what = describeShard(shard, version);
   const header = parseHeader(bytes, what);
-  const [parameters = ""] = checkHeader(header, layout, shard, version, ["parameters"]);
+  const digests = checkHeader(header, layout, shard, version, ["parameters"]);
+  const parameters = at(digests, 0, `${what}: the digest of its parameters`);
   const { metadata } = header;
-  const origin = parseAs(originSchema, metadata.origin ?? "", `${what}: its origin`);
-  return { parameters, origin, aggregateMs: Number(metadata.aggregateMs ?? 0) };
+  const origin = parseAs(
+    originSchema,
+    required(metadata.origin, `${what}: its origin`),
+    `${what}: its origin`,
+  );
+  const aggregateMs = Number(required(metadata.aggregateMs, `${what}: its aggregateMs`));
+  return { parameters, origin, aggregateMs };
 }
 
 /** The byte range [start, end) of a shard's parameters inside its file. */
@@ -148,8 +155,14 @@ function checkHeader(
   for (const [i, name] of names.entries()) {
     const tensor = tensors.get(name);
     if (tensor?.begin !== 4 * length * i || tensor.end !== 4 * length * (i + 1)) {
-      throw new CorruptData(`${what}: tensor ${name} must have ${length} elements at place ${i}`);
+      throw new CorruptData(
+        `${what}: tensor ${name} must be vector ${i} of the file and have ${length} elements`,
+      );
     }
   }
-  return parseAs(z.array(z.string()), metadata.digests ?? "", `${what}: its digests`);
+  return parseAs(
+    z.array(z.string()),
+    required(metadata.digests, `${what}: its digests`),
+    `${what}: its digests`,
+  );
 }

@@ -4,23 +4,23 @@ import type { Store } from "../cloud/store.ts";
 import { bytesOf, sha256 } from "../protocol/digest.ts";
 import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
-import { type Frozen, type Layout, type Parameter, placeByName } from "../protocol/layout.ts";
+import { type Frozen, type Layout, layOutByName, type Parameter } from "../protocol/layout.ts";
 import { encodeHeader } from "../protocol/safetensors.ts";
 import { fillRange, type Initial } from "./initial.ts";
 
 /** The parameters that do not train: stored once for a job, pulled once by each worker. */
 
-/** Parts of an S3 multipart upload are at least 5 MiB; this is what is held in memory. */
+/** What is in memory at a time. Parts of an S3 multipart upload are at least 5 MiB. */
 const PART_ELEMENTS = 2 * 1024 * 1024;
 
-/** Writes `frozen.safetensors`, create-only, and returns what the layout says of it. */
+/** Writes `frozen.safetensors`, create-only, and returns its entry of the layout. */
 export async function storeFrozen(
   store: Store,
   job: string,
   parameters: readonly Parameter[],
   initial: Initial,
 ): Promise<Frozen> {
-  const { tensors, total } = placeByName(parameters);
+  const { tensors, total } = layOutByName(parameters);
   const header = encodeHeader(tensors, { format: "pt" });
   const hash = createHash("sha256");
 
@@ -39,7 +39,7 @@ export async function storeFrozen(
 }
 
 /**
- * The values of a job's frozen parameters; null when it has none.
+ * Pulls the values of a job's frozen parameters. Returns null when it has none.
  *
  * @throws CorruptData when they are missing or were changed
  */
@@ -51,9 +51,8 @@ export async function pullFrozen(
   if (!frozen) return null;
   const key = keys.frozen(job);
   const values = new Float32Array(frozen.parameters);
-  if (!(await store.getInto(key, frozen.dataStart, bytesOf(values)))) {
-    throw new CorruptData(`${key} is missing`);
-  }
+  const isThere = await store.getInto(key, frozen.dataStart, bytesOf(values));
+  if (!isThere) throw new CorruptData(`${key} is missing`);
   if (sha256(bytesOf(values)) === frozen.sha256) return values;
   throw new CorruptData(`${key} is corrupt: it does not match the layout`);
 }

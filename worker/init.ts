@@ -22,7 +22,7 @@ import { drawn, fillRange, type Initial, loaded } from "./initial.ts";
 import { storedFolder } from "./stored-folder.ts";
 
 /**
- * Writes what a job starts from: the model's files, its frozen parameters, `layout.json`, and the shards of version 0,
+ * Writes the start of a job: the model's files, its frozen parameters, `layout.json`, and the shards of version 0,
  * all create-only and a pure function of the job, so that an init task done twice changes nothing. Holds a shard at a
  * time, however large the model.
  */
@@ -33,7 +33,7 @@ export async function initialize(
   user: UserModel | null = null,
 ): Promise<void> {
   const description = modelDescription(spec, dataset, user);
-  const start = await startOf(store, spec, description);
+  const start = await openStart(store, spec, description);
   for (const [file, bytes] of Object.entries(start.files)) {
     await store.create(`${keys.modelFiles(spec.name)}${file}`, bytes);
   }
@@ -48,8 +48,8 @@ export async function initialize(
 
 type Start = { readonly initial: Initial; readonly files: Readonly<Record<string, Uint8Array>> };
 
-/** Where the first values come from, and the files that checkpoints have beside the weights. */
-async function startOf(
+/** Opens the source of the first values, and the files that checkpoints have beside the weights. */
+async function openStart(
   store: Store,
   { model, seed }: JobSpec,
   description: ModelDescription,

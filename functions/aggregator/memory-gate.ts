@@ -1,8 +1,8 @@
 type Waiting = { readonly bytes: number; readonly enter: () => void };
 
 /**
- * Lets only so much work in at once as memory allows, in the order it came: one batch of messages may be for ten
- * shards, and a function has no room for all their pieces. What is too large by itself goes in alone.
+ * Lets in only as much work at once as memory allows, in the order it came: one batch of messages may be for ten
+ * shards, and a function has no memory for all their pieces. Work that is too large by itself goes in alone.
  */
 export class MemoryGate {
   readonly #limit: number;

@@ -2,7 +2,7 @@ import type { JobSpec } from "../../protocol/job.ts";
 import { type Layout, tensorAt } from "../../protocol/layout.ts";
 import { rangeOf } from "../../protocol/shard.ts";
 
-/** One step of one shard, with what an aggregator needs to know of its job. */
+/** One step of one shard, with its job's spec and layout. */
 export type ShardStep = {
   readonly job: string;
   readonly shard: number;

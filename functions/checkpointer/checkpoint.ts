@@ -5,7 +5,7 @@ import { keys } from "../../protocol/keys.ts";
 
 /**
  * The checkpointer of one job: writes a version as a Hugging Face model directory, `training_state.json` last, and
- * wakes the coordinator. Every file is create-only, so a second run fills in what a first one left out.
+ * wakes the coordinator. Every file is create-only, so a second run adds the files that a first one did not.
  */
 export async function checkpoint(cloud: Cloud, job: string, version: number): Promise<void> {
   const { store } = cloud;

@@ -4,28 +4,29 @@ import { keys, numberIn } from "../../protocol/keys.ts";
 import type { State } from "../../protocol/records.ts";
 import { isCheckpointed, isEvaluated } from "./plan.ts";
 
-/** Versions kept besides those that something pins. */
-const KEPT = 2;
+/** Versions kept besides those that a checkpoint or an evaluation needs. */
+const KEPT_VERSIONS = 2;
 
 /**
- * Removes what no one needs any more: gradients of committed steps, and versions below the last two, except those
+ * Removes what is no longer needed: gradients of committed steps, and versions below the last two, except those
  * of a checkpoint and those whose evaluation is still to come.
  */
 export async function collectGarbage(cloud: Cloud, spec: JobSpec, state: State): Promise<void> {
   const { store } = cloud;
-  const latest = state.version ?? 0;
+  const latest = state.version;
+  if (latest === null) return;
   const [versions, steps] = await Promise.all([
     store.listFolders(keys.versions(spec.name)),
     store.listFolders(keys.gradients(spec.name)),
   ]);
   const spent = steps.filter((folder) => numberIn(folder) < latest);
-  for (const folder of versions.filter((folder) => numberIn(folder) <= latest - KEPT)) {
-    if (!(await isPinned(cloud, spec, state, numberIn(folder)))) spent.push(folder);
+  for (const folder of versions.filter((folder) => numberIn(folder) <= latest - KEPT_VERSIONS)) {
+    if (!(await isNeeded(cloud, spec, state, numberIn(folder)))) spent.push(folder);
   }
   await Promise.all(spent.map((folder) => store.removeAll(folder)));
 }
 
-async function isPinned({ store }: Cloud, spec: JobSpec, state: State, version: number): Promise<boolean> {
+async function isNeeded({ store }: Cloud, spec: JobSpec, state: State, version: number): Promise<boolean> {
   if (isCheckpointed(spec, state, version) || state.checkpoint?.version === version) return true;
   return isEvaluated(spec, state, version) && !(await store.get(keys.evaluation(spec.name, version)));
 }

@@ -1,13 +1,14 @@
 import type { Cloud } from "../../cloud/connect.ts";
-import { CorruptData } from "../../protocol/errors.ts";
+import { log } from "../../cloud/log.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { Layout } from "../../protocol/layout.ts";
 import { HISTORY_BLOCK, type Manifest, type Metrics } from "../../protocol/records.ts";
+import { at, required } from "../../protocol/required.ts";
 import { learningRateAt } from "../../protocol/schedule.ts";
 import { readShardHeader, type ShardHeader } from "../../protocol/shard.ts";
 
-/** The headers of all shards of a version, or null while some shard is not there. */
+/** Reads the headers of all shards of a version. Returns null while some shard is not there. */
 export async function readHeaders(
   { store }: Cloud,
   job: string,
@@ -17,16 +18,17 @@ export async function readHeaders(
   const headers = await Promise.all(
     layout.shards.map(async (_, shard) => {
       const bytes = new Uint8Array(layout.headerBytes);
-      const there = await store.getInto(keys.shard(job, version, shard), 0, bytes);
-      return there ? readShardHeader(layout, shard, version, bytes) : null;
+      const isThere = await store.getInto(keys.shard(job, version, shard), 0, bytes);
+      return isThere ? readShardHeader(layout, shard, version, bytes) : null;
     }),
   );
   return headers.every((header) => header !== null) ? headers : null;
 }
 
 /**
- * Writes the manifest of a version whose shards are all there: from then on the version exists. Once; when another
- * coordinator wrote it first, that one stands.
+ * Writes the manifest of a version whose shards are all there, once: from then on the version exists.
+ *
+ * @returns the manifest that is stored: another coordinator may have been first
  */
 export async function commitVersion(
   cloud: Cloud,
@@ -35,16 +37,14 @@ export async function commitVersion(
   headers: readonly ShardHeader[],
 ): Promise<Manifest> {
   const { name: job } = spec;
-  const parent = version === 0 ? null : await manifestOf(cloud, job, version - 1);
+  const parent =
+    version === 0
+      ? null
+      : required(await cloud.jobs.manifest(job, version - 1), keys.manifest(job, version - 1));
   const committed = await cloud.jobs.createManifest(makeManifest(spec, version, parent, headers, new Date()));
+  log.debug("version committed", { version, loss: committed.loss });
   if (version > 0 && version % HISTORY_BLOCK === 0) await writeHistory(cloud, job, committed);
   return committed;
-}
-
-async function manifestOf({ jobs }: Cloud, job: string, version: number): Promise<Manifest> {
-  const manifest = await jobs.manifest(job, version);
-  if (!manifest) throw new CorruptData(`${keys.manifest(job, version)} is missing`);
-  return manifest;
 }
 
 async function writeHistory({ store }: Cloud, job: string, { version, metrics }: Manifest): Promise<void> {
@@ -68,19 +68,30 @@ function makeManifest(
   if (!parent) {
     return { ...made, parent: null, loss: null, data: { step: 0, sequences: 0, tokens: 0 }, metrics: [] };
   }
-  const line = measure(spec, version, headers, now.getTime() - Date.parse(parent.createdAt));
+  const stepMetrics = measureStep(spec, version, headers, now.getTime() - Date.parse(parent.createdAt));
   const data = {
     step: version,
     sequences: parent.data.sequences + spec.ranks * spec.batch * spec.accumulation,
-    tokens: parent.data.tokens + line.tokens,
+    tokens: parent.data.tokens + stepMetrics.tokens,
   };
-  // A block that is full is in history/ and need not be carried on.
+  // A full block is in history/ and is not repeated.
   const earlier = parent.version % HISTORY_BLOCK === 0 ? [] : parent.metrics;
-  return { ...made, parent: parent.version, loss: line.loss, data, metrics: [...earlier, line] };
+  return {
+    ...made,
+    parent: parent.version,
+    loss: stepMetrics.loss,
+    data,
+    metrics: [...earlier, stepMetrics],
+  };
 }
 
-function measure(spec: JobSpec, version: number, headers: readonly ShardHeader[], stepMs: number): Metrics {
-  const ranks = headers[0]?.origin ?? [];
+function measureStep(
+  spec: JobSpec,
+  version: number,
+  headers: readonly ShardHeader[],
+  stepMs: number,
+): Metrics {
+  const ranks = at(headers, 0, "the header of a shard").origin;
   const slowest = (field: "pullMs" | "computeMs" | "pushMs") =>
     Math.max(...headers.flatMap(({ origin }) => origin.map((rank) => rank[field])));
   return {

@@ -6,7 +6,7 @@ import { isEnded, type State } from "../../protocol/records.ts";
 import type { ShardHeader } from "../../protocol/shard.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { commitVersion, readHeaders } from "./commit.ts";
-import { dispatchInit, dispatchTasks, evaluationsToCome, redispatch } from "./dispatch.ts";
+import { dispatchInit, dispatchTasks, missingEvaluations, redispatch } from "./dispatch.ts";
 import { readResults } from "./results.ts";
 
 /**
@@ -60,11 +60,11 @@ async function advance(
   });
 }
 
-/** Takes note of evaluations and checkpoints that came in, and ends the job when its last version has both. */
+/** Records evaluations and checkpoints that came in, and ends the job when its last version has both. */
 async function review(cloud: Cloud, spec: JobSpec, stated: Stated): Promise<void> {
   const { steps, version } = stated.state;
-  // Before the results are read: an evaluation that comes in between would end the job without being shown.
-  const awaited = version === steps ? await evaluationsToCome(cloud, spec, stated.state, steps) : [];
+  // Before the results are read: an evaluation that came in between would end the job without being shown.
+  const awaited = version === steps ? await missingEvaluations(cloud, spec, stated.state, steps) : [];
   const results = await readResults(cloud, spec.name);
   if (version !== steps) {
     await settle(cloud, stated, (state) => changed({ ...state, ...results, status: "running" }, state));
@@ -78,7 +78,7 @@ async function review(cloud: Cloud, spec: JobSpec, stated: Stated): Promise<void
   if (isEnded(state)) await closeJob(cloud, state);
 }
 
-/** Changes the state unless the job was ended or resumed since `stated` was read: then this word comes too late. */
+/** Changes the state unless the job was ended or resumed since `stated` was read: then the change comes too late. */
 function settle(cloud: Cloud, stated: Stated, change: (state: State) => State | null): Promise<State> {
   const { job, attempt } = stated.state;
   const current = (state: State) => !isEnded(state) && state.attempt === attempt;

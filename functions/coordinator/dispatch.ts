@@ -1,4 +1,5 @@
 import type { Cloud } from "../../cloud/connect.ts";
+import { log } from "../../cloud/log.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys, numberIn } from "../../protocol/keys.ts";
 import type { Layout } from "../../protocol/layout.ts";
@@ -41,22 +42,22 @@ export async function redispatch(
   const dispatch = newDispatch(state);
   const tasks: Task[] = [];
   if (version < state.steps) {
-    const { ranks, ready } = await lacking(cloud, spec, layout, version);
+    const { ranks, ready } = await findMissing(cloud, spec, layout, version);
     tasks.push(...gradientTasks(job, version, ranks, dispatch));
-    const nudges = ready.map(
+    const wakeUps = ready.map(
       (shard): Update => ({ kind: "gradient", job, step: version, shard, rank: 0, dispatch, inline: null }),
     );
-    await cloud.queues.sendUpdates(cloud.updates, nudges, () => `redispatch-${version}-${dispatch}`);
+    await cloud.queues.sendUpdates(cloud.updates, wakeUps, () => `redispatch-${version}-${dispatch}`);
   }
-  for (const due of await evaluationsToCome(cloud, spec, state, version)) {
+  for (const due of await missingEvaluations(cloud, spec, state, version)) {
     tasks.push({ kind: "evaluate", job, version: due, dispatch });
   }
   await sendTasks(cloud, state, tasks);
   if (isCheckpointed(spec, state, version)) await sendCheckpoint(cloud, job, version, dispatch);
 }
 
-/** Which ranks' pieces some shard still waits for, and which shards have all pieces and yet no next version. */
-async function lacking(
+/** Finds the ranks whose pieces some shard still waits for, and the shards that have all pieces but no next version. */
+async function findMissing(
   { store }: Cloud,
   spec: JobSpec,
   layout: Layout,
@@ -80,8 +81,8 @@ async function lacking(
   return { ranks: [...ranks].sort((a, b) => a - b), ready };
 }
 
-/** The versions up to `version` whose evaluation is due and not stored. */
-export async function evaluationsToCome(
+/** Finds the versions up to `version` whose evaluation is due and not stored. */
+export async function missingEvaluations(
   { store }: Cloud,
   spec: JobSpec,
   state: State,
@@ -99,8 +100,10 @@ const newDispatch = ({ attempt }: State): string => `${attempt}-${Date.now().toS
 async function sendTasks({ queues }: Cloud, state: State, tasks: readonly Task[]): Promise<void> {
   if (tasks.length === 0) return;
   const url = await queues.findTasks(state.job, state.attempt);
-  // No queue: the job was ended a moment ago, and the message that says so is on its way.
-  if (url !== null) await queues.sendTasks(url, tasks);
+  // No queue: the job was ended a moment ago, and the message about that is on its way.
+  if (url === null) return;
+  await queues.sendTasks(url, tasks);
+  log.debug("tasks dispatched", { tasks: tasks.length });
 }
 
 async function sendCheckpoint(cloud: Cloud, job: string, version: number, dispatch: string): Promise<void> {

@@ -2,15 +2,15 @@ import type { JobSpec } from "../../protocol/job.ts";
 import type { Task } from "../../protocol/messages.ts";
 import type { State } from "../../protocol/records.ts";
 
-/** What is due at which version: pure functions of the spec. */
+/** The tasks, evaluations and checkpoints that are due at a version: pure functions of the spec. */
 
 type Target = Pick<State, "steps">;
 
-/** A version that is evaluated on held-out data: every `evaluateEvery` steps, and the last. */
+/** True for a version that is evaluated on held-out data: every `evaluateEvery` steps, and the last. */
 export const isEvaluated = ({ evaluateEvery }: JobSpec, { steps }: Target, version: number): boolean =>
   evaluateEvery > 0 && version > 0 && (version % evaluateEvery === 0 || version === steps);
 
-/** A version that is written in the open format: every `checkpointEvery` steps, and the last. */
+/** True for a version that is written in the open format: every `checkpointEvery` steps, and the last. */
 export const isCheckpointed = ({ checkpointEvery }: JobSpec, { steps }: Target, version: number): boolean =>
   version > 0 && ((checkpointEvery > 0 && version % checkpointEvery === 0) || version === steps);
 
@@ -18,7 +18,7 @@ export const isCheckpointed = ({ checkpointEvery }: JobSpec, { steps }: Target, 
 export function evaluatedUpTo(spec: JobSpec, state: Target, version: number): number[] {
   const versions: number[] = [];
   if (spec.evaluateEvery === 0) return versions;
-  for (let v = spec.evaluateEvery; v <= version; v += spec.evaluateEvery) versions.push(v);
+  for (let due = spec.evaluateEvery; due <= version; due += spec.evaluateEvery) versions.push(due);
   if (version === state.steps && version % spec.evaluateEvery !== 0) versions.push(version);
   return versions;
 }

@@ -3,7 +3,7 @@ import { keys, numberIn } from "../../protocol/keys.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import { evaluationSchema, type State, trainingStateSchema } from "../../protocol/records.ts";
 
-/** The latest evaluation and the latest whole checkpoint of a job, as its state shows them. */
+/** Reads the latest evaluation and the latest complete checkpoint of a job, as its state shows them. */
 export async function readResults(
   cloud: Cloud,
   job: string,
@@ -23,7 +23,7 @@ async function latestEvaluation({ store }: Cloud, job: string): Promise<State["e
   return { version, loss };
 }
 
-/** A checkpoint is whole once it has `training_state.json`, which is written last. */
+/** A checkpoint is complete once it has `training_state.json`, which is written last. */
 async function latestCheckpoint({ store }: Cloud, job: string): Promise<State["checkpoint"]> {
   const folders = await store.listFolders(keys.checkpoints(job));
   for (const folder of folders.reverse()) {

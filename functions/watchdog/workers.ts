@@ -3,16 +3,16 @@ import { countsIn, hasEnded, type Member, type WorkerGroup } from "../../cloud/w
 import type { State } from "../../protocol/records.ts";
 import { workerExit } from "../../protocol/worker-exit.ts";
 
-/** A submitter that opened an attempt asks for its workers at once; after this long it has died in between. */
+/** A submitter asks for workers as soon as it has opened an attempt; after this long it has died in between. */
 const SUBMIT_MS = 15 * 60_000;
 
 /**
- * Why no worker will do what is left of a silent attempt, and what to do about it; null while one may.
+ * The reason why no worker will finish an attempt that makes no progress, with advice; null while one may.
  *
  * @param silentMs time since the job's state changed
  * @param waiting tasks that no worker has
  */
-export async function whyNoWorker(
+export async function reasonOfNoWorkers(
   batch: Batch,
   { job, attempt, status }: State,
   silentMs: number,
@@ -21,13 +21,13 @@ export async function whyNoWorker(
   const groups = await batch.groups(job, attempt);
   if (groups.length === 0) return silentMs > SUBMIT_MS ? "no workers were submitted; resume it" : null;
   if (!groups.every(hasEnded)) return null;
-  // What a finishing job may still wait for is its checkpoint, which is no worker's business.
+  // A finishing job may still wait for its checkpoint, which is not made by workers.
   if (status === "finishing" && waiting === 0) return null;
   const size = groups.reduce((sum, group) => sum + group.size, 0);
   const failed = await firstFailure(batch, groups);
   const ended = size === 1 ? "the only worker has ended" : `all ${size} workers have ended`;
   return failed
-    ? `${ended}; ${story(failed)}`
+    ? `${ended}; ${describeFailure(failed)}`
     : `${ended} with nothing wrong; look at their logs, then resume`;
 }
 
@@ -43,18 +43,18 @@ async function firstFailure(batch: Batch, groups: readonly WorkerGroup[]): Promi
   return ended ?? null;
 }
 
-function story({ id, reason, exitCode, logStream, attempts }: Member): string {
+function describeFailure({ id, reason, exitCode, logStream, attempts }: Member): string {
   const tries = attempts > 1 ? ` after ${attempts} attempts` : "";
   const code = exitCode === null ? "" : `, exit code ${exitCode}`;
   const log = logStream === null ? "it never started" : `see log stream ${logStream}`;
   return `worker ${id} failed${tries}: ${reason ?? "no reason given"}${code}; ${log}, then resume`;
 }
 
-/** How many workers an attempt has by status, such as "2 RUNNABLE, 1 RUNNING"; and why, where Batch says so. */
-export async function workersInWords(batch: Batch, { job, attempt }: State): Promise<string> {
+/** The number of workers of an attempt by status, such as "2 RUNNABLE, 1 RUNNING"; with the reasons that Batch gives. */
+export async function describeWorkers(batch: Batch, { job, attempt }: State): Promise<string> {
   const groups = await batch.groups(job, attempt);
   const counts = Object.entries(countsIn(groups)).filter(([, count]) => count > 0);
-  const words = counts.map(([status, count]) => `${count} ${status}`);
+  const parts = counts.map(([status, count]) => `${count} ${status}`);
   const reasons = new Set(groups.filter((group) => !hasEnded(group)).flatMap(({ reason }) => reason ?? []));
-  return [`workers: ${words.join(", ") || "none"}`, ...reasons].join("; ");
+  return [`workers: ${parts.join(", ") || "none"}`, ...reasons].join("; ");
 }

@@ -171,12 +171,12 @@ test("a job that went on while the watchdog looked at it is left alone", async (
   await failJob(lab.cloud, job, "by a test");
 });
 
-test("a job that cannot be looked at does not keep the watchdog from the others", async () => {
+test("a job that cannot be checked does not keep the watchdog from the others", async () => {
   await lab.cloud.store.create(keys.active("broken", 1), new Uint8Array());
   await lab.cloud.store.create(keys.state("broken"), new TextEncoder().encode("{"));
   const job = await submit("cared-for");
   await lab.cloud.jobs.end(job, "stopped", "by a test");
-  await assert.rejects(watchIn(0), /^AggregateError: 1 jobs could not be looked at/);
+  await assert.rejects(watchIn(0), /^AggregateError: 1 jobs could not be checked/);
   assert.deepEqual(await markers(job), []);
   await lab.cloud.store.remove([keys.active("broken", 1)]);
 });

@@ -72,7 +72,7 @@ test("of many markers none is left out, and none is in the way of another", asyn
   await Promise.all(jobs.map((job) => lab.cloud.store.create(keys.active(job, 1), new Uint8Array())));
   await lab.cloud.store.create(keys.active("unreadable", 1), new Uint8Array());
   await lab.cloud.store.create(keys.state("unreadable"), new TextEncoder().encode("{"));
-  await assert.rejects(watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS), /1 jobs could not be looked at/);
+  await assert.rejects(watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS), /1 jobs could not be checked/);
   const left = await Promise.all(jobs.map(markers));
   assert.deepEqual(left.flat(), []);
   await lab.cloud.store.remove([keys.active("unreadable", 1)]);
