@@ -30,8 +30,14 @@ This page is generated: \`npm run schema\` writes it from \`protocol/*-spec.ts\`
 
 const RESULTS = `## What the defaults give
 
-Tried on the embedded target, with 2 CPU cores, on \`examples/data/tinyshakespeare.txt\` as characters (65 distinct), with models of
-width 128 and 4 heads; loss in nats per predicted character, over 20 held-out batches:
+All were tried on the embedded target, on 2 CPU cores, with \`examples/data/tinyshakespeare.txt\` as characters (65 distinct) and models
+of width 128 with 4 heads. The losses are in nats per predicted character, over 20 held-out batches.
+
+Held-out loss of [examples/minimal.json](../examples/minimal.json), which has defaults only, after its 500 steps: gpt2 2.159; with
+\`--set model.type=llama\` 1.904, with \`--set model.type=bert\` 3.079.
+
+The learning rate was chosen from these runs, which have a warm-up of a tenth of the steps and a cosine decay to 0.0001 (0.0002 in the
+last row):
 
 | model | steps | batch | learning rate 0.001 | **0.002 (default)** | 0.004 |
 |---|---|---|---|---|---|
