@@ -53,7 +53,7 @@ const rooms = {
   examples: [],
 };
 
-/** What the language-model library may know of the protocol: nothing of jobs, queues or S3. */
+/** The files of the protocol that the language-model library may import: nothing of jobs, queues or S3. */
 const groups = {
   "ml-protocol": [
     "protocol/data-spec.ts",

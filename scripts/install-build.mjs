@@ -35,7 +35,7 @@ export async function buildBinding({ compiler, tensorflow, libraries, runpath, t
   }
 }
 
-/** Looked for before the long download. */
+/** Returns the folder of the binding's sources, which are looked for before the long download. */
 export function requireSources() {
   const directory = bindingSources();
   if (directory !== undefined) return directory;
@@ -60,7 +60,7 @@ function nodeApiHeaders() {
   }
 }
 
-/** The C++ compiler to use: $CXX, or the first on PATH. Looked for before the long download. */
+/** Finds the C++ compiler: $CXX, or the first on PATH. It is looked for before the long download. */
 export async function findCompiler() {
   const candidates = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
   for (const compiler of candidates) {

@@ -11,7 +11,7 @@ import { isComplete, libraryDirectory, TENSORFLOW_VERSION } from "./native.mjs";
 const WHEEL_SCRIPT = fileURLToPath(new URL("install-wheel.py", import.meta.url));
 
 /**
- * The folder with TensorFlow unpacked, filled first if need be.
+ * Returns the folder with TensorFlow unpacked; downloads it first where it is missing.
  * @param {string} root the cache folder
  * @param {import("./wheels.mjs").Library} library
  */
@@ -32,7 +32,7 @@ export async function ensureLibrary(root, library) {
   return directory;
 }
 
-/** A Python 3 that has pip; `python3` first. */
+/** Finds a Python 3 that has pip; `python3` first. */
 async function findPython() {
   const check = "import sys; assert sys.version_info >= (3, 8); import pip";
   const found = [];
@@ -111,7 +111,7 @@ async function download({ python, library, work }) {
 }
 
 /**
- * pip's own words, shortened to the line that says why.
+ * Returns the line of pip's output that says why it failed.
  * @param {string} output
  */
 export function explainPip(output) {
@@ -125,9 +125,9 @@ export function explainPip(output) {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  const told = lines.filter((line) => /^ERROR|Error\b/.test(line))[0] ?? lines.at(-1) ?? "it said nothing";
+  const reason = lines.find((line) => /^ERROR|Error\b/.test(line)) ?? lines.at(-1) ?? "it printed nothing";
   if (/aborted|ended by SIGKILL/.test(output)) return "the download made no progress for four minutes";
-  return `pip cannot download TensorFlow: ${told.replace(/^ERROR:\s*/, "").slice(0, 200)}`;
+  return `pip cannot download TensorFlow: ${reason.replace(/^ERROR:\s*/, "").slice(0, 200)}`;
 }
 
 /**
@@ -185,7 +185,7 @@ function ignoreMissing(error) {
 }
 
 /**
- * Bytes of the files under a folder that other processes are changing.
+ * Returns the bytes of the files under a folder, which other processes may be changing.
  * @param {string} directory
  * @returns {number}
  */

@@ -1,7 +1,7 @@
-/** What the installer's steps share: running a program, showing progress, and the one way to fail. */
+/** Shared by the installer's steps: running a program, showing progress, and the one way to fail. */
 import { spawn } from "node:child_process";
 
-/** Native TensorFlow cannot be had here: a sentence why, and the command that would change it. */
+/** Native TensorFlow cannot be installed here: a sentence that says why, and the command that would change it. */
 export class Unavailable extends Error {
   /**
    * @param {string} reason
@@ -14,7 +14,7 @@ export class Unavailable extends Error {
   }
 }
 
-/** The command that brings every tool the installation needs. */
+/** Returns the command that installs every tool that the installation needs. */
 export function installHint() {
   return process.platform === "darwin"
     ? "xcode-select --install"
@@ -31,7 +31,7 @@ export function killChildren() {
 
 /**
  * Runs a program to its end, never through a shell. Its stdin stays open until this process ends, so that a child
- * that reads it learns of our death.
+ * that reads it notices when this process dies.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ env?: NodeJS.ProcessEnv, signal?: AbortSignal }} [options]
@@ -70,7 +70,7 @@ export function run(command, args, { env = process.env, signal } = {}) {
 }
 
 /**
- * Shows how far a step is while it runs: one rewritten line on a terminal, else a line at the start and every ten
+ * Shows the progress of a step: one rewritten line on a terminal, else a line at the start and every ten
  * seconds. Aborts the step when it makes no progress for `stallSeconds`.
  * @template T
  * @param {{ label: string, total: number, measure: () => number, stallSeconds?: number }} step in bytes

@@ -1,4 +1,4 @@
-/** Each run's own folder in the cache folder, and the removal of those that killed runs left. */
+/** The working folder of each run, in the cache folder, and the removal of those that killed runs left. */
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -11,7 +11,7 @@ const DAY = 24 * 3600 * 1000;
 const mine = new Set();
 
 /**
- * This run's own folder beside the result, so that runs never meet and a rename ends the work.
+ * Makes a folder of this run's own beside the result, so that runs do not disturb each other and a rename ends the work.
  * @param {string} root
  */
 export async function workDirectory(root) {
@@ -29,7 +29,7 @@ export async function workDirectory(root) {
 }
 
 /**
- * A file of this run in a folder it shares, for a result that is renamed once it is whole.
+ * Names a file of this run in a shared folder, for a result that is renamed once it is whole.
  * @param {string} directory
  * @param {string} name
  */

@@ -72,8 +72,12 @@ function isMusl() {
   return !process.report.getReport().header.glibcVersionRuntime;
 }
 
-/** @param {unknown} error */
+/**
+ * @param {unknown} error
+ * @returns {import("./native.d.mts").NativeStatus}
+ */
 function explain(error) {
+  if (!(error instanceof Unavailable)) console.error(error);
   const reason = error instanceof Error ? error.message : String(error);
   const before = error instanceof Unavailable && error.fix ? `${error.fix} && ` : "";
   return { available: false, reason, fix: `${before}${native.SETUP_COMMAND}` };

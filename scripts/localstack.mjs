@@ -20,19 +20,24 @@ const STOP_GRACE_MS = 8_000;
 const POLL_MS = 100;
 
 /**
- * @typedef {object} Start How LocalStack is started.
+ * @typedef {object} Start The command that starts LocalStack.
  * @property {string} command
  * @property {readonly string[]} args
  * @property {Readonly<Record<string, string>>} [env]
  */
 
 /** @param {readonly string[]} args */
-function portOf(args) {
+function parsePort(args) {
+  const text = parsePortOption(args);
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw new Unavailable(`--port must be between 1 and 65535, got ${text}\n${USAGE}`);
+}
+
+/** @param {readonly string[]} args */
+function parsePortOption(args) {
   try {
-    const { values } = parseArgs({ args: [...args], options: { port: { type: "string", default: "4566" } } });
-    const port = Number(values.port);
-    if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-    throw new Error(`--port must be between 1 and 65535, got ${values.port}`);
+    return parseArgs({ args: [...args], options: { port: { type: "string", default: "4566" } } }).values.port;
   } catch (error) {
     throw new Unavailable(`${error instanceof Error ? error.message : error}\n${USAGE}`);
   }
@@ -41,11 +46,11 @@ function portOf(args) {
 /** @param {number} port */
 async function requireFree(port) {
   const server = createServer();
-  const taken = await new Promise((resolve) => {
+  const isTaken = await new Promise((resolve) => {
     server.once("error", resolve);
     server.listen(port, "127.0.0.1", () => resolve(undefined));
   });
-  if (taken) {
+  if (isTaken) {
     throw new Unavailable(
       `port ${port} of this machine is in use, perhaps by another LocalStack; stop that, or: npm run localstack -- --port ${port + 1}`,
     );
@@ -94,7 +99,7 @@ Ctrl-C stops it; it keeps everything in memory, so its jobs are gone then.`);
 }
 
 /**
- * Runs LocalStack until it ends or this process is told to.
+ * Runs LocalStack until it ends or this process gets a signal to end.
  * @param {Start} start
  * @param {number} port
  * @returns {Promise<number>} exit code
@@ -144,7 +149,7 @@ async function ready(port, isOver) {
   return "late";
 }
 
-/** Until LocalStack runs, being told to stop leaves nothing behind. */
+/** Leaves nothing behind when a signal comes before LocalStack runs. */
 function stopCleanly() {
   killChildren();
   removeWork();
@@ -152,7 +157,7 @@ function stopCleanly() {
 }
 
 async function main() {
-  const port = portOf(process.argv.slice(2));
+  const port = parsePort(process.argv.slice(2));
   await requireFree(port);
   const folder = mkdtempSync(join(tmpdir(), "ps-localstack-"));
   try {

@@ -1,8 +1,8 @@
-/** Of native TensorFlow in this installation. */
+/** The state of native TensorFlow in this installation. */
 export type NativeStatus =
   | {
       readonly available: true;
-      /** Of the TensorFlow library, for example 2.18.1. */
+      /** The version of the TensorFlow library, for example 2.18.1. */
       readonly version: string;
       /** The folder of the library. */
       readonly directory: string;
@@ -17,16 +17,16 @@ export type NativeStatus =
       readonly fix: string;
     };
 
-/** Tells what is installed of native TensorFlow, without loading it: takes a millisecond and never throws. */
+/** Returns the state of native TensorFlow without loading it, in a millisecond. */
 export function nativeStatus(): NativeStatus;
 
-/** The folder of one unpacked TensorFlow: complete whenever it exists. */
+/** Returns the folder of one unpacked TensorFlow, which is complete whenever it exists. */
 export function libraryDirectory(root?: string, platform?: string): string;
 
-/** The binding built against the library of a folder. */
+/** Returns the file of the binding that is built against the library of a folder. */
 export function bindingFile(directory?: string): string;
 
-/** Whether a library folder is whole. */
+/** Returns true for a library folder that is whole. */
 export function isComplete(directory: string): boolean;
 
 export const TENSORFLOW_VERSION: string;

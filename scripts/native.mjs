@@ -46,13 +46,13 @@ function packageDirectory() {
   return directory;
 }
 
-/** The outcome of the last set-up of this installation. */
+/** The file with the outcome of this installation's last set-up. */
 export function statusFile() {
   return join(packageDirectory(), "native-status.json");
 }
 
 /**
- * Whether a library folder is whole: its record is written last, and the sizes catch a disk that lost its tail.
+ * Returns true for a library folder that is whole: its record is written last, and the sizes catch a disk that lost its tail.
  * @param {string} directory
  */
 export function isComplete(directory) {
@@ -64,8 +64,8 @@ export function isComplete(directory) {
 }
 
 /**
- * Tells what is installed, without loading it: takes a millisecond and never throws. What another installation of this
- * user has prepared is as good as its own.
+ * Returns the state of native TensorFlow without loading it, in a millisecond. What another installation of this user
+ * has prepared is used too.
  * @returns {import("./native.d.mts").NativeStatus}
  */
 export function nativeStatus() {

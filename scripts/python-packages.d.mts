@@ -2,12 +2,12 @@
 export interface PythonProgram {
   readonly name: string;
   readonly version: string;
-  /** As pip takes them. */
+  /** As arguments of pip. */
   readonly packages: readonly string[];
-  /** What `python -m` runs. */
+  /** The module that `python -m` runs. */
   readonly module: string;
   readonly oldestPython: readonly [major: number, minor: number];
-  /** What it takes on disk. */
+  /** Its size on disk. */
   readonly megabytes: number;
   /** Settings that it always runs with. */
   readonly environment: Readonly<Record<string, string>>;
@@ -22,13 +22,13 @@ export interface Installed {
 export const MINISTACK: PythonProgram;
 export const LOCALSTACK: PythonProgram;
 
-/** The program, if it is installed and whole. */
+/** Returns the program if it is installed and whole. */
 export function findInstalled(program: PythonProgram, root?: string): Installed | undefined;
 
 /** Installs the program unless it is there; throws an Error that says what is missing. */
 export function ensureInstalled(program: PythonProgram, root?: string): Promise<Installed>;
 
-/** What it takes to run an installed program; `env` goes on top of the process's own. */
+/** Returns the command that runs an installed program; `env` goes on top of the process's own. */
 export function commandOf(installed: Installed): {
   readonly command: string;
   readonly args: string[];

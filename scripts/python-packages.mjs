@@ -46,11 +46,11 @@ export const LOCALSTACK = {
   environment: { SERVICES: "s3,sqs", DNS_ADDRESS: "0", SKIP_SSL_CERT_DOWNLOAD: "1", DISABLE_EVENTS: "1" },
 };
 
-/** What `python3` is called; the newest that LocalStack 4.8.1 is made for comes before the system's own. */
+/** Names of Python 3; the newest that LocalStack 4.8.1 is made for comes before the system's own. */
 const PYTHONS = ["python3", "python3.11", "python3.12", "python3.13", "python"];
 
 /**
- * The program, if it is installed and whole.
+ * Returns the program if it is installed and whole.
  * @param {PythonProgram} program
  * @returns {Installed | undefined}
  */
@@ -96,7 +96,7 @@ export async function ensureInstalled(program, root = cacheDirectory()) {
 }
 
 /**
- * What it takes to run an installed program.
+ * Returns the command that runs an installed program.
  * @param {Installed} installed
  */
 export function commandOf({ python, directory, module }) {
@@ -125,7 +125,7 @@ async function publish(program, root, staged) {
 }
 
 /**
- * The first Python that is new enough and has pip, by its full path: packages belong to one Python.
+ * Finds the first Python that is new enough and has pip. Returns its full path, as packages belong to one Python.
  * @param {PythonProgram} program
  */
 async function findPython({ name, oldestPython }) {
@@ -148,5 +148,5 @@ async function findPython({ name, oldestPython }) {
 /** @param {string} output */
 function lastError(output) {
   const lines = output.split("\n").filter((line) => /^ERROR|Error\b/.test(line));
-  return (lines.at(-1) ?? output.trim().split("\n").at(-1) ?? "it said nothing").slice(0, 300);
+  return (lines.at(-1) ?? output.trim().split("\n").at(-1) ?? "it printed nothing").slice(0, 300);
 }

@@ -9,7 +9,7 @@
  */
 
 /**
- * @typedef {object} Library What is unpacked into one folder.
+ * @typedef {object} Library The contents of one folder.
  * @property {string} tag pip's name of the platform
  * @property {readonly Wheel[]} wheels TensorFlow's own first
  * @property {number} bytes of the wheels, about

@@ -19,7 +19,7 @@ const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
 /** A clone with the real installer, a hollow binding package, a cache of its own, and only stub programs on PATH. */
 export interface Sandbox {
   readonly cache: string;
-  /** What the installer records. */
+  /** The file in which the installer records its outcome. */
   readonly statusFile: string;
   /** Puts a program on the PATH of the installer: the body of a shell script. */
   stub(name: string, body: string): void;

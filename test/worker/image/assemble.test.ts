@@ -47,7 +47,7 @@ function runImage(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ende
   return run(process.execPath, [...rest, ...args], env);
 }
 
-/** What Batch sets for the first child of an array job, beside what the job definition and the submitter set. */
+/** The environment that Batch sets for the first child of an array job, beside what the job definition and the submitter set. */
 const batchEnvironment = (job: string, device: string) => ({
   ...lab.target.environment,
   PATH: process.env.PATH,
@@ -60,7 +60,7 @@ const batchEnvironment = (job: string, device: string) => ({
   AWS_BATCH_JOB_ATTEMPT: "1",
 });
 
-/** What `COPY . .` brings in. */
+/** Copies the files that `COPY . .` copies. */
 function copyContext(): void {
   for (const line of readFileSync("worker/Dockerfile.dockerignore", "utf8").split("\n")) {
     if (!line.startsWith("!")) continue;

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from "node:
 import { test } from "node:test";
 import { parseDockerfile, stagesOf } from "./dockerfile.ts";
 
-/** What can be said of the image without building it. */
+/** Properties of the image that can be checked without building it. */
 const instructions = parseDockerfile(readFileSync("worker/Dockerfile", "utf8"));
 const stages = stagesOf(instructions);
 const [build = [], final = []] = stages;
