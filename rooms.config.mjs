@@ -33,7 +33,7 @@ const rooms = {
     "ml/tokenizers",
     "@tensorflow",
   ],
-  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "lru-cache"],
+  functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "lru-cache", "p-limit"],
   worker: ["protocol", "cloud", "ml", "scripts/cache-directory.mjs", "@tensorflow"],
   local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs", "@types/aws-lambda"],
   cli: [

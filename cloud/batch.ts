@@ -194,7 +194,7 @@ export class Batch {
 
 const isOnHost = ({ status }: Member): boolean => status === "STARTING" || status === "RUNNING";
 
-/** Null when the job queue does not exist: nobody deployed workers, or the stack is gone. */
+/** Returns null when the job queue does not exist: workers were not deployed, or the stack is gone. */
 async function unlessNoQueue<T>(request: Promise<T>): Promise<T | null> {
   try {
     return await request;

@@ -68,7 +68,7 @@ export class Queues {
     return url;
   }
 
-  /** Deletes the task queue of a job's attempt; whoever waits on it for a task learns that it is gone. */
+  /** Deletes the task queue of a job's attempt; workers that wait on it learn that it is gone. */
   async removeTasks(job: string, attempt: number): Promise<void> {
     const QueueUrl = await this.findTasks(job, attempt);
     this.#urls.delete(this.#tasksName(job, attempt));

@@ -8,7 +8,7 @@ export type HeldLease = { readonly url: string; readonly receipt: string; readon
  * Renews the lease that a worker holds, and gives it back when the worker is to stop. It runs on another thread than
  * the work: a gradient is computed in one go, during which no timer fires and no signal is handled.
  *
- * Giving a lease back while its gradient is still computed or pushed does no harm: whoever takes the task next finds
+ * Giving a lease back while its gradient is still computed or pushed does no harm: the next worker to take the task finds
  * a piece stored, or creates it; it counts once.
  */
 export class LeaseRenewer {

@@ -37,7 +37,7 @@ export async function work(loop: Loop, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Performs a task, and acknowledges it once its effect is stored. Never throws: a failure is told to the queue. */
+/** Performs a task, and acknowledges it once its effect is stored. Never throws: a failure goes back to the queue, or ends the job. */
 async function workOn(loop: Loop, lease: Lease, signal: AbortSignal): Promise<void> {
   try {
     const task = parseAs(taskSchema, lease.body, "a task");
@@ -47,7 +47,7 @@ async function workOn(loop: Loop, lease: Lease, signal: AbortSignal): Promise<vo
     else await loop.tasks.perform(task);
     await lease.acknowledge();
   } catch (error) {
-    // A worker that stops has given its lease back: whoever takes the task next meets the error, if it is one.
+    // A worker that stops has given its lease back: the next worker to take the task meets the error, if it is one.
     if (signal.aborted) log.info("task left", { error });
     else await settleFailure(loop, lease, error);
   }

@@ -103,7 +103,7 @@ async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): 
   return null;
 }
 
-/** Tries again while S3 or SQS do not answer, as long as a worker at work would. Returns null when told to stop. */
+/** Tries again while S3 or SQS do not answer, as long as a worker at work would. Returns null when `signal` says stop. */
 async function retryWhileAway<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
   for (const start = Date.now(); ; await sleep(RETRY_MS)) {
     if (signal.aborted) return null;
