@@ -78,6 +78,7 @@ const isPartOf = (cause: string, text: string): boolean =>
 /** True for an error that this project raises on purpose, and for one of the network, S3 or SQS: no mistake of ours. */
 export function isExpected(error: unknown): boolean {
   if (error instanceof PsError) return !(error instanceof Bug);
+  if (isOfMachine(error)) return true;
   // Node's errors of the kind ERR_INVALID_ARG_TYPE are mistakes of the caller.
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return isOutage(error) && !code.startsWith("ERR_");
@@ -85,12 +86,24 @@ export function isExpected(error: unknown): boolean {
 
 /** True for an error that says the same thing however often the work is tried. */
 export function isPermanent(error: unknown): boolean {
-  return error instanceof PsError && !error.retryable;
+  return error instanceof PsError ? !error.retryable : isOfMachine(error);
+}
+
+const MACHINE_CODES = new Set(["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG"]);
+const ABSENCE_CODES = new Set(["ENOENT", "ENOTDIR"]);
+const FOLDER_CALLS = new Set(["mkdir", "mkdtemp"]);
+
+/** True for an error of this machine that stays until a person acts: no permission, no room, no folder to make one in. */
+function isOfMachine(error: unknown): boolean {
+  if (!(error instanceof Error) || !("code" in error && "syscall" in error)) return false;
+  const [code, call] = [String(error.code), String(error.syscall)];
+  return MACHINE_CODES.has(code) || (ABSENCE_CODES.has(code) && FOLDER_CALLS.has(call));
 }
 
 /** True for an error of the network, S3 or SQS, or a state of things that another try may find changed. */
 export function isOutage(error: unknown): boolean {
   if (error instanceof PsError) return error.retryable;
+  if (isOfMachine(error)) return false;
   // The AWS SDK's errors carry $metadata or $response, Node's own a code such as ECONNREFUSED.
   return error instanceof Error && ["$metadata", "$response", "code"].some((mark) => mark in error);
 }

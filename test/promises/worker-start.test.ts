@@ -11,6 +11,7 @@ import { nativeStatus } from "../../scripts/native.mjs";
 import { runWorker } from "../../worker/run.ts";
 import { type InProcess, openInProcess } from "../support/in-process.ts";
 import { linearJob } from "../support/lab.ts";
+import { datasetOf, TEXT, tinyJob } from "../support/models.ts";
 import { changeRecord, withProvenance } from "../support/records.ts";
 
 /** What no worker of a job could start with ends the job with the reason; what may pass does not. */
@@ -78,6 +79,21 @@ test("a job for a GPU is not trained on a CPU", { skip }, async () => {
   await submitAs("gpu-job", withProvenance({ backend: "tensorflow", device: "gpu" }));
   const reason = await refusal("gpu-job", { PS_DEVICE: "gpu" });
   assert.match(reason, /^device "gpu" is not available: tensorflow \d.* finds no GPU here/);
+});
+
+const noRecording =
+  device === "cpu" ? false : "only native TensorFlow on a CPU records a step in a temporary folder";
+
+test("an error of the machine ends the job at once: no folder for temporary files", {
+  skip: noRecording,
+}, async () => {
+  const spec = tinyJob({ name: "no-temporary-folder", ranks: 1 });
+  await lab.submit(spec, await datasetOf(TEXT));
+  await changeRecord(lab.cloud.store, spec.name, withProvenance({ backend: "tensorflow", device: "cpu" }));
+  lab.start("worker", { job: spec.name, env: { TMPDIR: "/nonexistent" } });
+  const { status, reason } = await lab.ended(spec.name, 30_000);
+  assert.equal(status, "failed");
+  assert.match(reason ?? "", /ENOENT.*mkdtemp '\/nonexistent\//);
 });
 
 test("a worker whose job is not there refuses it", async () => {

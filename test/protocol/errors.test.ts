@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
 import { test } from "node:test";
 import { numberVariable, variable } from "../../protocol/environment.ts";
-import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { describe, InvalidInput, isExpected, isOutage, isPermanent } from "../../protocol/errors.ts";
 import { at, required } from "../../protocol/required.ts";
 
 test("an error's text has the texts of its causes, each once", () => {
@@ -41,4 +42,28 @@ test("an environment variable that is missing or no number is an error that name
   assert.throws(() => numberVariable({ PS_IDLE_SECONDS: "soon" }, "PS_IDLE_SECONDS", 600), {
     message: 'environment variable PS_IDLE_SECONDS must be a number of at least 0, got "soon"',
   });
+});
+
+test("an error of the machine is permanent and no outage; one of the network is an outage", () => {
+  const thrown = (act: () => unknown): unknown => {
+    try {
+      return act();
+    } catch (error) {
+      return error;
+    }
+  };
+  const noFolder = thrown(() => mkdtempSync("/nonexistent/ps-"));
+  const noRoom = Object.assign(new Error("ENOSPC: no space left on device, write"), {
+    code: "ENOSPC",
+    syscall: "write",
+  });
+  const network = Object.assign(new Error("connect ECONNREFUSED"), {
+    code: "ECONNREFUSED",
+    syscall: "connect",
+  });
+  // A file that another process has just removed may be there the next time.
+  const noFile = Object.assign(new Error("ENOENT"), { code: "ENOENT", syscall: "open" });
+  assert.deepEqual([noFolder, noRoom, network, noFile].map(isPermanent), [true, true, false, false]);
+  assert.deepEqual([noFolder, noRoom, network, noFile].map(isOutage), [false, false, true, true]);
+  assert.deepEqual([noFolder, noRoom, network].map(isExpected), [true, true, true]);
 });
