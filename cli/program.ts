@@ -33,7 +33,10 @@ export function defineProgram(
     .version(version)
     .enablePositionalOptions()
     .showHelpAfterError("(ps-submit --help shows how it is used)")
-    .argument("[jobfile]", "the job to submit; a job that was submitted before is resumed")
+    .argument(
+      "[jobfile]",
+      "the job to submit, - for standard input; a job that was submitted before is resumed",
+    )
     .option("--set <field=value>", "override a field of the job file; may be repeated", collect)
     .addOption(workersOption())
     .option("--detach", "run in the background")

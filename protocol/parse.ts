@@ -1,20 +1,24 @@
 import type { z } from "zod";
 import { CorruptData } from "./errors.ts";
+import { parseJsonBytes } from "./json-text.ts";
 
 /**
  * JSON from outside as the value that `schema` describes.
  *
  * @param what names it in errors
  * @throws CorruptData when it is not JSON, or not that value
+ * @throws InvalidInput for a file that is something else, such as a Git LFS pointer
  */
 export function parseAs<T>(schema: z.ZodType<T>, json: string | Uint8Array, what: string): T {
-  let value: unknown;
+  return valueAs(schema, typeof json === "string" ? parseText(json, what) : parseJsonBytes(json, what), what);
+}
+
+function parseText(json: string, what: string): unknown {
   try {
-    value = JSON.parse(typeof json === "string" ? json : new TextDecoder().decode(json));
+    return JSON.parse(json);
   } catch (cause) {
     throw new CorruptData(`${what} is not JSON`, { cause });
   }
-  return valueAs(schema, value, what);
 }
 
 /**

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { InvalidInput } from "../../protocol/errors.ts";
 import { isInBackground } from "../runner/background.ts";
 import { runOrResume } from "../runner/run-or-resume.ts";
 import { watchUntilEnded } from "../runner/watch-job.ts";
-import { readJobFile } from "../submission/job-file.ts";
+import { readJobFile, STANDARD_INPUT } from "../submission/job-file.ts";
 import { findOrCreateRecord, identityOf, requireSameJob } from "../submission/job-record.ts";
 import { type PreparedJob, prepareJob } from "../submission/prepare-job.ts";
 import { printJob } from "../submission/print-job.ts";
@@ -28,6 +29,9 @@ export async function submit(
   options: SubmitOptions,
   args: readonly string[],
 ): Promise<number> {
+  if (file === STANDARD_INPUT && options.detach) {
+    throw new InvalidInput("--detach takes a job file, got standard input; write the job to a file");
+  }
   const workers = options.workers === undefined ? [] : [`workers=${options.workers}`];
   const loaded = readJobFile(file, [...(options.set ?? []), ...workers]);
   const { cache, environment } = target.address;

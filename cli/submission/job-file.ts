@@ -4,7 +4,8 @@ import { isPattern } from "../../ml/data/sources.ts";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
 import { type JobFile, jobName, parseJobFile } from "../../protocol/job.ts";
 import type { TokenizerSpec } from "../../protocol/tokenizer-spec.ts";
-import { applyOverrides } from "./overrides.ts";
+import { parseJobText } from "./job-text.ts";
+import { withAssignments } from "./overrides.ts";
 import { isS3 } from "./s3-source.ts";
 
 /** A job file, read and validated. */
@@ -35,19 +36,24 @@ export function tokenizerOf({ job, folder, downloadedModel }: LoadedJobFile): To
 /**
  * Reads a job file and applies `--set`.
  *
+ * @param path `-` reads standard input; relative paths in the job then start at the current folder
  * @throws InvalidInput with every problem found
  */
-export function readJobFile(file: string, assignments: readonly string[]): LoadedJobFile {
-  const written = parseJson(file, readText(file));
-  const named = { name: basename(file).replace(/\.json$/, ""), ...applyOverrides(written, assignments) };
-  const job = validate(named, file, written.name === undefined);
-  const folder = dirname(file);
+export function readJobFile(path: string, assignments: readonly string[]): LoadedJobFile {
+  const bytes = readBytes(path);
+  const file = path === STANDARD_INPUT ? "standard input" : path;
+  const written = parseJobText(bytes, file);
+  const name = path === STANDARD_INPUT ? {} : { name: basename(path).replace(/\.json$/, "") };
+  const job = withAssignments({ ...name, ...written }, assignments, (changed) =>
+    validate(changed, path, file, written.name === undefined),
+  );
+  const folder = dirname(path);
   const textPath = job.data.type === "text" ? textPathOf(folder, job.data.path) : null;
   return { job, textPath, folder };
 }
 
-function validate(job: Record<string, unknown>, file: string, nameIsFiles: boolean): JobFile {
-  const missing = missingData(job, file);
+function validate(job: Record<string, unknown>, path: string, file: string, nameIsFiles: boolean): JobFile {
+  const missing = missingData(job, path, file);
   try {
     const valid = parseJobFile(job, file);
     if (missing === null) return valid;
@@ -67,49 +73,35 @@ function validate(job: Record<string, unknown>, file: string, nameIsFiles: boole
 const textPathOf = (folder: string, path: string): string => (isS3(path) ? path : resolve(folder, path));
 
 /** The problem of a `data.path` that names no text; null for any other job. */
-function missingData(job: Record<string, unknown>, file: string): string | null {
+function missingData(job: Record<string, unknown>, jobPath: string, file: string): string | null {
   const { data } = job;
   const path = typeof data === "object" && data !== null && "path" in data ? data.path : data;
   if (typeof path !== "string" || path === "") return null;
-  const text = textPathOf(dirname(file), path);
+  const text = textPathOf(dirname(jobPath), path);
   if (isS3(path) || existsSync(text) || isPattern(path)) return null;
   return `${file}: data.path must name a file that exists, got "${path}" (that is ${text})`;
 }
 
-function readText(file: string): string {
+/** Names a job that comes from standard input. */
+export const STANDARD_INPUT = "-";
+
+function readBytes(file: string): Uint8Array {
+  if (file === STANDARD_INPUT) return readStandardInput();
   if (!existsSync(file)) {
     throw new InvalidInput(`there is no job file ${file}; give a job file or a command (ps-submit --help)`);
   }
   if (statSync(file).isDirectory()) throw new InvalidInput(`${file} is a directory; give a job file`);
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (cause) {
     throw new InvalidInput(`${file} can't be read: ${describe(cause)}`, { cause });
   }
 }
 
-function parseJson(file: string, text: string): Record<string, unknown> {
-  let value: unknown;
+function readStandardInput(): Uint8Array {
   try {
-    value = JSON.parse(text);
+    return readFileSync(0);
   } catch (cause) {
-    throw new InvalidInput(`${file} is not JSON${locationOf(cause, text)}`, { cause });
+    throw new InvalidInput(`standard input can't be read: ${describe(cause)}`, { cause });
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
-  throw new InvalidInput(`${file} must hold one JSON object, { "model": ..., "data": ..., ... }`);
-}
-
-function locationOf(error: unknown, text: string): string {
-  if (text.trim() === "") return ": it is empty; examples/ has job files to start from";
-  const message = error instanceof Error ? error.message : String(error);
-  const [, line, column] = /line (\d+) column (\d+)/.exec(message) ?? [];
-  const lines = text.trimEnd().split("\n");
-  const where =
-    line === undefined
-      ? ` at its end, line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`
-      : ` at line ${line}, column ${column}`;
-  const what = message.replace(/ (in JSON )?at position .*$/, "").replace(/, ".*$/s, "");
-  return `${where}: ${what}. Look there for a missing quote, or a comma too few or too many`;
 }

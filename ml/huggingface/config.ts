@@ -1,4 +1,5 @@
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { parseJsonBytes } from "../../protocol/json-text.ts";
 import type { Family, ModelConfig } from "../models/family.ts";
 import { familyOf, isFamily } from "../models/registry.ts";
 import type { Folder } from "./folder.ts";
@@ -10,12 +11,7 @@ export async function readConfig(folder: Folder): Promise<Record<string, unknown
   const what = `${folder.name}/config.json`;
   const bytes = await folder.readSmall("config.json", MAX_CONFIG_BYTES);
   if (!bytes) throw new InvalidInput(`${what} is not there; a Hugging Face model directory has it`);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new CorruptData(`${what} is not JSON`, { cause });
-  }
+  const value = parseJsonBytes(bytes, what);
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { bytesOf } from "../../protocol/digest.ts";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { disguiseOf } from "../../protocol/file-format.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import { required } from "../../protocol/required.ts";
 import {
@@ -126,6 +127,7 @@ async function noWeights(folder: Folder): Promise<InvalidInput> {
 
 async function openFile(access: RandomAccess): Promise<OpenFile> {
   const { name, size } = access;
+  await refuseDisguise(access);
   if (size < 8) throw new CorruptData(`${name} is ${size} bytes, too short for safetensors`);
   const start = new Uint8Array(8);
   await access.read(start, 0);
@@ -139,6 +141,16 @@ async function openFile(access: RandomAccess): Promise<OpenFile> {
   const bytes = new Uint8Array(8 + Number(promised));
   await access.read(bytes, 0);
   return { access, header: parseHeader(bytes, name, size, "any") };
+}
+
+/** @throws InvalidInput for a file that is no weights by its first bytes, such as a Git LFS pointer */
+async function refuseDisguise({ name, size, read }: RandomAccess): Promise<void> {
+  const start = new Uint8Array(Math.min(size, 512));
+  await read(start, 0);
+  // Weights begin with the length of their header, and its brace.
+  if (start[8] === 0x7b) return;
+  const disguise = disguiseOf(start, name);
+  if (disguise !== null) throw new InvalidInput(disguise);
 }
 
 function weightsOf(

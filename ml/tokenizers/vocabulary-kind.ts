@@ -1,4 +1,6 @@
-import { CorruptData } from "../../protocol/errors.ts";
+import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { disguiseOf } from "../../protocol/file-format.ts";
+import { parseJsonBytes } from "../../protocol/json-text.ts";
 import { required } from "../../protocol/required.ts";
 import type { SpecialName } from "./special-tokens.ts";
 
@@ -33,19 +35,17 @@ export type Settings = {
 /** The lines of a file that is there. They may end in CR LF; the last one may end in nothing. */
 export function linesOf(files: VocabularyFiles, name: string, directory: string): string[] {
   const what = `${directory}/${name}`;
-  const text = decode(required(files[name], what), what);
+  const bytes = required(files[name], what);
+  const disguise = disguiseOf(bytes, what);
+  if (disguise !== null) throw new InvalidInput(disguise);
+  const text = decode(bytes, what);
   return text.replace(/\r?\n$/, "").split(/\r?\n/);
 }
 
 /** The object in a JSON file; empty when the file is not there or holds something else. */
 export function jsonFile(files: VocabularyFiles, name: string, directory: string): Json {
   const bytes = files[name];
-  if (!bytes) return {};
-  try {
-    return asObject(JSON.parse(decode(bytes, `${directory}/${name}`)));
-  } catch (cause) {
-    throw new CorruptData(`${directory}/${name} is not JSON`, { cause });
-  }
+  return bytes ? asObject(parseJsonBytes(bytes, `${directory}/${name}`)) : {};
 }
 
 /** The value as an object; empty when it is none. */

@@ -216,3 +216,16 @@ test("hostile files are refused before memory is taken by what they say", async 
   await refuse(index, JSON.stringify({ weight_map: { a: "absent.safetensors" } }), /absent\.safetensors/, 3);
   await refuse(index, JSON.stringify({}), /weight_map/, 3);
 });
+
+test("a file of a model that was never downloaded is named for what it is", async () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 548105171\n`;
+  for (const [name, content, message] of [
+    ["model.safetensors", pointer, /model\.safetensors is a Git LFS pointer.*; run git lfs pull/],
+    ["config.json", pointer, /config\.json is a Git LFS pointer.*; run git lfs pull/],
+    ["model.safetensors", "<!doctype html><html></html>", /model\.safetensors is an HTML page; /],
+  ] as const) {
+    const { directory } = directoryOf("gpt2");
+    writeFileSync(join(directory, name), content);
+    await assert.rejects(inspectDirectory(directory), { name: "InvalidInput", message });
+  }
+});
