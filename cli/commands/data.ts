@@ -2,12 +2,12 @@ import { cp, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { openBuckets } from "../../cloud/buckets.ts";
 import { splitText } from "../../ml/data/batches.ts";
-import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
+import { DATASET_FILES, type Dataset, META_FILE } from "../../ml/data/dataset.ts";
 import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
-import { makeFolder } from "../../protocol/make-folder.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
+import { fillDirectory } from "../models/fill-directory.ts";
 import { s3Source } from "../submission/s3-source.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import type { Target } from "../targets/target.ts";
@@ -97,8 +97,10 @@ async function requireEmpty(directory: string): Promise<void> {
 }
 
 async function copyTo(out: string, { directory }: Dataset): Promise<void> {
-  makeFolder(out, 0o777);
-  for (const name of DATASET_FILES) {
-    if (await stat(join(directory, name)).catch(() => null)) await cp(join(directory, name), join(out, name));
-  }
+  await fillDirectory(out, META_FILE, async (draft) => {
+    for (const name of DATASET_FILES) {
+      const path = join(directory, name);
+      if (await stat(path).catch(() => null)) await cp(path, join(draft, name));
+    }
+  });
 }

@@ -1,9 +1,6 @@
-import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import type { Cloud } from "../../cloud/connect.ts";
-import { InvalidInput } from "../../protocol/errors.ts";
-import { makeFolder } from "../../protocol/make-folder.ts";
-import { type WriteOptions, writeModel } from "../models/model-directory.ts";
+import { join, resolve } from "node:path";
+import { draftsIn, fillDirectory, requireEmpty } from "../models/fill-directory.ts";
+import { writeModel } from "../models/model-directory.ts";
 import { openExisting } from "../targets/locate.ts";
 import type { Target } from "../targets/target.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
@@ -19,13 +16,16 @@ export async function pull(
   options: { readonly version?: number | undefined },
 ): Promise<number> {
   const goal = resolve(directory);
-  await requireEmpty(goal, directory);
+  await requireEmpty(goal);
   const opened = await openExisting(target);
   const interruption = listenForInterruption();
   try {
     await opened.cloud.jobs.record(job);
-    const version = await writeAside(opened.cloud, job, goal, { ...options, signal: interruption.first });
+    const version = await fillDirectory(goal, "config.json", (draft) =>
+      writeModel(opened.cloud, job, draft, { ...options, signal: interruption.first }),
+    );
     print([`version ${count(version)} of ${job} is in ${directory}`]);
+    await noteDrafts(goal);
     return exitCodes.succeeded;
   } catch (error) {
     const signal = interruption.received();
@@ -37,25 +37,8 @@ export async function pull(
   }
 }
 
-/** Writes into a folder beside the goal, and renames it once it is whole. Returns the version. */
-async function writeAside(cloud: Cloud, job: string, goal: string, options: WriteOptions): Promise<number> {
-  makeFolder(dirname(goal), 0o777);
-  const aside = await mkdtemp(join(dirname(goal), `.${basename(goal)}-`));
-  try {
-    const version = await writeModel(cloud, job, join(aside, "model"), options);
-    await rename(join(aside, "model"), goal);
-    return version;
-  } finally {
-    await rm(aside, { recursive: true, force: true });
+async function noteDrafts(goal: string): Promise<void> {
+  for (const draft of await draftsIn(goal)) {
+    process.stderr.write(`note: remove ${join(goal, draft)}, unless another pull still writes to it\n`);
   }
-}
-
-async function requireEmpty(goal: string, given: string): Promise<void> {
-  const names = await readdir(goal).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    if (error.code === "ENOTDIR") throw new InvalidInput(`${given} must be a directory, it is a file`);
-    throw error;
-  });
-  if (names.length > 0)
-    throw new InvalidInput(`${given} must be empty or not there, it has ${names.length} files`);
 }
