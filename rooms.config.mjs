@@ -35,7 +35,14 @@ const rooms = {
   ],
   functions: ["protocol", "wasm", "cloud", "@types/aws-lambda", "lru-cache", "p-limit"],
   worker: ["protocol", "cloud", "ml", "scripts/cache-directory.mjs", "@tensorflow"],
-  local: ["protocol", "cloud", "functions/handler.ts", "@aws-sdk/client-sqs", "@types/aws-lambda"],
+  local: [
+    "protocol",
+    "cloud",
+    "functions/handler.ts",
+    "@aws-sdk/client-sqs",
+    "@types/aws-lambda",
+    "lru-cache",
+  ],
   cli: [
     "protocol",
     "cloud",

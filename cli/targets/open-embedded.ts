@@ -13,13 +13,13 @@ const REOPEN_INTERVAL_MS = 300;
 /** Opens the embedded target of a folder: starts its emulator, and makes its bucket and queues where they are missing. */
 export async function openEmbedded(address: EmbeddedAddress): Promise<LocalTarget> {
   const { dataDir } = address;
-  const { endpoint } = await ensureEmulator(dataDir, program("emulator"));
-  let session = await openSession(endpoint);
+  const emulator = await ensureEmulator(dataDir, program("emulator"));
+  let session = await openSession(emulator);
   const environment = await createResources({
     AWS_REGION: "us-east-1",
-    AWS_ENDPOINT_URL: endpoint,
-    AWS_ACCESS_KEY_ID: "local",
-    AWS_SECRET_ACCESS_KEY: "local",
+    AWS_ENDPOINT_URL: emulator.endpoint,
+    AWS_ACCESS_KEY_ID: emulator.key.id,
+    AWS_SECRET_ACCESS_KEY: emulator.key.secret,
   });
   const cloud = connect(environment);
   return openLocalTarget({
@@ -27,8 +27,8 @@ export async function openEmbedded(address: EmbeddedAddress): Promise<LocalTarge
     home: dataDir,
     cloud,
     environment,
-    claim: (job) => claim(endpoint, job),
-    running: async () => new Set(await claims(endpoint)),
+    claim: (job) => claim(emulator, job),
+    running: async () => new Set(await claims(emulator)),
     async revive() {
       session.close();
       session = await reopen(dataDir);
@@ -44,7 +44,7 @@ export async function openEmbedded(address: EmbeddedAddress): Promise<LocalTarge
 async function reopen(dataDir: string): Promise<Session> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await openSession((await ensureEmulator(dataDir, program("emulator"))).endpoint);
+      return await openSession(await ensureEmulator(dataDir, program("emulator")));
     } catch (error) {
       if (attempt === REOPEN_ATTEMPTS) throw error;
       await sleep(REOPEN_INTERVAL_MS);

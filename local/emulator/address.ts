@@ -1,11 +1,12 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { type AccessKey, clientKey, findKeys, isSame, tokenOf } from "./keys.ts";
 import { getJson } from "./loopback.ts";
 
 const address = z.object({ port: z.number().int().min(1).max(65_535), pid: z.number().int() });
-const health = z.object({ pid: z.number().int(), dataDir: z.string() });
+const health = z.object({ pid: z.number().int(), dataDir: z.string(), proof: z.string() });
 
 /** The port on which the emulator of a data folder listens or last listened, and its process. */
 export type EmulatorAddress = z.infer<typeof address>;
@@ -38,16 +39,26 @@ export function endpointOf(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
-/** Finds the endpoint of the emulator that runs on a data folder; null when none answers. */
-export async function findEmulator(dataDir: string): Promise<string | null> {
+/** An emulator that answers, and the key that it takes. */
+export type RunningEmulator = { readonly endpoint: string; readonly key: AccessKey };
+
+/**
+ * Finds the emulator that runs on a data folder; null when none answers.
+ *
+ * @throws InvalidInput when others may read the folder's keys
+ */
+export async function findEmulator(dataDir: string): Promise<RunningEmulator | null> {
   const remembered = findAddress(dataDir);
-  if (!remembered) return null;
-  const endpoint = endpointOf(remembered.port);
+  const keys = findKeys(dataDir);
+  if (!remembered || !keys) return null;
+  const [endpoint, key] = [endpointOf(remembered.port), clientKey(keys)];
+  const url = `${endpoint}/_local/health?nonce=${randomUUID()}`;
   try {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     // Another program, or another folder's emulator, may have the port by now.
-    const running = health.parse(await getJson(`${endpoint}/_local/health`, signal));
-    return running.dataDir === realpathSync(dataDir) ? endpoint : null;
+    const running = health.parse(await getJson(url, key, signal));
+    if (!isSame(running.proof, tokenOf(key, "proof", url))) return null;
+    return running.dataDir === realpathSync(dataDir) ? { endpoint, key } : null;
   } catch {
     // Nothing listens there, or what listens is no emulator.
     return null;

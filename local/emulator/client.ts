@@ -7,7 +7,7 @@ import { z } from "zod";
 import { describe, InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { makeFolder } from "../../protocol/make-folder.ts";
 import { tailOf } from "../log-tail.ts";
-import { findEmulator } from "./address.ts";
+import { findEmulator, type RunningEmulator } from "./address.ts";
 import { get, getJson } from "./loopback.ts";
 
 const START_DEADLINE_MS = 15_000;
@@ -28,16 +28,16 @@ export type Claim = { readonly release: () => void; readonly lost: Promise<void>
  * Finds the emulator of a data folder, or starts it as a process of its own from the script `entry`.
  * It ends by itself a few seconds later unless a session is opened.
  */
-export async function ensureEmulator(dataDir: string, entry: string): Promise<{ endpoint: string }> {
+export async function ensureEmulator(dataDir: string, entry: string): Promise<RunningEmulator> {
   const running = await findEmulator(dataDir);
-  if (running) return { endpoint: running };
+  if (running) return running;
   const log = join(resolve(dataDir), "logs", "emulator.log");
   const child = start(resolve(dataDir), entry, log);
   const failed = failureOf(child);
   const deadline = Date.now() + START_DEADLINE_MS;
   while (Date.now() < deadline) {
-    const endpoint = await findEmulator(dataDir);
-    if (endpoint) return { endpoint };
+    const started = await findEmulator(dataDir);
+    if (started) return started;
     if (failed()) break;
     await sleep(POLL_MS);
   }
@@ -78,13 +78,13 @@ function failureOf(child: ChildProcess): () => string | undefined {
 }
 
 /** Opens a session. */
-export async function openSession(endpoint: string): Promise<Session> {
-  return sessionOf(await get(`${endpoint}/_local/session`));
+export async function openSession({ endpoint, key }: RunningEmulator): Promise<Session> {
+  return sessionOf(await get(`${endpoint}/_local/session`, key));
 }
 
 /** Claims a job; null while another process has claimed it. */
-export async function claim(endpoint: string, job: string): Promise<Claim | null> {
-  const response = await get(`${endpoint}/_local/session?${new URLSearchParams({ claim: job })}`);
+export async function claim({ endpoint, key }: RunningEmulator, job: string): Promise<Claim | null> {
+  const response = await get(`${endpoint}/_local/session?${new URLSearchParams({ claim: job })}`, key);
   if (response.statusCode === 409) {
     response.destroy();
     return null;
@@ -94,8 +94,8 @@ export async function claim(endpoint: string, job: string): Promise<Claim | null
 }
 
 /** The jobs that running processes have claimed. */
-export async function claims(endpoint: string): Promise<string[]> {
-  return z.array(z.string()).parse(await getJson(`${endpoint}/_local/claims`));
+export async function claims({ endpoint, key }: RunningEmulator): Promise<string[]> {
+  return z.array(z.string()).parse(await getJson(`${endpoint}/_local/claims`, key));
 }
 
 function sessionOf(response: IncomingMessage): Session {

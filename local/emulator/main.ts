@@ -33,7 +33,7 @@ async function main(dataDir: string): Promise<void> {
     } catch (error) {
       if (!isLocked(error)) throw error;
       const running = await findEmulator(dataDir);
-      if (running) return console.log(`An emulator is running on ${dataDir} already: ${running}`);
+      if (running) return console.log(`An emulator is running on ${dataDir} already: ${running.endpoint}`);
       // Another process has the database open and does not answer: it is starting or ending.
       if (Date.now() > deadline) throw error;
       await sleep(20);

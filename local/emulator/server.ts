@@ -8,10 +8,12 @@ import { endpointOf, findAddress, preferredPort, writeAddress } from "./address.
 import { Bodies } from "./bodies.ts";
 import { DiskSpace, freeBytesOf } from "./disk-space.ts";
 import { ApiError, asApiError } from "./errors.ts";
+import { type AccessKeys, clientKey, isSame, openKeys, tokenOf } from "./keys.ts";
 import { answerS3Error, handleS3 } from "./s3.ts";
 import { namedFiles } from "./s3-objects.ts";
 import type { S3 } from "./s3-operation.ts";
 import { Sessions } from "./sessions.ts";
+import { requireSignature } from "./signature.ts";
 import { answerSqsError, handleSqs, removeExpired } from "./sqs.ts";
 import type { Sqs } from "./sqs-action.ts";
 import { Receivers } from "./sqs-receivers.ts";
@@ -32,7 +34,13 @@ export type EmulatorOptions = {
 
 export type Emulator = { readonly endpoint: string; readonly close: () => void };
 
-type Context = { readonly s3: S3; readonly sqs: Sqs; readonly sessions: Sessions; readonly dataDir: string };
+type Context = {
+  readonly s3: S3;
+  readonly sqs: Sqs;
+  readonly sessions: Sessions;
+  readonly dataDir: string;
+  readonly keys: AccessKeys;
+};
 
 const DEFAULT_IDLE_SECONDS = 5;
 const EXPIRY_MS = 60_000;
@@ -42,6 +50,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   makeFolder(options.dataDir);
   // A folder may have several names; clients compare this one.
   const dataDir = realpathSync(options.dataDir);
+  const keys = openKeys(dataDir);
   const store = new Store(dataDir);
   const space = new DiskSpace(dataDir, options.freeBytes ?? (() => freeBytesOf(dataDir)));
   const bodies = new Bodies(join(dataDir, "bodies"), space);
@@ -50,7 +59,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const receivers = new Receivers(store, now);
   const sqs = { store, space, receivers, now };
   const sessions = new Sessions((options.idleSeconds ?? DEFAULT_IDLE_SECONDS) * 1000, () => close());
-  const context = { s3: { store, bodies, now }, sqs, sessions, dataDir };
+  const context = { s3: { store, bodies, now }, sqs, sessions, dataDir, keys };
   const server = createHttpServer(context);
   const expiry = setInterval(() => removeExpired(sqs).catch(logFailure), EXPIRY_MS);
   const close = () => {
@@ -86,6 +95,7 @@ function createHttpServer(context: Context): Server {
 async function handle(context: Context, request: IncomingMessage, response: ServerResponse): Promise<void> {
   requireLocal(request);
   if (urlOf(request).startsWith("/_local/")) return handleLocal(context, request, response);
+  requireSignature(request, context.keys);
   if (request.headers["x-amz-target"] !== undefined) return handleSqs(context.sqs, request, response);
   return handleS3(context.s3, request, response);
 }
@@ -106,18 +116,38 @@ function requireLocal({ headers }: IncomingMessage): void {
 }
 
 function handleLocal(
-  { sessions, dataDir }: Context,
+  { sessions, dataDir, keys }: Context,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
   const { pathname, searchParams } = new URL(urlOf(request), "http://localhost");
   const path = `${request.method} ${pathname}`;
+  requireToken(request, keys);
   sessions.restartGrace();
-  if (path === "GET /_local/health") answerJson(response, 200, { pid: process.pid, dataDir });
+  if (path === "GET /_local/health") answerHealth(request, response, { dataDir, keys });
   else if (path === "GET /_local/claims") answerJson(response, 200, sessions.claims());
   else if (path === "GET /_local/session")
     openSession(sessions, searchParams.get("claim") ?? undefined, response);
   else answerJson(response, 404, { error: `there is no ${path}` });
+}
+
+/** Refuses a request of a program that can't read the folder's keys. */
+function requireToken(request: IncomingMessage, keys: AccessKeys): void {
+  const wanted = tokenOf(clientKey(keys), "request", `${endpointOf(portOf(request))}${urlOf(request)}`);
+  if (!isSame(request.headers.authorization ?? "", wanted))
+    throw new ApiError(403, "AccessDenied", "A request needs the token that a key of this folder makes");
+}
+
+const portOf = ({ socket }: IncomingMessage): number => required(socket.localPort, "the port of a request");
+
+/** Proves that this is the folder's emulator, and no program that took its port. */
+function answerHealth(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { dataDir, keys }: Pick<Context, "dataDir" | "keys">,
+): void {
+  const proof = tokenOf(clientKey(keys), "proof", `${endpointOf(portOf(request))}${urlOf(request)}`);
+  answerJson(response, 200, { pid: process.pid, dataDir, proof });
 }
 
 function openSession(sessions: Sessions, job: string | undefined, response: ServerResponse): void {

@@ -26,8 +26,9 @@ export function endpointAt(
 /** An emulator of our own, in a folder of its own. */
 export async function openEmbedded(): Promise<Endpoint> {
   const folder = temporaryFolder();
-  const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
-  await openSession(endpoint);
+  const emulator = await ensureEmulator(folder.path, EMULATOR);
+  const { endpoint } = emulator;
+  await openSession(emulator);
   return endpointAt(endpoint, "embedded", async () => {
     const pid = await pidOf(endpoint);
     process.kill(pid, "SIGTERM");
@@ -38,14 +39,14 @@ export async function openEmbedded(): Promise<Endpoint> {
 
 /** What answers at an endpoint, as far as it tells. */
 export async function kindOf(endpoint: string): Promise<Kind> {
-  const answers = async (path: string) => {
+  const answers = async (path: string, wanted = [200]) => {
     const response = await fetch(`${endpoint}${path}`).catch(() => undefined);
     await response?.text();
-    return response?.ok ?? false;
+    return response !== undefined && wanted.includes(response.status);
   };
   if (await answers("/_ministack/health")) return "ministack";
   if (await answers("/_localstack/health")) return "localstack";
-  return (await answers("/_local/health")) ? "embedded" : "aws";
+  return (await answers("/_local/health", [403])) ? "embedded" : "aws";
 }
 
 /** A name that nothing else has. */

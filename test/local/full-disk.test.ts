@@ -16,6 +16,7 @@ import {
 import { CreateQueueCommand, ReceiveMessageCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { findEmulator } from "../../local/emulator/address.ts";
 import { startEmulator } from "../../local/emulator/server.ts";
+import { head } from "./sign.ts";
 import { clientsOf, EMULATOR, hasEnded, pidOf, refusal, temporaryFolder, until } from "./support.ts";
 
 const MIB = 1024 * 1024;
@@ -69,7 +70,7 @@ test("space reserved for a body on its way is not given to another", async (t) =
   const files = () => readdirSync(join(folder.path, "bodies")).length;
   await s3.send(new CreateBucketCommand({ Bucket }));
   const slow = connect(Number(new URL(emulator.endpoint).port), "127.0.0.1");
-  slow.write(`PUT /${Bucket}/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${12 * MIB}\r\n\r\n`);
+  slow.write(head("PUT", `/${Bucket}/slow`, { host: "localhost", "content-length": `${12 * MIB}` }));
   await until("the slow body is on its way", () => files() === 1);
   assert.deepEqual(await refusal(put("other")), FULL);
   slow.destroy();
@@ -82,7 +83,7 @@ async function startLimited(dataDir: string, kibibytes: number): Promise<string>
   const script = `ulimit -f ${kibibytes} && exec "$0" "$1"`;
   const env = { ...process.env, PS_DATA_DIR: dataDir, PS_IDLE_SECONDS: "60" };
   spawn("bash", ["-c", script, process.execPath, EMULATOR], { env, stdio: "ignore" });
-  return until("the emulator answers", () => findEmulator(dataDir));
+  return (await until("the emulator answers", () => findEmulator(dataDir))).endpoint;
 }
 
 async function stop(endpoint: string): Promise<void> {

@@ -181,8 +181,9 @@ test(`${TRIALS} kills under load lose nothing acknowledged and leave nothing hal
   process.env.PS_IDLE_SECONDS = "30";
   let total = 0;
   for (let trial = 0; trial < TRIALS; trial++) {
-    const { endpoint } = await ensureEmulator(folder.path, EMULATOR);
-    await openSession(endpoint);
+    const emulator = await ensureEmulator(folder.path, EMULATOR);
+    const { endpoint } = emulator;
+    await openSession(emulator);
     const { s3, sqs } = clientsOf(endpoint);
     await s3.send(new CreateBucketCommand({ Bucket }));
     const queue = { QueueName: "kills.fifo", Attributes: { FifoQueue: "true", VisibilityTimeout: "600" } };

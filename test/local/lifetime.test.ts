@@ -24,14 +24,15 @@ process.env.PS_IDLE_SECONDS = "1";
 
 /** An emulator that this process has a session of. */
 async function startWithSession(dataDir: string) {
-  const { endpoint } = await ensureEmulator(dataDir, EMULATOR);
-  const session = await openSession(endpoint);
-  const pid = await pidOf(endpoint);
+  const emulator = await ensureEmulator(dataDir, EMULATOR);
+  const { endpoint } = emulator;
+  const session = await openSession(emulator);
+  const pid = await pidOf(endpoint, emulator.key);
   const end = async (signal: NodeJS.Signals) => {
     process.kill(pid, signal);
     await until("the emulator ends", () => hasEnded(pid));
   };
-  return { endpoint, pid, session, end, ...clientsOf(endpoint) };
+  return { emulator, endpoint, pid, session, end, ...clientsOf(endpoint) };
 }
 
 test("after a kill it starts again on the same port with the same data", async () => {
@@ -91,7 +92,7 @@ test("of processes that start one at once all get the same, and a second one lea
   const [first] = started;
   assert.ok(first);
   assert.deepEqual(started, [first, first, first]);
-  await openSession(first.endpoint);
+  await openSession(first);
   const env = { ...process.env, PS_DATA_DIR: folder.path };
   const second = spawn(process.execPath, [EMULATOR], { env, stdio: ["ignore", "pipe", "inherit"] });
   const output = (await second.stdout.toArray()).join("");
@@ -103,31 +104,31 @@ test("of processes that start one at once all get the same, and a second one lea
 
 test("a job is claimed by one process, and free again when that process is killed", async (t) => {
   using folder = temporaryFolder();
-  const { endpoint, session, end } = await startWithSession(folder.path);
+  const { emulator, session, end } = await startWithSession(folder.path);
   const client = fileURLToPath(new URL("../../local/emulator/client.ts", import.meta.url));
   const script = `const { claim } = await import(${JSON.stringify(client)});
-    await claim(${JSON.stringify(endpoint)}, "job/a"); setInterval(() => {}, 1000);`;
+    await claim(${JSON.stringify(emulator)}, "job/a"); setInterval(() => {}, 1000);`;
   const claimant = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" });
   t.after(() => claimant.kill("SIGKILL"));
-  await until("the process claims the job", async () => (await claims(endpoint)).includes("job/a"));
-  assert.equal(await claim(endpoint, "job/a"), null);
-  const other = await claim(endpoint, "job/b");
-  assert.deepEqual((await claims(endpoint)).toSorted(), ["job/a", "job/b"]);
+  await until("the process claims the job", async () => (await claims(emulator)).includes("job/a"));
+  assert.equal(await claim(emulator, "job/a"), null);
+  const other = await claim(emulator, "job/b");
+  assert.deepEqual((await claims(emulator)).toSorted(), ["job/a", "job/b"]);
   claimant.kill("SIGKILL");
-  await until("the job is free", async () => !(await claims(endpoint)).includes("job/a"));
-  const mine = await claim(endpoint, "job/a");
+  await until("the job is free", async () => !(await claims(emulator)).includes("job/a"));
+  const mine = await claim(emulator, "job/a");
   assert.ok(mine && other);
   mine.release();
   other.release();
-  await until("both are released", async () => (await claims(endpoint)).length === 0);
+  await until("both are released", async () => (await claims(emulator)).length === 0);
   session.close();
   await end("SIGTERM");
 });
 
 test("a session says when the emulator is lost, and not when it is closed", async () => {
   using folder = temporaryFolder();
-  const { endpoint, session, end } = await startWithSession(folder.path);
-  const closed = await openSession(endpoint);
+  const { emulator, session, end } = await startWithSession(folder.path);
+  const closed = await openSession(emulator);
   let lost = 0;
   void closed.lost.then(() => lost++);
   closed.close();
@@ -143,10 +144,10 @@ test("a proxy of the environment is not used for it, by its client or the SDK's"
     const { claim, claims, ensureEmulator } = await import(${module("local/emulator/client.ts")});
     const { clientsOf } = await import(${module("test/local/support.ts")});
     const { ListQueuesCommand } = await import("@aws-sdk/client-sqs");
-    const { endpoint } = await ensureEmulator(${JSON.stringify(folder.path)}, ${JSON.stringify(EMULATOR)});
-    await claim(endpoint, "job/a");
-    await clientsOf(endpoint).sqs.send(new ListQueuesCommand({}));
-    console.log(await claims(endpoint));
+    const emulator = await ensureEmulator(${JSON.stringify(folder.path)}, ${JSON.stringify(EMULATOR)});
+    await claim(emulator, "job/a");
+    await clientsOf(emulator.endpoint).sqs.send(new ListQueuesCommand({}));
+    console.log(await claims(emulator));
     process.exit();`;
   const proxy = "http://127.0.0.1:9";
   const env = { ...process.env, NODE_USE_ENV_PROXY: "1", HTTP_PROXY: proxy, http_proxy: proxy };
@@ -189,10 +190,10 @@ test("the grace time runs only while no session is open, and starts again at eve
 
 test("SIGTERM ends it at once, also while somebody waits for a message", async () => {
   using folder = temporaryFolder();
-  const { sqs, endpoint, end } = await startWithSession(folder.path);
+  const { sqs, emulator, end } = await startWithSession(folder.path);
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: "waiting" }));
   const poll = assert.rejects(sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 20 })));
-  await claims(endpoint);
+  await claims(emulator);
   const start = Date.now();
   await end("SIGTERM");
   await poll;

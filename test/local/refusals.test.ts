@@ -16,6 +16,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, SendMessageCommand, TagQueueCommand } from "@aws-sdk/client-sqs";
 import { startEmulator } from "../../local/emulator/server.ts";
+import { head, sign } from "./sign.ts";
 import { clientsOf, refusal, temporaryFolder, until } from "./support.ts";
 
 const folder = temporaryFolder();
@@ -32,14 +33,11 @@ after(() => {
 type Answer = { readonly status: number; readonly body: string };
 
 /** A request as no SDK would send it. */
-function raw(
-  method: string,
-  path: string,
-  headers: Record<string, string | number>,
-  body = "",
-): Promise<Answer> {
+function raw(method: string, path: string, headers: Record<string, string>, body = ""): Promise<Answer> {
+  const { host = `127.0.0.1:${port}` } = headers;
+  const signed = sign(method, path, { ...headers, host });
   return new Promise((resolve, reject) => {
-    const sent = request({ host: "127.0.0.1", port, method, path, headers }, async (response) => {
+    const sent = request({ host: "127.0.0.1", port, method, path, headers: signed }, async (response) => {
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(chunk);
       resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() });
@@ -91,7 +89,7 @@ test("a parameter the emulator does not know is refused, not ignored", async () 
 test("only requests to 127.0.0.1 or localhost are taken, and none from web pages", async () => {
   const path = `/${Bucket}/page`;
   const status = async (headers: Record<string, string>) =>
-    (await raw("PUT", path, { "content-length": 0, ...headers })).status;
+    (await raw("PUT", path, { "content-length": "0", ...headers })).status;
   assert.equal(await status({ host: "evil.example" }), 403);
   assert.equal(await status({ host: `127.0.0.1.evil.example:${port}` }), 403);
   assert.equal(await status({ origin: "https://evil.example" }), 403);
@@ -109,7 +107,7 @@ test("a POST without the x-amz-target header is no SQS request", async () => {
 test("a body whose sender dies on the way leaves nothing", async () => {
   const files = () => readdirSync(join(folder.path, "bodies")).length;
   const socket = connect(Number(port), "127.0.0.1");
-  socket.write(`PUT /${Bucket}/dying HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n`);
+  socket.write(head("PUT", `/${Bucket}/dying`, { host: "localhost", "content-length": "1000000" }));
   socket.write("x".repeat(500_000));
   await until("the body begins to be stored", () => files() === 1);
   socket.resetAndDestroy();
@@ -121,7 +119,7 @@ test("a chunked body that is damaged, or ends early, leaves nothing", async () =
   const headers = {
     "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
     "x-amz-trailer": "x-amz-checksum-crc32",
-    "x-amz-decoded-content-length": 9,
+    "x-amz-decoded-content-length": "9",
   };
   const send = (body: string) => raw("PUT", `/${Bucket}/chunked`, headers, body);
   const body = (crc: string) => `4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:${crc}\r\n\r\n`;

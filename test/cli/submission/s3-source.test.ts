@@ -11,13 +11,14 @@ import type { PrepareOptions } from "../../../ml/data/prepare-options.ts";
 import { prepareText } from "../../../ml/data/prepare-text.ts";
 import { openBucket } from "../../contract/bucket.ts";
 import { endpointAt } from "../../contract/endpoint.ts";
-import { EMULATOR, temporaryFolder } from "../../local/support.ts";
+import { EMULATOR, temporaryFolder, testData } from "../../local/support.ts";
 import { Playground } from "../command.ts";
 
 // Someone else's S3: an emulator that no job runs on.
 const folder = temporaryFolder();
-const { endpoint } = await ensureEmulator(join(folder.path, "s3"), EMULATOR);
-const session = await openSession(endpoint);
+const emulator = await ensureEmulator(testData(join(folder.path, "s3")), EMULATOR);
+const { endpoint } = emulator;
+const session = await openSession(emulator);
 const { s3, Bucket, put } = await openBucket(endpointAt(endpoint, "embedded"));
 const buckets: Buckets = { store: (bucket) => new Store(s3, bucket), close: () => {} };
 const playground = new Playground({

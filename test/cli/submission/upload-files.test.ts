@@ -8,7 +8,7 @@ import { Playground, tinyJob } from "../command.ts";
 
 const folder = temporaryFolder();
 const emulator = await ensureEmulator(folder.path, EMULATOR);
-const session = await openSession(emulator.endpoint);
+const session = await openSession(emulator);
 const proxy = await countingProxy(emulator.endpoint);
 const playground = new Playground();
 after(async () => {

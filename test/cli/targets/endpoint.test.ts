@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Emulator, startEmulator } from "../../../local/emulator/server.ts";
+import { testData } from "../../local/support.ts";
 import { Playground, type Running } from "../command.ts";
 
 /** Jobs on an S3 and SQS that someone else runs: an emulator of this process, which ps-submit knows only by its URL. */
@@ -21,7 +22,7 @@ const job = {
 };
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), "ps-external-"));
+  folder = testData(mkdtempSync(join(tmpdir(), "ps-external-")));
   external = await startEmulator({ dataDir: folder, port: 0, idleSeconds: 86_400 });
   at = ["--endpoint-url", external.endpoint];
   playground = new Playground({ AWS_REGION: "eu-west-1" });

@@ -7,13 +7,14 @@ import { type PreparedJob, prepareJob } from "../../../cli/submission/prepare-jo
 import { ensureEmulator, openSession } from "../../../local/emulator/client.ts";
 import { openBucket } from "../../contract/bucket.ts";
 import { endpointAt } from "../../contract/endpoint.ts";
-import { EMULATOR, temporaryFolder } from "../../local/support.ts";
+import { EMULATOR, temporaryFolder, testData } from "../../local/support.ts";
 import { TEXT } from "../../support/models.ts";
 import { writeDirectory } from "./fixture.ts";
 
 const folder = temporaryFolder();
-const { endpoint } = await ensureEmulator(join(folder.path, "s3"), EMULATOR);
-const session = await openSession(endpoint);
+const emulator = await ensureEmulator(testData(join(folder.path, "s3")), EMULATOR);
+const { endpoint } = emulator;
+const session = await openSession(emulator);
 const { Bucket, put } = await openBucket(endpointAt(endpoint, "embedded"));
 const access = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: "theirs", AWS_SECRET_ACCESS_KEY: "theirs" };
 after(() => {
