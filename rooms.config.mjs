@@ -39,6 +39,7 @@ const rooms = {
     "protocol",
     "cloud",
     "functions/handler.ts",
+    "functions/watchdog/ages.ts",
     "@aws-sdk/client-sqs",
     "@types/aws-lambda",
     "lru-cache",

@@ -6,6 +6,7 @@ import { Batch } from "./batch.ts";
 import { Jobs } from "./jobs.ts";
 import { Queues } from "./queues.ts";
 import { sdkDefaults } from "./sdk-settings.ts";
+import { noteServerTime } from "./server-time.ts";
 import { Store } from "./store.ts";
 
 /** S3, SQS and Batch as every part of the system sees them, embedded or on AWS. */
@@ -87,6 +88,7 @@ function createS3(config: ReturnType<typeof clientConfig>, forcePathStyle: boole
     },
     { step: "build", name: "unsignedPayload" },
   );
+  noteServerTime(s3);
   return s3;
 }
 

@@ -16,7 +16,12 @@ import {
 import { required } from "../protocol/required.ts";
 import type { Store } from "./store.ts";
 
-export type Stated = { readonly state: State; readonly etag: string };
+export type Stated = {
+  readonly state: State;
+  readonly etag: string;
+  /** Milliseconds since the state was stored, by S3's own clock. */
+  readonly ageMs: number;
+};
 
 const CHANGE_TRIES = 50;
 /** Jobs whose records are kept in memory. */
@@ -67,7 +72,9 @@ export class Jobs {
   async findState(job: string): Promise<Stated | null> {
     const key = keys.state(job);
     const stored = await this.#store.get(key);
-    return stored && { state: parseAs(stateSchema, stored.body, key), etag: stored.etag };
+    if (!stored) return null;
+    const { body, etag, ageMs } = stored;
+    return { state: parseAs(stateSchema, body, key), etag, ageMs };
   }
 
   /** `state.json` and its etag. @throws InvalidInput when there is no such job */

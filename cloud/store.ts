@@ -9,6 +9,7 @@ import {
 import { sha256 } from "../protocol/digest.ts";
 import { CorruptData, TryAgain } from "../protocol/errors.ts";
 import { required } from "../protocol/required.ts";
+import { ageIn } from "./server-time.ts";
 import {
   type Created,
   httpStatusOf,
@@ -29,11 +30,18 @@ import {
 
 export type { Created };
 
-export type Stored = { readonly body: Uint8Array; readonly etag: string };
+export type Stored = {
+  readonly body: Uint8Array;
+  readonly etag: string;
+  /** Milliseconds since it was stored, by S3's own clock. */
+  readonly ageMs: number;
+};
 export type Listed = {
   readonly key: string;
   readonly size: number;
   readonly modified: Date;
+  /** Milliseconds since `modified`, by S3's own clock. */
+  readonly ageMs: number;
   readonly etag: string;
 };
 
@@ -56,7 +64,8 @@ export class Store {
     if (answer === null) return null;
     const body = new Uint8Array(required(answer.ContentLength, `ContentLength of ${key}`));
     await fill(body, answer.Body, key, 0);
-    return { body, etag: required(answer.ETag, `ETag of ${key}`) };
+    const modified = required(answer.LastModified, `LastModified of ${key}`);
+    return { body, etag: required(answer.ETag, `ETag of ${key}`), ageMs: ageIn(answer, modified) };
   }
 
   /**
@@ -119,12 +128,10 @@ export class Store {
     for await (const page of this.#pages(prefix)) {
       for (const { Key, Size, LastModified, ETag } of page.Contents ?? []) {
         const key = required(Key, `Key of an object below ${prefix}`);
-        listed.push({
-          key,
-          size: required(Size, `Size of ${key}`),
-          modified: required(LastModified, `LastModified of ${key}`),
-          etag: required(ETag, `ETag of ${key}`),
-        });
+        const modified = required(LastModified, `LastModified of ${key}`);
+        const size = required(Size, `Size of ${key}`);
+        const etag = required(ETag, `ETag of ${key}`);
+        listed.push({ key, size, modified, ageMs: ageIn(page, modified), etag });
       }
     }
     return listed;

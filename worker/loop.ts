@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
 import { type LogFields, log, withLogFields } from "../cloud/log.ts";
+import { awakeNow } from "../protocol/awake-time.ts";
 import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
 import { MAX_REASON_CHARACTERS, taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
@@ -55,18 +56,18 @@ async function workOn(loop: Loop, lease: Lease, signal: AbortSignal): Promise<vo
 
 /** Waits for the next task. Returns null when there is nothing more to do. */
 async function nextLease({ cloud, job, leases, idleMs }: Loop, signal: AbortSignal): Promise<Lease | null> {
-  const start = Date.now();
-  for (let answered = start; Date.now() - start < idleMs && !signal.aborted; ) {
+  const start = awakeNow();
+  for (let answered = start; awakeNow() - start < idleMs && !signal.aborted; ) {
     try {
       const taken = await leases.take(signal);
       if (taken === "gone") return null;
       if (taken) return taken;
       const stated = await cloud.jobs.findState(job);
       if (!stated || isEnded(stated.state)) return null;
-      answered = Date.now();
+      answered = awakeNow();
     } catch (error) {
       if (signal.aborted) return null;
-      if (Date.now() - answered > MAX_OUTAGE_MS) throw error;
+      if (awakeNow() - answered > MAX_OUTAGE_MS) throw error;
       log.warn("no answer from the queue", { error });
       await sleep(RETRY_MS);
     }

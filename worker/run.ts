@@ -3,6 +3,7 @@ import { type Cloud, connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { isAway } from "../cloud/service-errors.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
+import { awakeNow } from "../protocol/awake-time.ts";
 import { type Environment, numberVariable, variable } from "../protocol/environment.ts";
 import { describe, isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { isEnded, type JobRecord } from "../protocol/records.ts";
@@ -88,7 +89,7 @@ function requireDevice({ provenance, spec }: JobRecord, offered: string | undefi
  * @throws InvalidInput when there is no such job
  */
 async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): Promise<TaskQueue | null> {
-  for (const start = Date.now(); Date.now() - start < idleMs; await sleep(QUEUE_POLL_MS)) {
+  for (const start = awakeNow(); awakeNow() - start < idleMs; await sleep(QUEUE_POLL_MS)) {
     const stated = await jobs.findState(job);
     if (!stated) {
       // A job that is being submitted has a record and no state yet.
@@ -105,12 +106,12 @@ async function findQueue({ jobs, queues }: Cloud, job: string, idleMs: number): 
 
 /** Tries again while S3 or SQS do not answer, as long as a worker at work would. Returns null when `signal` says stop. */
 async function retryWhileAway<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | null> {
-  for (const start = Date.now(); ; await sleep(RETRY_MS)) {
+  for (const start = awakeNow(); ; await sleep(RETRY_MS)) {
     if (signal.aborted) return null;
     try {
       return await attempt();
     } catch (error) {
-      if (!isAway(error) || Date.now() - start > MAX_OUTAGE_MS) throw error;
+      if (!isAway(error) || awakeNow() - start > MAX_OUTAGE_MS) throw error;
       log.warn("no answer at the start", { error });
     }
   }

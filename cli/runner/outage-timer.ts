@@ -1,3 +1,4 @@
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { isPermanent } from "../../protocol/errors.ts";
 
 const MAX_OUTAGE_MS = 30_000;
@@ -12,7 +13,7 @@ export class OutageTimer {
   }
 
   /** @throws `error` when it is permanent, or there was no answer for 30 seconds */
-  check(error: unknown, now = Date.now()): void {
+  check(error: unknown, now = awakeNow()): void {
     this.#failingSince ??= now;
     if (isPermanent(error) || now - this.#failingSince > MAX_OUTAGE_MS) throw error;
   }

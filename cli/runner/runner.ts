@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { wakeCoordinator } from "../../cloud/wake.ts";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
 import { isEnded, type JobRecord, type State } from "../../protocol/records.ts";
@@ -131,9 +132,9 @@ function keepClaim(
 
 /** Waits until the functions have closed the job, which removes its marker. */
 async function waitUntilClosed({ cloud }: LocalTarget, { job, attempt }: State, { second }: Interruption) {
-  const deadline = Date.now() + CLOSED_DEADLINE_MS;
+  const deadline = awakeNow() + CLOSED_DEADLINE_MS;
   let polls = 0;
-  while (Date.now() < deadline && !second.aborted) {
+  while (awakeNow() < deadline && !second.aborted) {
     try {
       if ((await cloud.store.list(keys.active(job, attempt))).length === 0) return;
       if (polls++ % POLLS_PER_WAKE === 0) await wakeCoordinator(cloud, job, randomUUID());

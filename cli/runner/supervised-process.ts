@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { tailOf } from "../../local/log-tail.ts";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { describe } from "../../protocol/errors.ts";
 
 export type ProcessPlan = {
@@ -92,7 +93,7 @@ export class SupervisedProcess {
   #startWith(output: number): void {
     const { script, environment } = this.#plan;
     const logStart = beginLog(output);
-    const started = Date.now();
+    const started = awakeNow();
     const child = spawn(process.execPath, ["--enable-source-maps", script], {
       env: environment,
       stdio: ["ignore", output, output, "ipc"],
@@ -105,7 +106,7 @@ export class SupervisedProcess {
         if (this.#child !== child) return;
         this.#child = null;
         resolve();
-        if (!this.#stopping) this.#again(how, code, Date.now() - started, logStart);
+        if (!this.#stopping) this.#again(how, code, awakeNow() - started, logStart);
       };
       child.once("error", (error) => end(error.message, -1));
       child.once("exit", (code, signal) =>

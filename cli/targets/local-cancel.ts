@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { closeJob } from "../../cloud/close.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { Unrecoverable } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
 import { outcomeLines } from "../terminal/outcome.ts";
@@ -30,9 +31,9 @@ export async function cancelHere(target: LocalTarget, state: State): Promise<voi
 }
 
 async function waitForRunner(target: LocalTarget, job: string): Promise<void> {
-  const deadline = Date.now() + RUNNER_DEADLINE_MS;
+  const deadline = awakeNow() + RUNNER_DEADLINE_MS;
   while ((await target.running()).has(job)) {
-    if (Date.now() > deadline) {
+    if (awakeNow() > deadline) {
       throw new Unrecoverable(
         `${job} is cancelled, but the process that runs it has not ended in ${RUNNER_DEADLINE_MS / 1000} s`,
       );

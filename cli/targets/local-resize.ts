@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import type { State } from "../../protocol/records.ts";
 import { WorkerCountRequest } from "../runner/worker-count-request.ts";
@@ -19,9 +20,9 @@ export async function resizeHere(target: LocalTarget, { job }: State, workers: n
     throw new InvalidInput(`no process runs ${job}; resume it with: ${resume}`);
   }
   request.send(workers);
-  const deadline = Date.now() + ANSWER_DEADLINE_MS;
+  const deadline = awakeNow() + ANSWER_DEADLINE_MS;
   while (request.pending) {
-    if (Date.now() > deadline || !(await runs())) {
+    if (awakeNow() > deadline || !(await runs())) {
       request.withdraw();
       throw new Unrecoverable(
         `the process that runs ${job} did not answer; it has as many workers as before`,

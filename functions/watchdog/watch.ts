@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import pLimit from "p-limit";
 import { attemptStatusOf, ORPHAN_MS } from "../../cloud/attempt-status.ts";
 import { closeAttempt, closeJob } from "../../cloud/close.ts";
@@ -8,28 +9,35 @@ import type { Listed } from "../../cloud/store.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { attemptOfMarker, keys } from "../../protocol/keys.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
+import { type AgeOf, ageByS3 } from "./ages.ts";
 import { describeWorkers, reasonOfNoWorkers } from "./workers.ts";
 
 const MINUTE_MS = 60_000;
 /** Attempts that are checked side by side: there may be hundreds, and the function has a minute for all of them. */
 const CONCURRENT_CHECKS = 10;
 
+export type Watching = {
+  /** How long a step may make no progress before its missing tasks are sent again. */
+  readonly redispatchSeconds: number;
+  /** @default `ageByS3` */
+  readonly ageOf?: AgeOf;
+};
+
 /**
  * Checks every job that has not ended or is not closed. Redispatches the missing tasks of one that makes no progress
  * while none of its tasks is waiting or leased. Fails one without progress for `stallMinutes`, or whose workers on AWS
  * Batch have all ended. Closes one that has ended.
  *
- * @param redispatchSeconds how long a step may make no progress before its missing tasks are sent again
  * @throws AggregateError when some jobs could not be checked; the others were
  */
-export async function watch(cloud: Cloud, redispatchSeconds: number, now = Date.now()): Promise<void> {
+export async function watch(cloud: Cloud, watching: Watching): Promise<void> {
   const errors: unknown[] = [];
-  const check = async ({ key, modified }: Listed) => {
-    const marked = attemptOfMarker(key);
-    if (marked === null) return log.warn("not the marker of an attempt", { key });
+  const check = async (marker: Listed) => {
+    const marked = attemptOfMarker(marker.key);
+    if (marked === null) return log.warn("not the marker of an attempt", { key: marker.key });
     await withLogFields(marked, async () => {
       try {
-        await watchAttempt(cloud, { ...marked, modified }, redispatchSeconds, now);
+        await watchAttempt(cloud, { ...marked, marker }, watching);
       } catch (error) {
         log.error("not watched", { error });
         errors.push(error);
@@ -40,43 +48,47 @@ export async function watch(cloud: Cloud, redispatchSeconds: number, now = Date.
   if (errors.length > 0) throw new AggregateError(errors, `${errors.length} jobs could not be checked`);
 }
 
-type Marked = Pick<State, "job" | "attempt"> & { readonly modified: Date };
+type Marked = Pick<State, "job" | "attempt"> & { readonly marker: Listed };
 
-async function watchAttempt(
-  cloud: Cloud,
-  marked: Marked,
-  redispatchSeconds: number,
-  now: number,
-): Promise<void> {
+async function watchAttempt(cloud: Cloud, marked: Marked, watching: Watching): Promise<void> {
+  const { ageOf = ageByS3 } = watching;
   const stated = await cloud.jobs.findState(marked.job);
   const status = attemptStatusOf(marked.attempt, stated?.state ?? null);
   if (!stated || status === "ahead") {
-    if (now - marked.modified.getTime() > ORPHAN_MS) await closeAttempt(cloud, marked, "it never began");
+    if (ageOf(marked.marker) > ORPHAN_MS) await closeAttempt(cloud, marked, "it never began");
   } else if (status === "superseded") {
     await closeAttempt(cloud, marked, `attempt ${stated.state.attempt} superseded it`);
   } else if (status === "ended") {
     await closeJob(cloud, stated.state);
   } else {
-    await watchJob(cloud, stated, redispatchSeconds, now);
+    const silentMs = ageOf({ ...stated, key: keys.state(marked.job) });
+    await watchJob(cloud, stated, silentMs, watching.redispatchSeconds);
   }
 }
 
-async function watchJob(cloud: Cloud, stated: Stated, redispatchSeconds: number, now: number): Promise<void> {
+/** @param silentMs the time without progress that counts against the job */
+async function watchJob(
+  cloud: Cloud,
+  stated: Stated,
+  silentMs: number,
+  redispatchSeconds: number,
+): Promise<void> {
   const { state } = stated;
   const { job, attempt } = state;
   const { spec } = await cloud.jobs.record(job);
-  const silent = now - Date.parse(state.updatedAt);
-  if (silent < redispatchSeconds * 1000) return;
+  // Sending tasks again does no harm, so for that the time asleep counts too.
+  const unchangedMs = Math.max(silentMs, stated.ageMs);
+  if (unchangedMs < redispatchSeconds * 1000) return;
   const url = await cloud.queues.findTasks(job, attempt);
   const depth = url === null ? { waiting: 0, inFlight: 0 } : await cloud.queues.depth(url);
-  const lost = cloud.batch && (await reasonOfNoWorkers(cloud.batch, state, silent, depth.waiting));
+  const lost = cloud.batch && (await reasonOfNoWorkers(cloud.batch, state, silentMs, depth.waiting));
   if (lost) {
     await failIfUnchanged(cloud, stated, lost);
-  } else if (silent > spec.stallMinutes * MINUTE_MS) {
+  } else if (silentMs > spec.stallMinutes * MINUTE_MS) {
     await failIfUnchanged(cloud, stated, await stallReason(cloud, state, spec.stallMinutes, depth));
   } else if (depth.waiting + depth.inFlight === 0) {
-    log.info("redispatch", { version: state.version, silentSeconds: Math.round(silent / 1000) });
-    await wakeCoordinator(cloud, job, `redispatch-${state.version}-${now}`, true);
+    log.info("redispatch", { version: state.version, silentSeconds: Math.round(unchangedMs / 1000) });
+    await wakeCoordinator(cloud, job, `redispatch-${state.version}-${randomUUID()}`, true);
   }
 }
 

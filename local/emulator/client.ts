@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { describe, InvalidInput, Unrecoverable } from "../../protocol/errors.ts";
 import { makeFolder } from "../../protocol/make-folder.ts";
 import { tailOf } from "../log-tail.ts";
@@ -34,8 +35,8 @@ export async function ensureEmulator(dataDir: string, entry: string): Promise<Ru
   const log = join(resolve(dataDir), "logs", "emulator.log");
   const child = start(resolve(dataDir), entry, log);
   const failed = failureOf(child);
-  const deadline = Date.now() + START_DEADLINE_MS;
-  while (Date.now() < deadline) {
+  const deadline = awakeNow() + START_DEADLINE_MS;
+  while (awakeNow() < deadline) {
     const started = await findEmulator(dataDir);
     if (started) return started;
     if (failed()) break;

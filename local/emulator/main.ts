@@ -1,5 +1,6 @@
 import "../../cloud/buffers.ts";
 import { setTimeout as sleep } from "node:timers/promises";
+import { awakeNow } from "../../protocol/awake-time.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { findEmulator } from "./address.ts";
 import { startEmulator } from "./server.ts";
@@ -23,7 +24,7 @@ function isLocked(error: unknown): boolean {
 /** Runs the emulator, unless one that answers runs on the folder already. */
 async function main(dataDir: string): Promise<void> {
   const options = { dataDir, port: wholeNumber("PS_PORT"), idleSeconds: wholeNumber("PS_IDLE_SECONDS") };
-  const deadline = Date.now() + START_DEADLINE_MS;
+  const deadline = awakeNow() + START_DEADLINE_MS;
   for (;;) {
     try {
       const { endpoint, close } = await startEmulator({ ...options, onClose: () => process.exit(0) });
@@ -35,7 +36,7 @@ async function main(dataDir: string): Promise<void> {
       const running = await findEmulator(dataDir);
       if (running) return console.log(`An emulator is running on ${dataDir} already: ${running.endpoint}`);
       // Another process has the database open and does not answer: it is starting or ending.
-      if (Date.now() > deadline) throw error;
+      if (awakeNow() > deadline) throw error;
       await sleep(20);
     }
   }

@@ -2,6 +2,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { clientConfig } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
 import { createHandlers } from "../../functions/handler.ts";
+import { ageAwake } from "../../functions/watchdog/ages.ts";
 import { numberVariable, variable } from "../../protocol/environment.ts";
 import { poll, type Source } from "./poller.ts";
 
@@ -12,7 +13,7 @@ import { poll, type Source } from "./poller.ts";
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const stop = stopSignal();
   const client = new SQSClient(clientConfig(env));
-  const { cloud, updates, deadLetters, watchdog } = createHandlers(env);
+  const { cloud, updates, deadLetters, watchdog } = createHandlers(env, ageAwake());
   const source = async (url: string, handler: Source["handler"]): Promise<Source> => ({
     client,
     url,

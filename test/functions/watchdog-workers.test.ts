@@ -28,7 +28,7 @@ async function submit(name: string): Promise<string> {
 
 /** The watchdog, called `minutes` after now. */
 const watchIn = (minutes: number, cloud: Cloud = lab.cloud) =>
-  watch(cloud, 60, Date.now() + minutes * MINUTE_MS);
+  watch(cloud, { redispatchSeconds: 60, ageOf: ({ ageMs }) => ageMs + minutes * MINUTE_MS });
 const stateOf = async (job: string) => (await lab.cloud.jobs.state(job)).state;
 const markers = (job: string) => lab.cloud.store.list(`${keys.actives}${job}/`);
 

@@ -52,7 +52,9 @@ test("the watchdog fails with it, and puts the other jobs away", async () => {
   // Listed after the damaged one.
   await lab.submit(linearJob("ended"));
   await lab.cloud.jobs.end("ended", "stopped", "by a test");
-  await assert.rejects(watch(lab.cloud, 60), ({ errors }: AggregateError) => KEY.test(String(errors[0])));
+  await assert.rejects(watch(lab.cloud, { redispatchSeconds: 60 }), ({ errors }: AggregateError) =>
+    KEY.test(String(errors[0])),
+  );
   assert.deepEqual(await lab.cloud.store.list(keys.active("ended", 1)), []);
   assert.equal((await lab.cloud.store.list(keys.active("damaged", 1))).length, 1, "it goes on telling");
 });

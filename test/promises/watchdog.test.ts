@@ -27,6 +27,9 @@ async function loseTasks(job: string, count: number): Promise<void> {
   }
 }
 
+/** Calls the watchdog `ms` after now. */
+const watchIn = (ms: number) => watch(lab.cloud, { redispatchSeconds: 60, ageOf: ({ ageMs }) => ageMs + ms });
+
 const markers = (job: string) => lab.cloud.store.list(`${keys.actives}${job}/`);
 
 test("tasks that were lost are redispatched, and the job ends as it would have", async () => {
@@ -44,7 +47,7 @@ test("tasks that were lost are redispatched, and the job ends as it would have",
 test("a job without progress for stallMinutes fails, and says what is waiting", async () => {
   const { name } = linearJob("stalled");
   await lab.submit(linearJob(name, { stallMinutes: 30 }));
-  await watch(lab.cloud, 60, Date.now() + HOUR_MS);
+  await watchIn(HOUR_MS);
   const { state } = await lab.cloud.jobs.state(name);
   assert.equal(state.status, "failed");
   assert.match(state.reason ?? "", /the initial parameters were not written for 30 minutes.*1 tasks wait/);
@@ -55,15 +58,15 @@ test("a job that ended without being closed is closed", async () => {
   const { name } = linearJob("left-lying");
   await lab.submit(linearJob(name));
   await lab.cloud.jobs.end(name, "stopped", "by a test");
-  await watch(lab.cloud, 60);
+  await watchIn(0);
   assert.deepEqual(await markers(name), []);
 });
 
 test("a marker whose job was never finished submitting goes after an hour", async () => {
   await lab.cloud.store.create(keys.active("half-submitted", 1), new Uint8Array());
-  await watch(lab.cloud, 60);
+  await watchIn(0);
   assert.equal((await markers("half-submitted")).length, 1, "it may still be on its way");
-  await watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS);
+  await watchIn(2 * HOUR_MS);
   assert.deepEqual(await markers("half-submitted"), []);
 });
 
@@ -72,7 +75,7 @@ test("of many markers none is left out, and none is in the way of another", asyn
   await Promise.all(jobs.map((job) => lab.cloud.store.create(keys.active(job, 1), new Uint8Array())));
   await lab.cloud.store.create(keys.active("unreadable", 1), new Uint8Array());
   await lab.cloud.store.create(keys.state("unreadable"), new TextEncoder().encode("{"));
-  await assert.rejects(watch(lab.cloud, 60, Date.now() + 2 * HOUR_MS), /1 jobs could not be checked/);
+  await assert.rejects(watchIn(2 * HOUR_MS), /1 jobs could not be checked/);
   const left = await Promise.all(jobs.map(markers));
   assert.deepEqual(left.flat(), []);
   await lab.cloud.store.remove([keys.active("unreadable", 1)]);
@@ -82,11 +85,11 @@ test("a job that is just being resumed is left alone", async () => {
   const { name } = linearJob("resuming");
   await lab.submit(linearJob(name));
   await lab.cloud.jobs.end(name, "stopped", "by a test");
-  await watch(lab.cloud, 60);
+  await watchIn(0);
   // A resume first opens its queue and marker, and then says so in the state.
   await lab.cloud.queues.createTasks(name, 2, 10);
   await lab.cloud.store.create(keys.active(name, 2), new Uint8Array());
-  await watch(lab.cloud, 60);
+  await watchIn(0);
   assert.equal((await markers(name)).length, 1);
   const url = await lab.cloud.queues.findTasks(name, 2);
   assert.ok(url);
