@@ -21,10 +21,15 @@ after(() => lab.close());
 test("a job whose processes all slept for longer than stallMinutes goes on", async () => {
   const spec = linearJob("slept", { steps: 60, stallMinutes: STALL_MS / 60_000 });
   await lab.submit(spec);
-  const endpoint = lab.target.environment.AWS_ENDPOINT_URL;
-  assert.ok(endpoint);
+  const {
+    AWS_ENDPOINT_URL: endpoint = "",
+    AWS_ACCESS_KEY_ID: id = "",
+    AWS_SECRET_ACCESS_KEY: secret = "",
+  } = lab.target.environment;
   const [functions, worker] = [lab.start("functions"), lab.start("worker", { job: spec.name })];
-  const pids = [functions.pid, worker.pid, await pidOf(endpoint)].filter((pid) => pid !== undefined);
+  const pids = [functions.pid, worker.pid, await pidOf(endpoint, { id, secret })].filter(
+    (pid) => pid !== undefined,
+  );
   const version = async () => (await lab.cloud.jobs.state(spec.name)).state.version;
   await waitFor(async () => ((await version()) ?? 0) >= 3 || null, "a few steps", 30_000);
   for (const pid of pids) process.kill(pid, "SIGSTOP");
