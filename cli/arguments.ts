@@ -31,6 +31,12 @@ export function wholeNumber(min: number): (text: string) => number {
   };
 }
 
+export function tokenBits(text: string): 16 | 32 {
+  if (text === "16") return 16;
+  if (text === "32") return 32;
+  throw new InvalidArgumentError("It must be 16 or 32.");
+}
+
 export function decimal(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;

@@ -9,7 +9,7 @@ const textData = z
       .string()
       .min(1)
       .describe(
-        "The text: a UTF-8 file, .jsonl, .parquet, a .bin of 16-bit tokens as nanoGPT writes it, a directory of such " +
+        "The text: a UTF-8 file, .jsonl, .json, .parquet, a .bin of tokens as nanoGPT or llm.c writes it, a directory of such " +
           "files, a glob, s3://bucket/key or s3://bucket/prefix/. A relative path starts at the job file's folder.",
       )
       .meta({ examples: ["data/tinyshakespeare.txt"] }),
@@ -17,7 +17,9 @@ const textData = z
       .string()
       .min(1)
       .default("text")
-      .describe("Name of the field that holds the document in a line of .jsonl or a row of .parquet.")
+      .describe(
+        "Name of the field that holds the document in an object of .jsonl or .json or a row of .parquet; `data.text` for one in another.",
+      )
       .meta({ examples: ["content"] }),
     vocabulary: z
       .int()
@@ -26,12 +28,22 @@ const textData = z
       .optional()
       .describe("Number of distinct tokens of a .bin. Default: that of the tokenizer.")
       .meta({ examples: [50_257] }),
+    bits: z
+      .literal([16, 32])
+      .optional()
+      .describe(
+        "Bits of a number of a .bin. Default: as many as the vocabulary needs, or as its header says.",
+      )
+      .meta({ examples: [32] }),
     heldOut: z
       .number()
       .min(0)
       .lt(1)
       .default(0.1)
-      .describe("Share of the text, at its end, that is kept out of training and used for evaluation.")
+      .describe(
+        "Share of the text, at its end, that is kept out of training and used for evaluation. Files named for it, as " +
+          "val.bin beside train.bin, stand in its place.",
+      )
       .meta({ examples: [0.05] }),
   })
   .describe("A text. A plain string stands for its path.");

@@ -48,21 +48,21 @@ const FORMATS: readonly Magic[] = [
     () => "run git lfs pull in its folder",
     at(0, "version https://git-lfs.github.com/spec/"),
   ),
-  data("compressed with gzip", (file) => `unpack it: ${unpack("gunzip -c", file, ".gz")}`, isGzip),
+  data("compressed with gzip", (file) => `unpack it: ${unpack("gunzip", file, ".gz")}`, isGzip),
   data(
     "compressed with zstd",
-    (file) => `unpack it: ${unpack("zstd -dc", file, ".zst")}`,
+    (file) => `unpack it: ${unpack("zstd", file, ".zst")}`,
     at(0, 0x28, 0xb5, 0x2f, 0xfd),
   ),
-  data("compressed with xz", (file) => `unpack it: ${unpack("xz -dc", file, ".xz")}`, at(0, 0xfd, "7zXZ", 0)),
+  data("compressed with xz", (file) => `unpack it: ${unpack("xz", file, ".xz")}`, at(0, 0xfd, "7zXZ", 0)),
   data(
     "compressed with bzip2",
-    (file) => `unpack it: ${unpack("bzip2 -dc", file, ".bz2")}`,
+    (file) => `unpack it: ${unpack("bzip2", file, ".bz2")}`,
     (bytes) => at(0, "BZh")(bytes) && at(4, "1AY&SY")(bytes),
   ),
   data(
     "compressed with lz4",
-    (file) => `unpack it: ${unpack("lz4 -dc", file, ".lz4")}`,
+    (file) => `unpack it: ${unpack("lz4", file, ".lz4")}`,
     at(0, 4, 0x22, 0x4d, 0x18),
   ),
   data("a zip archive", (file) => `unpack it: unzip ${quote(file)}`, at(0, "PK", 3, 4)),
@@ -176,8 +176,11 @@ export function disguiseOf(bytes: Uint8Array, name: string): string | null {
   return format === null ? null : `${name} is ${format.what}; ${format.fix(name)}`;
 }
 
+/** The programs keep the file, and ask before they write over another. */
 const unpack = (command: string, file: string, suffix: string): string =>
-  `${command} ${quote(file)} > ${quote(renamed(file, suffix, ""))}`;
+  file.toLowerCase().endsWith(suffix)
+    ? `${command}${command === "gunzip" ? " -k" : " -d -k"} ${quote(file)}`
+    : `${command} -d -c < ${quote(file)} > ${quote(`${file}.unpacked`)}`;
 
 /** The name with another ending, or with one more. */
 function renamed(file: string, from: string, to: string): string {

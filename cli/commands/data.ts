@@ -5,9 +5,11 @@ import { splitText } from "../../ml/data/batches.ts";
 import { DATASET_FILES, type Dataset, META_FILE } from "../../ml/data/dataset.ts";
 import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
+import type { Sources } from "../../ml/data/source-file.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { fillDirectory } from "../models/fill-directory.ts";
+import { kindsOf, leftOutLines, namesOf } from "../submission/describe-sources.ts";
 import { s3Source } from "../submission/s3-source.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
 import type { Target } from "../targets/target.ts";
@@ -19,6 +21,7 @@ export type DataOptions = {
   readonly tokenizer?: string | undefined;
   readonly vocab?: number | undefined;
   readonly field?: string | undefined;
+  readonly bits?: 16 | 32 | undefined;
   readonly out?: string | undefined;
 };
 
@@ -32,10 +35,10 @@ export async function data(
   files: readonly string[],
   options: DataOptions,
 ): Promise<number> {
-  const { field, out, vocab } = options;
+  const { field, out, vocab, bits } = options;
   if (out !== undefined) await requireEmpty(out);
   const tokenizer = chosen(options);
-  const trains = typeof tokenizer === "object" && "train" in tokenizer;
+  let sources: Sources = { files: [], leftOut: [] };
   const prepared = await withTokenizingProgress((watching) =>
     prepareText({
       ...watching,
@@ -45,13 +48,18 @@ export async function data(
       tokenizer,
       cache: address.cache,
       ...(field === undefined ? {} : { field }),
-      ...(trains ? {} : { vocabulary: vocab }),
+      vocabulary: vocab,
+      bits,
+      onSources: (found) => {
+        sources = found;
+        if (found.files[0]?.kind !== "tokens") checkVocabulary(tokenizer);
+      },
     }),
   );
   if ("signal" in prepared) return codeOfSignal(prepared.signal);
   const dataset = prepared.done;
   if (out !== undefined) await copyTo(out, dataset);
-  print(report(dataset, out));
+  print(report(dataset, sources, out));
   return exitCodes.succeeded;
 }
 
@@ -59,18 +67,30 @@ export async function data(
 function chosen({ tokenizer, vocab }: DataOptions): TokenizerChoice {
   if (tokenizer === "char" || tokenizer === "byte") return tokenizer;
   if (tokenizer === "train" || (tokenizer === undefined && vocab !== undefined)) {
-    if (vocab !== undefined && vocab < MIN_VOCABULARY) {
-      throw new InvalidInput(`--vocab must be at least ${MIN_VOCABULARY} to train a tokenizer, got ${vocab}`);
-    }
     return { train: { vocab: vocab ?? VOCABULARY } };
   }
   return tokenizer === undefined ? "char" : { file: resolve(tokenizer) };
 }
 
-function report({ digest, meta, tokens: { length: tokens } }: Dataset, out: string | undefined): string[] {
+/** Of tokens, `--vocab` is what they were made with, and as small as it may be. */
+function checkVocabulary(tokenizer: TokenizerChoice): void {
+  if (typeof tokenizer !== "object" || !("train" in tokenizer)) return;
+  const { vocab } = tokenizer.train;
+  if (vocab >= MIN_VOCABULARY) return;
+  throw new InvalidInput(`--vocab must be at least ${MIN_VOCABULARY} to train a tokenizer, got ${vocab}`);
+}
+
+type Row = readonly [string, string];
+
+function report(
+  { digest, meta, tokens: { length: tokens } }: Dataset,
+  sources: Sources,
+  out?: string,
+): string[] {
   const { bytes, documents = 1, vocabulary, tokenizer } = meta;
-  const { training, heldOut } = splitText(tokens, HELD_OUT);
-  const rows: (readonly [string, string])[] = [
+  const { training, heldOut } = splitText(meta, HELD_OUT);
+  const rows: Row[] = [
+    ["files", kindsOf(sources, tokens).join(", ")],
     ["tokenizer", tokenizer],
     ["vocabulary", count(vocabulary)],
     ["tokens", count(tokens)],
@@ -80,10 +100,12 @@ function report({ digest, meta, tokens: { length: tokens } }: Dataset, out: stri
     rows.push(["bytes per token", (bytes / tokens).toFixed(2)]);
   }
   rows.push(["for training", `${count(training.end)} tokens`]);
-  rows.push(["held out", `${count(heldOut.end - heldOut.start)} tokens, with data.heldOut ${HELD_OUT}`]);
+  const own = namesOf(sources.files.filter(({ part }) => part === "heldOut"));
+  const from = meta.heldOut === undefined ? `with data.heldOut ${HELD_OUT}` : `those of ${own}`;
+  rows.push(["held out", `${count(heldOut.end - heldOut.start)} tokens, ${from}`]);
   rows.push(["dataset", digest]);
   if (out !== undefined) rows.push(["written to", out]);
-  return rows.map(([name, value]) => `${name.padEnd(16)} ${value}`);
+  return [...rows.map(([name, value]) => `${name.padEnd(16)} ${value}`), ...leftOutLines(sources)];
 }
 
 async function requireEmpty(directory: string): Promise<void> {

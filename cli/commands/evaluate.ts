@@ -20,7 +20,10 @@ import { count } from "../terminal/format.ts";
 import { listenForInterruption } from "../terminal/interruption.ts";
 import { print } from "../terminal/print.ts";
 
-export type EvaluateFlags = SourceFlags & { readonly json?: boolean | undefined };
+export type EvaluateFlags = SourceFlags & {
+  readonly json?: boolean | undefined;
+  readonly field?: string | undefined;
+};
 
 /** `ps-submit evaluate JOB_OR_DIRECTORY [FILE]`: measures how well a model predicts a text, or what its job holds out. */
 export async function evaluate(
@@ -33,7 +36,9 @@ export async function evaluate(
   try {
     const model = { source, version: flags.version };
     const report =
-      path === undefined ? heldOut(target, model) : onFile(target, model, path, interruption.first);
+      path === undefined
+        ? heldOut(target, model)
+        : onFile(target, model, { path, field: flags.field, signal: interruption.first });
     const { result, lines } = await report;
     clear();
     print(flags.json ? [JSON.stringify(result)] : lines);
@@ -50,8 +55,12 @@ export async function evaluate(
 
 type Report = { readonly result: object; readonly lines: string[] };
 
-async function onFile(target: Target, model: Source, path: string, signal: AbortSignal): Promise<Report> {
-  const options = { path, signal, onProgress: progress() };
+async function onFile(
+  target: Target,
+  model: Source,
+  what: Pick<EvaluateFileOptions, "path" | "field" | "signal">,
+): Promise<Report> {
+  const options = { ...what, onProgress: progress() };
   const own = isModelDirectory(model.source) ? null : await onFileOfOwn(target, model, options);
   const result =
     own ?? (await withModel(target, model, (open) => evaluateFile({ ...options, model: open.model })));

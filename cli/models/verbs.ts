@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { collect, decimal, examples, type Run, share, wholeNumber } from "../arguments.ts";
+import { collect, decimal, examples, type Run, share, tokenBits, wholeNumber } from "../arguments.ts";
 import { withFilteredStderr } from "../terminal/filtered-stderr.ts";
 
 /** The grammar of the verbs that work with models and texts; it belongs to program.ts. */
@@ -74,7 +74,11 @@ function defineEvaluate(program: Command, args: readonly string[], run: Run): vo
     .command("evaluate")
     .description("measure how well a model predicts a text: loss, perplexity, bits per byte")
     .argument("<model>", MODEL)
-    .argument("[file]", "a UTF-8 text of any size; default: the data that the job holds out")
+    .argument(
+      "[file]",
+      "a text or documents (.jsonl, .json, .parquet) of any size, or a folder; default: the data that the job holds out",
+    )
+    .option("--field <name>", "the field of a JSON object or column of a .parquet file that holds the text")
     .addOption(versionOption())
     .option("--json", "print one JSON object: loss, perplexity, bitsPerByte, tokens, predicted, bytes")
     .addHelpText(
@@ -98,14 +102,19 @@ function defineData(program: Command, run: Run): void {
   program
     .command("data")
     .description("tokenize texts as a job would, and show the result")
-    .argument("<files...>", "text, .jsonl, .parquet or .bin files, directories, globs")
+    .argument("<files...>", "text, .jsonl, .json, .parquet or .bin files, directories, globs")
     .option("--tokenizer <kind>", "char, byte, train, or the path of a tokenizer.json; default: char")
     .option(
       "--vocab <n>",
       "vocabulary of the tokenizer to train, or number of distinct tokens of a .bin",
       wholeNumber(1),
     )
-    .option("--field <name>", "the field of a .jsonl line or column of a .parquet file that holds the text")
+    .option("--field <name>", "the field of a JSON object or column of a .parquet file that holds the text")
+    .option(
+      "--bits <n>",
+      "bits of a number of a .bin, 16 or 32; default: as many as the vocabulary needs",
+      tokenBits,
+    )
     .option("--out <directory>", "also write tokens.bin and the tokenizer to this directory")
     .addHelpText(
       "after",
@@ -113,6 +122,7 @@ function defineData(program: Command, run: Run): void {
         "data corpus.txt",
         "data corpus/ --vocab 8192 --out tokenized/",
         "data pages.jsonl --field content --tokenizer model/",
+        "data train.bin --vocab 50257",
       ),
     )
     .action((files, flags, command) =>

@@ -4,6 +4,7 @@ import { type Buckets, openBuckets } from "../../cloud/buckets.ts";
 import type { Store } from "../../cloud/store.ts";
 import { checkText } from "../../ml/data/batches.ts";
 import { DATASET_FILES, type Dataset } from "../../ml/data/dataset.ts";
+import type { PrepareOptions } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import { localFolder } from "../../ml/huggingface/folder.ts";
 import { isMasked } from "../../ml/models/describe.ts";
@@ -19,7 +20,10 @@ import { type UploadedFile, uploadFiles } from "./upload-files.ts";
  *
  * @throws InvalidInput when the text can't be trained on
  */
-export async function prepareDataset(file: LoadedJobFile, options: SourceOptions): Promise<Dataset | null> {
+export async function prepareDataset(
+  file: LoadedJobFile,
+  options: SourceOptions & Pick<PrepareOptions, "onSources">,
+): Promise<Dataset | null> {
   const { job, textPath } = file;
   const { data } = job;
   if (textPath === null || data.type !== "text") return null;
@@ -33,8 +37,9 @@ export async function prepareDataset(file: LoadedJobFile, options: SourceOptions
       tokenizer: tokenizerOf(file),
       field: data.field,
       vocabulary: data.vocabulary,
+      bits: data.bits,
       masks: isMasked(job),
-      check: (dataset) => checkText(job, dataset.meta.tokens),
+      check: (dataset) => checkText(job, dataset.meta),
     });
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error;

@@ -1,5 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
+import type { Sources } from "../../ml/data/source-file.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";
@@ -10,6 +11,7 @@ import { elements } from "../../protocol/safetensors.ts";
 import { shardCount } from "../../protocol/shard-count.ts";
 import { count } from "../terminal/format.ts";
 import { datasetFiles, prepareDataset } from "./dataset.ts";
+import { notesOn } from "./describe-sources.ts";
 import type { LoadedJobFile } from "./job-file.ts";
 import {
   preparePretrained,
@@ -43,10 +45,12 @@ export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions)
   const pretrained = await preparePretrained(file);
   const module = await prepareModule(file);
   const job = withModule(withPretrained(file.job, pretrained), module);
-  const dataset = await prepareDataset({ ...file, job }, options);
+  const remarks: string[] = [];
+  const onSources = (sources: Sources) => remarks.push(...notesOn(sources));
+  const dataset = await prepareDataset({ ...file, job }, { ...options, onSources });
   const { trained, frozen } = parametersOf(job, dataset, module);
   const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
-  const notes = [...(pretrained?.notes ?? []), ...notesOnFrozen(trained, frozen)];
+  const notes = [...(pretrained?.notes ?? []), ...remarks, ...notesOnFrozen(trained, frozen)];
   return { spec: { ...job, shards }, dataset, pretrained, module, notes };
 }
 

@@ -1,6 +1,7 @@
+import { basename } from "node:path";
 import type { Buckets } from "../../cloud/buckets.ts";
 import type { Store } from "../../cloud/store.ts";
-import { kindOf, type SourceFile, type SourceStore } from "../../ml/data/source-file.ts";
+import type { FoundFile, SourceStore } from "../../ml/data/source-file.ts";
 import type { RandomAccess } from "../../ml/huggingface/folder.ts";
 import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
 
@@ -8,9 +9,14 @@ import { describe, InvalidInput, PsError } from "../../protocol/errors.ts";
 export type S3Object = {
   /** s3://bucket/key */
   readonly url: string;
+  /** Its key below the prefix that was named; the last part of its key where it was named itself. */
+  readonly relative: string;
+  readonly given: boolean;
   readonly size: number;
   readonly etag: string;
   open(): RandomAccess;
+  /** Fills `into` with its first bytes. */
+  readStart(into: Uint8Array): Promise<void>;
 };
 
 /** Fetched by one request when bytes are read in order; two such blocks are held. */
@@ -26,9 +32,17 @@ export const s3Source = (open: () => Buckets): SourceStore => ({
 });
 
 /** Every read asks for the ETag, so all that is read is one state of the object. */
-function sourceFile({ url, size, etag, open }: S3Object): SourceFile {
+function sourceFile({ url, relative, given, size, etag, open, readStart }: S3Object): FoundFile {
   const state = { version: JSON.stringify([url, size, etag]), settled: true, isUnchanged: async () => true };
-  return { name: url, kind: kindOf(url), bytes: size, ...state, open: async () => open() };
+  const reading = {
+    open: async () => open(),
+    async readStart(bytes: number) {
+      const start = new Uint8Array(Math.min(bytes, size));
+      if (start.length > 0) await readStart(start);
+      return start;
+    },
+  };
+  return { name: url, relative, given, bytes: size, ...state, ...reading };
 }
 
 /**
@@ -41,14 +55,17 @@ export async function findObjects(url: string, buckets: Buckets): Promise<S3Obje
   const { bucket, key } = partsOf(url);
   const store = buckets.store(bucket);
   try {
-    const objectOf = (name: string, { size, etag }: Pick<S3Object, "size" | "etag">) =>
-      s3Object(store, bucket, name, size, etag);
     const isPrefix = key === "" || key.endsWith("/");
     const exact = isPrefix ? null : await store.find(key);
-    if (exact) return [objectOf(key, exact)];
+    if (exact) return [s3Object(store, bucket, { ...exact, key, relative: basename(key), given: true })];
     const prefix = isPrefix ? key : `${key}/`;
     const below = (await store.list(prefix)).filter((object) => isData(object.key.slice(prefix.length)));
-    if (below.length > 0) return below.map((object) => objectOf(object.key, object));
+    if (below.length > 0) {
+      return below.map((object) => {
+        const relative = object.key.slice(prefix.length);
+        return s3Object(store, bucket, { ...object, relative, given: false });
+      });
+    }
   } catch (cause) {
     throw cannotRead(url, cause);
   }
@@ -66,7 +83,9 @@ function partsOf(url: string): { bucket: string; key: string } {
 const isData = (name: string): boolean =>
   !name.endsWith("/") && !name.split("/").some((part) => part.startsWith("."));
 
-function s3Object(store: Store, bucket: string, key: string, size: number, etag: string): S3Object {
+type Listed = Pick<S3Object, "relative" | "given" | "size" | "etag"> & { readonly key: string };
+
+function s3Object(store: Store, bucket: string, { key, relative, given, size, etag }: Listed): S3Object {
   const url = `s3://${bucket}/${key}`;
   const fetch = async (into: Uint8Array, position: number) => {
     try {
@@ -76,7 +95,8 @@ function s3Object(store: Store, bucket: string, key: string, size: number, etag:
     }
     throw new InvalidInput(`${url} was changed or removed while it was read; try again`);
   };
-  return { url, size, etag, open: () => readAhead({ name: url, size, fetch }) };
+  const open = () => readAhead({ name: url, size, fetch });
+  return { url, relative, given, size, etag, open, readStart: (into) => fetch(into, 0) };
 }
 
 type Remote = {

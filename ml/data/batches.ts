@@ -1,7 +1,7 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { Range } from "../../protocol/layout.ts";
 import { uniformBelow } from "../random/streams.ts";
-import type { Tokens } from "./dataset.ts";
+import type { TextMeta, Tokens } from "./dataset.ts";
 import type { TrainingSpec } from "./training-spec.ts";
 
 /** Names a micro-batch of a job. Its data is a pure function of the job and this. */
@@ -20,32 +20,39 @@ export function rowsOf(plan: BatchPlan, choices: number, { step, rank, micro }: 
   });
 }
 
+/** Tokens of a text, and how many of them its files hold out. */
+export type TextLength = Pick<TextMeta, "tokens" | "heldOut">;
+
 /** The tokens of a text that are for training, from its start, and those held out, from its end. */
 export type Split = { readonly training: Range; readonly heldOut: Range };
 
-/** Cuts as nanoGPT does: the first `1 - heldOut` of the tokens, rounded down, are for training. */
-export function splitText(tokens: number, heldOut: number): Split {
-  const cut = Math.floor(tokens * (1 - heldOut));
+/**
+ * Cuts where the text's files do, else as nanoGPT does: the first `1 - heldOut` of the tokens, rounded down, are for
+ * training.
+ */
+export function splitText({ tokens, heldOut: own }: TextLength, heldOut: number): Split {
+  const cut = own === undefined ? Math.floor(tokens * (1 - heldOut)) : tokens - own;
   return { training: { start: 0, end: cut }, heldOut: { start: cut, end: tokens } };
 }
 
 /**
  * Checks that a text is long enough for a job's context.
  *
- * @param tokens length of the text
  * @param context tokens of a training sequence; default: what the job says
  * @throws InvalidInput naming the field and the numbers
  */
 export function checkText(
   { data, model, evaluateEvery }: Pick<TrainingSpec, "data" | "model" | "evaluateEvery">,
-  tokens: number,
+  text: TextLength,
   context: number | undefined = contextOf(model),
 ): void {
   if (data.type !== "text" || context === undefined) return;
-  const { training, heldOut } = splitText(tokens, data.heldOut);
+  const { training, heldOut } = splitText(text, data.heldOut);
+  const split =
+    text.heldOut === undefined ? `data.heldOut is ${data.heldOut}` : `${text.heldOut} of them are held out`;
   const problem = (part: string, range: Range) =>
     `model.context must be below the number of ${part} tokens ${range.end - range.start}, got ${context}: ` +
-    `data.path has ${tokens} tokens and data.heldOut is ${data.heldOut}`;
+    `data.path has ${text.tokens} tokens and ${split}`;
   const problems: string[] = [];
   if (training.end - training.start <= context) problems.push(problem("training", training));
   if (evaluateEvery > 0 && heldOut.end - heldOut.start <= context) {

@@ -13,13 +13,14 @@ export type Chunk =
       /** True for the last of its document. */
       readonly ends: boolean;
     }
-  /** Lines of JSON, each with a document in `field`. */
+  /** Values of JSON, one a line, each with a document in `field`. */
   | {
       readonly kind: "lines";
       readonly bytes: Uint8Array<ArrayBuffer>;
       readonly name: string;
-      /** Number of the first line, from 1. */
-      readonly line: number;
+      /** Number of the first line, or value of a file where they are not one a line, from 1. */
+      readonly first: number;
+      readonly unit: "line" | "value";
       readonly field: string;
     }
   /** Whole documents. */

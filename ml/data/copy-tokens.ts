@@ -1,6 +1,7 @@
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { FORMAT_BYTES } from "../../protocol/file-format.ts";
 import { encodeJson } from "../../protocol/json.ts";
 import { byteTokenizerFiles } from "../tokenizers/byte-level.ts";
 import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
@@ -11,10 +12,11 @@ import { nameOf, type PrepareOptions } from "./prepare-options.ts";
 import { readBlock, withAccess } from "./read-chunks.ts";
 import { readTokenizer } from "./read-tokenizer.ts";
 import type { SourceFile } from "./source-file.ts";
+import { hint, type TokenFormat, tokenFormatOf } from "./token-format.ts";
 
 /**
- * Takes over text that is tokenized already, in the format of nanoGPT's data preparation: ids as unsigned 16-bit
- * little-endian numbers, file after file.
+ * Takes over text that is tokenized already, as nanoGPT and llm.c write it: ids as unsigned little-endian numbers, file
+ * after file.
  *
  * @throws InvalidInput when neither a tokenizer nor a vocabulary is given, or a token is outside of it
  */
@@ -27,12 +29,13 @@ export async function copyTokens(
   const vocabulary = vocabularyOf(options, tokenizer);
   for (const [file, bytes] of Object.entries(tokenizer?.files ?? {}))
     await writeFile(join(directory, file), bytes);
-  const tokens = await copy(options, files, vocabulary, join(directory, TOKENS_FILE));
+  const { tokens, heldOut } = await copy(options, files, vocabulary, join(directory, TOKENS_FILE));
   const meta: TextMeta = {
     kind: "text",
     tokenizer: tokenizer === null ? "none" : options.tokenizer === "byte" ? "byte" : "file",
     vocabulary,
     tokens,
+    ...(heldOut > 0 ? { heldOut } : {}),
     ...(typeOf(vocabulary) === "uint32" ? { type: "uint32" as const } : {}),
     ...(tokenizer ? specialOfMeta(tokenizer.special) : {}),
   };
@@ -73,35 +76,47 @@ async function copy(options: PrepareOptions, files: readonly SourceFile[], vocab
   const { onProgress = () => {}, signal } = options;
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const file = await open(path, "wx");
-  let tokens = 0;
+  const Written = typeOf(vocabulary) === "uint32" ? Uint32Array : Uint16Array;
+  const counts = { training: 0, heldOut: 0 };
+  let read = 0;
   try {
     for (const source of files) {
-      for await (const { ids, first } of idsOf(source)) {
+      const { name, bytes } = source;
+      const start = await source.readStart(FORMAT_BYTES);
+      const format = tokenFormatOf({ name, bytes, start, vocabulary, bits: options.bits });
+      for await (const { ids, first } of idsOf(source, format)) {
         signal?.throwIfAborted();
-        checkIds(ids, vocabulary, source.name, first);
-        const out = typeOf(vocabulary) === "uint32" ? Uint32Array.from(ids) : ids;
+        checkIds(ids, first, { name, vocabulary, start: start.subarray(format.offset), bits: format.bits });
+        const out = Written.from(ids);
         await file.writeFile(new Uint8Array(out.buffer, out.byteOffset, out.byteLength));
-        tokens += ids.length;
-        onProgress({ what: "tokenizing", share: (2 * tokens) / total });
+        counts[source.part] += ids.length;
+        read += ids.byteLength;
+        onProgress({ what: "tokenizing", share: read / total });
       }
     }
   } finally {
     await file.close();
   }
-  return tokens;
+  return { tokens: counts.training + counts.heldOut, heldOut: counts.heldOut };
 }
 
 const NOTHING = new Uint8Array();
 
+type Ids = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
 /** The ids of a file, block by block, each with the number of its first. */
-async function* idsOf(file: SourceFile): AsyncGenerator<{ ids: Uint16Array<ArrayBuffer>; first: number }> {
-  if (file.bytes % 2 !== 0) {
-    throw new InvalidInput(`${file.name} must hold 16-bit numbers, got ${file.bytes} bytes`);
-  }
+async function* idsOf(
+  file: SourceFile,
+  { offset: begin, bits }: TokenFormat,
+): AsyncGenerator<{ ids: Ids; first: number }> {
+  const width = bits / 8;
   yield* withAccess(file, async function* (access) {
     for (let first = 0; ; ) {
-      const block = await readBlock(access, { rest: NOTHING, offset: 2 * first, size: CHUNK_BYTES }, file);
-      const ids = new Uint16Array(block.buffer, 0, Math.floor(block.length / 2));
+      const offset = begin + width * first;
+      const block = await readBlock(access, { rest: NOTHING, offset, size: CHUNK_BYTES }, file);
+      const length = Math.floor(block.length / width);
+      const ids =
+        width === 2 ? new Uint16Array(block.buffer, 0, length) : new Uint32Array(block.buffer, 0, length);
       yield { ids, first };
       first += ids.length;
       if (block.length < CHUNK_BYTES) return;
@@ -109,10 +124,19 @@ async function* idsOf(file: SourceFile): AsyncGenerator<{ ids: Uint16Array<Array
   });
 }
 
-function checkIds(ids: Uint16Array, vocabulary: number, name: string, first: number): void {
+type Reading = {
+  readonly name: string;
+  readonly vocabulary: number;
+  readonly bits: 16 | 32;
+  /** The first numbers of the file, as bytes. */
+  readonly start: Uint8Array;
+};
+
+function checkIds(ids: Ids, first: number, { name, vocabulary, bits, start }: Reading): void {
   const outside = ids.findIndex((id) => id >= vocabulary);
   if (outside === -1) return;
   throw new InvalidInput(
-    `${name}: token ${first + outside} must be below the vocabulary ${vocabulary}, got ${ids[outside]}`,
+    `${name}: token ${first + outside} must be below the vocabulary ${vocabulary}, got ${ids[outside]}` +
+      hint({ start, vocabulary }, bits),
   );
 }

@@ -18,29 +18,39 @@ export type CorpusReader = {
    * Applies a pass to all chunks; the results come in their order.
    *
    * @param cuts where a text may be cut; default: between any two characters
+   * @param part the files to read; default: all
    */
-  apply<P extends Pass>(pass: P, what: Progress["what"], cuts?: CutRule): AsyncIterable<ResultOf<P>>;
+  apply<P extends Pass>(
+    pass: P,
+    what: Progress["what"],
+    cuts?: CutRule,
+    part?: SourceFile["part"],
+  ): AsyncIterable<ResultOf<P>>;
   report(progress: Progress): void;
 };
 
 export function corpusReader(options: PrepareOptions, files: readonly SourceFile[]): CorpusReader {
   const { field = "text", signal, onProgress = () => {} } = options;
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const several = files.length > 1 || files[0]?.kind !== "text";
   const cores = Math.min(availableParallelism(), MAX_THREADS);
   const threads = options.threads ?? (total < SMALL_BYTES ? 0 : cores);
   return {
-    documentsEnd: several ? "newline" : "nothing",
+    documentsEnd: areSeveral(files) ? "newline" : "nothing",
     signal,
     report: onProgress,
-    apply(pass, what, cuts = CUT_ANYWHERE) {
+    apply(pass, what, cuts = CUT_ANYWHERE, part) {
+      const some = files.filter((file) => part === undefined || file.part === part);
       let read = 0;
       const onRead = (bytes: number) => {
         read += bytes;
         onProgress({ what, share: Math.min(1, read / total) });
       };
-      const chunks = chunksOf(files, { field, cuts, onRead });
+      const chunks = chunksOf(some, { field, cuts, onRead });
       return applyPass(chunks, pass, { threads, signal });
     },
   };
 }
+
+/** True when files may hold several documents: all but a text by itself. */
+export const areSeveral = (files: readonly SourceFile[]): boolean =>
+  files.length > 1 || files[0]?.kind !== "text";

@@ -23,6 +23,8 @@ export const textMetaSchema = z.strictObject({
   vocabulary: z.int().min(1).max(0x7fffffff),
   /** Length of the text in tokens. */
   tokens: z.int().min(1),
+  /** Tokens at its end that its files hold out, as `val.bin` does; default: as many as the job says. */
+  heldOut: z.int().min(1).optional(),
   /** Length of the text in bytes; unknown when it came as tokens. */
   bytes: z.int().min(1).optional(),
   /** Default: 1. */

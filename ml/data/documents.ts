@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import type { Chunk } from "./chunk.ts";
+import { parseJson, valueAt } from "./json.ts";
 
 /** A document, or a part of one. */
 export type Part = { readonly text: string; readonly ends: boolean };
@@ -20,27 +21,25 @@ export function* partsOf(chunk: Chunk): Generator<Part> {
   }
 }
 
-function* textsOfLines({ bytes, name, line, field }: Chunk & { kind: "lines" }): Generator<string> {
+function* textsOfLines({ bytes, name, first, unit, field }: Chunk & { kind: "lines" }): Generator<string> {
   for (const [i, json] of decode(bytes, name, 0).split("\n").entries()) {
     if (json.trim() === "") continue;
-    const where = `${name}: line ${line + i}`;
-    const value = parse(json, where);
-    const text = (value as Record<string, unknown> | null)?.[field];
-    if (typeof text !== "string") {
-      throw new InvalidInput(
-        `${where} must have a text in "${field}", got ${JSON.stringify(text) ?? "nothing"}`,
-      );
-    }
+    const where = `${name}: ${unit} ${first + i}`;
+    const value = parseJson(json);
+    if (value === undefined) throw new InvalidInput(`${where} is not JSON: ${json.slice(0, 60)}`);
+    // An array of texts has a document in each.
+    const text = unit === "value" && typeof value === "string" ? value : valueAt(value, field);
+    if (typeof text !== "string") throw new InvalidInput(noText(where, field, value, text));
     yield wellFormed(text, where);
   }
 }
 
-function parse(json: string, where: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (cause) {
-    throw new InvalidInput(`${where} is not JSON: ${json.slice(0, 60)}`, { cause });
-  }
+function noText(where: string, field: string, value: unknown, got: unknown): string {
+  const fields =
+    typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
+  const other = got === undefined && fields.length > 0 ? `; it has ${fields.slice(0, 10).join(", ")}` : "";
+  const shown = (JSON.stringify(got) ?? "nothing").slice(0, 60);
+  return `${where} must have a text in "${field}", got ${shown}${other}`;
 }
 
 function wellFormed(text: string, where: string): string {
@@ -54,12 +53,17 @@ function decode(bytes: Uint8Array, name: string, offset: number): string {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new InvalidInput(
-      `${name} is not UTF-8 text (near byte ${offset + firstInvalid(bytes)}); convert it, ` +
-        "for example with: iconv -f ISO-8859-1 -t UTF-8",
+      `${name} is not UTF-8 text (near byte ${offset + firstInvalid(bytes)}); ${adviceOn(bytes, name)}`,
       { cause },
     );
   }
 }
+
+/** A text of an older encoding has no zero bytes; what has them is no text. */
+const adviceOn = (bytes: Uint8Array, name: string): string =>
+  bytes.includes(0)
+    ? "it holds binary data; give a text, .jsonl, .json, .parquet or .bin file"
+    : `if it is of an older encoding, convert it from that, such as Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 ${name} > NEW`;
 
 /** Returns an offset in invalid bytes such that all before it is valid, found by halving. */
 function firstInvalid(bytes: Uint8Array): number {

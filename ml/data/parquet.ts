@@ -1,8 +1,16 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import { type AsyncBuffer, type Compressors, parquetMetadataAsync, parquetRead } from "hyparquet";
+import {
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetRead,
+} from "hyparquet";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
 import type { Chunk } from "./chunk.ts";
+import { decompressHadoopLz4, decompressLz4 } from "./lz4.ts";
+import { columnOf, type TextColumn } from "./parquet-column.ts";
 import type { SourceFile } from "./source-file.ts";
 
 /** A group of rows is read at once, so this is memory. */
@@ -12,26 +20,31 @@ const MAX_GROUP_BYTES = 512 << 20;
 const compressors: Compressors = {
   GZIP: (input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
   ZSTD: (input, length) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
+  LZ4_RAW: decompressLz4,
+  LZ4: decompressHadoopLz4,
   BROTLI: (input, length) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
 };
 
+const READ_CODECS = new Set(["UNCOMPRESSED", "SNAPPY", ...Object.keys(compressors)]);
+
 /**
- * Reads the texts of a column, in chunks of about `size` characters.
+ * Reads the texts of a column, or of a field in one, in chunks of about `size` characters.
  *
  * @throws InvalidInput when the file is damaged, or has a row without a text in that column
  */
 export async function* parquetChunks(
   file: SourceFile,
-  column: string,
+  field: string,
   size: number,
   onRead: (bytes: number) => void,
 ): AsyncGenerator<Chunk> {
   const access = await file.open();
   try {
     const buffer = { byteLength: file.bytes, slice: sliceOf(access, file.bytes) };
-    const { metadata, groups } = await groupsOf(buffer, column, file);
-    for (const { start, end, share } of groups) {
-      const texts = await readTexts({ buffer, metadata, column, start, end }, file);
+    const metadata = await parquetMetadataAsync(buffer).catch((cause) => damaged(file, cause));
+    const column = columnOf(metadata, field, file.name);
+    for (const { start, end, share } of groupsOf(metadata, column, file)) {
+      const texts = await readTexts({ buffer, metadata, field, ...column, start, end }, file);
       onRead(share);
       yield* batches(texts, size);
     }
@@ -52,18 +65,20 @@ function sliceOf(access: RandomAccess, length: number): AsyncBuffer["slice"] {
 }
 
 /** Returns the groups of rows, each with its share of the file's bytes. */
-async function groupsOf(buffer: AsyncBuffer, column: string, file: SourceFile) {
-  const metadata = await parquetMetadataAsync(buffer).catch((cause) => damaged(file, cause));
-  const columns = metadata.schema.slice(1).map(({ name }) => name);
-  if (!columns.includes(column)) {
-    throw new InvalidInput(
-      `${file.name} has no column "${column}"; data.field must be one of ${columns.join(", ")}`,
-    );
-  }
+function groupsOf(metadata: FileMetaData, { column }: TextColumn, file: SourceFile) {
   let start = 0;
-  const groups = metadata.row_groups.map((group) => {
-    const chunk = group.columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === column);
-    const bytes = Number(chunk?.meta_data?.total_uncompressed_size ?? 0n);
+  return metadata.row_groups.map((group) => {
+    const chunks = group.columns.flatMap(({ meta_data }) =>
+      meta_data?.path_in_schema[0] === column ? [meta_data] : [],
+    );
+    const codec = chunks.find(({ codec }) => !READ_CODECS.has(codec))?.codec;
+    if (codec !== undefined) {
+      throw new InvalidInput(
+        `${file.name} is compressed with ${codec}, which is not read; write it with snappy or zstd, in Python with: ` +
+          'pyarrow.parquet.write_table(pyarrow.parquet.read_table(FILE), NEW, compression="zstd")',
+      );
+    }
+    const bytes = chunks.reduce((sum, chunk) => sum + Number(chunk.total_uncompressed_size), 0);
     if (bytes > MAX_GROUP_BYTES) {
       throw new InvalidInput(
         `${file.name}: a group of rows must be at most ${MAX_GROUP_BYTES} bytes of "${column}", got ${bytes}; ` +
@@ -75,18 +90,21 @@ async function groupsOf(buffer: AsyncBuffer, column: string, file: SourceFile) {
     start = end;
     return result;
   });
-  return { metadata, groups };
 }
 
-type Rows = {
+type Rows = TextColumn & {
   buffer: AsyncBuffer;
-  metadata: Awaited<ReturnType<typeof parquetMetadataAsync>>;
-  column: string;
+  metadata: FileMetaData;
+  field: string;
   start: number;
   end: number;
 };
 
-async function readTexts({ buffer, metadata, column, start, end }: Rows, file: SourceFile) {
+/** Texts stay bytes, so that those that are not UTF-8 are found. */
+const parsers = { stringFromBytes: (bytes: Uint8Array) => bytes };
+
+async function readTexts(rowsOf: Rows, file: SourceFile): Promise<string[]> {
+  const { buffer, metadata, field, column, path, start, end } = rowsOf;
   let rows: unknown[][] = [];
   await parquetRead({
     file: buffer,
@@ -95,17 +113,35 @@ async function readTexts({ buffer, metadata, column, start, end }: Rows, file: S
     rowStart: start,
     rowEnd: end,
     compressors,
+    parsers,
+    utf8: false,
     onComplete: (read: unknown[][]) => {
       rows = read;
     },
   }).catch((cause) => damaged(file, cause));
   if (rows.length !== end - start) damaged(file, `rows ${start} to ${end} are ${rows.length}`);
-  return rows.map(([text], i) => {
-    if (typeof text === "string") return text;
-    throw new InvalidInput(
-      `${file.name}: row ${start + i} must have a text in "${column}", got ${typeof text}`,
-    );
+  return rows.map(([value], i) => {
+    const text = path.reduce<unknown>(fieldOf, value);
+    const where = `${file.name}: row ${start + i}`;
+    if (text instanceof Uint8Array) return decode(text, where, field);
+    const got = text === null || text === undefined ? "nothing" : typeof text;
+    throw new InvalidInput(`${where} must have a text in "${field}", got ${got}`);
   });
+}
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+
+/** Keeps a byte order mark, which is text too. */
+function decode(bytes: Uint8Array, where: string, field: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new InvalidInput(
+      `${where} must have UTF-8 text in "${field}", its ${bytes.length} bytes are not; write the column as strings`,
+      { cause },
+    );
+  }
 }
 
 function damaged(file: SourceFile, cause: unknown): never {

@@ -1,5 +1,5 @@
 import type { Dataset } from "./dataset.ts";
-import type { SourceStore } from "./source-file.ts";
+import type { SourceStore, Sources } from "./source-file.ts";
 
 /** `file` names a `tokenizer.json` or a directory that has one. */
 export type TokenizerChoice =
@@ -26,6 +26,8 @@ export type PrepareOptions = {
   readonly field?: string;
   /** Of already tokenized text without a tokenizer. */
   readonly vocabulary?: number | undefined;
+  /** Bits of a number of already tokenized text; default: as many as the vocabulary needs. */
+  readonly bits?: 16 | 32 | undefined;
   /** The model learns by masking: char, byte and trained tokenizers then have `[PAD]` and `[MASK]`. */
   readonly masks?: boolean;
   /** Where the dataset is made and kept: see dataset-cache.ts. */
@@ -34,6 +36,8 @@ export type PrepareOptions = {
   readonly threads?: number;
   /** Throws when the dataset can't be used; it is not kept then. */
   readonly check?: (dataset: Dataset) => void;
+  /** Called with what the paths name, before it is read. */
+  readonly onSources?: (sources: Sources) => void;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal | undefined;
 };

@@ -21,8 +21,10 @@ import { findSources } from "./sources.ts";
  * @throws InvalidInput when a text can't be read, is empty, or is not UTF-8, and the signal's reason when aborted
  */
 export async function prepareText(options: PrepareOptions): Promise<Dataset> {
-  const { path, stores, cache, check = () => {} } = options;
-  const files = await findSources([path].flat(), nameOf(options), stores);
+  const { path, stores, field = "text", cache, check = () => {}, onSources = () => {} } = options;
+  const sources = await findSources([path].flat(), { name: nameOf(options), field, stores });
+  onSources(sources);
+  const { files } = sources;
   const fingerprint = fingerprintOf(options, files);
   const earlier = await findRemembered(cache, fingerprint);
   if (earlier) {
@@ -55,9 +57,13 @@ async function tokenize(
   const pass = { kind: "encode", files: tokenizer.files, type, separator } as const;
   const file = await open(join(directory, TOKENS_FILE), "wx");
   try {
-    const totals = await writeTokens(file, reader.apply(pass, "tokenizing", tokenizer.cuts));
-    if (totals.tokens === 0) throw new InvalidInput(`${name} is empty; give a text to train on`);
-    await writeFile(join(directory, META_FILE), encodeJson(metaOf(choice, tokenizer, totals)));
+    const training = await writeTokens(file, reader.apply(pass, "tokenizing", tokenizer.cuts, "training"));
+    const heldOut = await writeTokens(file, reader.apply(pass, "tokenizing", tokenizer.cuts, "heldOut"));
+    if (training.tokens === 0) throw new InvalidInput(`${name} is empty; give a text to train on`);
+    await writeFile(
+      join(directory, META_FILE),
+      encodeJson(metaOf(choice, tokenizer, sum(training, heldOut), heldOut.tokens)),
+    );
   } finally {
     await file.close();
   }
@@ -66,23 +72,26 @@ async function tokenize(
 type Totals = Counted & { readonly tokens: number };
 
 async function writeTokens(file: FileHandle, results: AsyncIterable<Encoded>): Promise<Totals> {
-  let totals = { documents: 0, bytes: 0, tokens: 0 };
+  let totals: Totals = { documents: 0, bytes: 0, tokens: 0 };
   for await (const { ids, documents, bytes } of results) {
     await file.writeFile(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
-    totals = {
-      documents: totals.documents + documents,
-      bytes: totals.bytes + bytes,
-      tokens: totals.tokens + ids.length,
-    };
+    totals = sum(totals, { documents, bytes, tokens: ids.length });
   }
   return totals;
 }
+
+const sum = (a: Totals, b: Totals): Totals => ({
+  documents: a.documents + b.documents,
+  bytes: a.bytes + b.bytes,
+  tokens: a.tokens + b.tokens,
+});
 
 /** Fields that have their default value are left out. */
 function metaOf(
   choice: TokenizerChoice,
   tokenizer: Tokenizer,
   { documents, bytes, tokens }: Totals,
+  heldOut: number,
 ): TextMeta {
   const { vocabulary, special } = tokenizer;
   return {
@@ -91,6 +100,7 @@ function metaOf(
     vocabulary,
     tokens,
     bytes,
+    ...(heldOut > 0 ? { heldOut } : {}),
     ...(documents > 1 ? { documents } : {}),
     ...(typeOf(vocabulary) === "uint32" ? { type: "uint32" as const } : {}),
     ...specialOfMeta(special),

@@ -1,7 +1,9 @@
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { withoutMark } from "../../protocol/file-format.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
 import type { CutRule } from "../tokenizers/cut-rule.ts";
 import { CHUNK_BYTES, type Chunk } from "./chunk.ts";
+import { JsonValues, type ValueLines } from "./json-values.ts";
 import { parquetChunks } from "./parquet.ts";
 import type { SourceFile } from "./source-file.ts";
 import { TextCutter } from "./text-cut.ts";
@@ -38,6 +40,8 @@ export async function* chunksOf(
     if (file.kind === "parquet") yield* parquetChunks(file, field, CHUNK_BYTES, onRead);
     else if (file.kind === "lines")
       yield* withAccess(file, (access) => lineChunks(access, file, field, onRead));
+    else if (file.kind === "json")
+      yield* withAccess(file, (access) => valueChunks(access, file, field, onRead));
     else yield* withAccess(file, (access) => textChunks(access, file, cutter, onRead));
   }
 }
@@ -110,18 +114,56 @@ async function* lineChunks(
       throw new InvalidInput(`${name}: line ${line} must be at most ${MAX_LINE_BYTES} bytes, it is longer`);
     }
     rest = block.slice(cut);
-    offset += cut;
     size = cut === 0 ? 2 * size : Math.max(CHUNK_BYTES, rest.length + 1);
     if (cut > 0) {
       onRead(cut);
       // Counted before the chunk is handed out: its memory may be moved to another thread.
       const following = line + countLines(block, cut);
-      yield { kind: "lines", bytes: block.subarray(0, cut), name, line, field };
+      yield {
+        kind: "lines",
+        bytes: withoutMarkOf(block.subarray(0, cut), offset),
+        name,
+        first: line,
+        unit: "line",
+        field,
+      };
       line = following;
     }
+    offset += cut;
     if (ends) return;
   }
 }
+
+/** The byte order mark before the first line is no part of it. */
+const withoutMarkOf = (bytes: Uint8Array<ArrayBuffer>, offset: number): Uint8Array<ArrayBuffer> =>
+  offset === 0 ? bytes.subarray(bytes.length - withoutMark(bytes).length) : bytes;
+
+async function* valueChunks(
+  access: RandomAccess,
+  file: SourceFile,
+  field: string,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Chunk> {
+  const { name } = file;
+  const values = new JsonValues(name);
+  const chunkOf = ({ bytes, first }: ValueLines): Chunk => ({
+    kind: "lines",
+    bytes,
+    name,
+    first,
+    unit: "value",
+    field,
+  });
+  for (let offset = 0; offset < access.size; ) {
+    const block = await readBlock(access, { rest: NOTHING, offset, size: CHUNK_BYTES }, file);
+    onRead(block.length);
+    for (const lines of values.add(withoutMarkOf(block, offset))) yield chunkOf(lines);
+    offset += block.length;
+  }
+  for (const lines of values.end()) yield chunkOf(lines);
+}
+
+const NOTHING = new Uint8Array();
 
 function countLines(bytes: Uint8Array, end: number): number {
   let lines = 0;

@@ -1,25 +1,46 @@
-import { basename, extname } from "node:path";
 import type { RandomAccess } from "../huggingface/folder.ts";
 
 /**
- * The format of a file: `text` is one document, `lines` one JSON object a line, `parquet` one document a row, `tokens`
- * unsigned 16-bit little-endian ids as nanoGPT writes them.
+ * The format of a file: `text` is one document, `lines` one JSON object a line, `json` an array of objects or objects
+ * one after the other, `parquet` one document a row, `tokens` little-endian ids.
  */
-export type SourceKind = "text" | "lines" | "parquet" | "tokens";
+export type SourceKind = "text" | "lines" | "json" | "parquet" | "tokens";
 
-/** A file that data is read from. */
-export type SourceFile = {
+/** A file that data may be read from. */
+export type FoundFile = {
   /** Names it in messages. */
   readonly name: string;
-  readonly kind: SourceKind;
+  /** Its path below the folder that was named; its last name where it was named itself. */
+  readonly relative: string;
+  /** True for a file that was named itself; false for one of a folder, a glob or a prefix. */
+  readonly given: boolean;
   readonly bytes: number;
   /** Changes when the file does. */
   readonly version: string;
   /** False when the file was changed so shortly before that another change could go unseen. */
   readonly settled: boolean;
   open(): Promise<RandomAccess>;
+  /** Reads its first bytes, fewer where it has no more. */
+  readStart(bytes: number): Promise<Uint8Array>;
   /** True when the file is as large as it was. */
   isUnchanged(): Promise<boolean>;
+};
+
+/** A file that data is read from. */
+export type SourceFile = FoundFile & {
+  readonly kind: SourceKind;
+  /** What it is used for, by its name: `val.bin` beside `train.bin` is held out. */
+  readonly part: "training" | "heldOut";
+};
+
+/** A file that is not read, and why. */
+export type LeftOut = { readonly name: string; readonly why: string };
+
+/** What paths name. */
+export type Sources = {
+  /** In the order in which they are read, those that are held out last. */
+  readonly files: readonly SourceFile[];
+  readonly leftOut: readonly LeftOut[];
 };
 
 /** Files that are elsewhere than on this machine, such as in S3. */
@@ -31,15 +52,5 @@ export type SourceStore = {
    *
    * @throws InvalidInput when it names nothing, or can't be read
    */
-  find(url: string): Promise<SourceFile[]>;
+  find(url: string): Promise<FoundFile[]>;
 };
-
-const KINDS: Readonly<Record<string, SourceKind>> = {
-  ".jsonl": "lines",
-  ".ndjson": "lines",
-  ".parquet": "parquet",
-  ".bin": "tokens",
-};
-
-/** Returns the format of a file, by its name. */
-export const kindOf = (path: string): SourceKind => KINDS[extname(basename(path)).toLowerCase()] ?? "text";

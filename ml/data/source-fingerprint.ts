@@ -19,17 +19,26 @@ export type Fingerprint = {
 };
 
 /** Raised when the same files give another dataset than before. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 /** Returns the fingerprint of the files and of everything else that the dataset depends on. */
 export function fingerprintOf(
-  { tokenizer, field, vocabulary, masks }: PrepareOptions,
+  { tokenizer, field, vocabulary, bits, masks }: PrepareOptions,
   files: readonly SourceFile[],
 ): Fingerprint {
-  const sources = files.map(({ version }) => version);
+  const sources = files.map(({ version, kind, part }) => [version, kind, part]);
+  const isTokens = files[0]?.kind === "tokens";
   const own = typeof tokenizer === "object" && "file" in tokenizer ? readTokenizer(tokenizer.file).files : {};
   const tokenizerFiles = Object.entries(own).map(([name, bytes]) => [name, sha256(bytes)]);
-  const everything = { FORMAT, sources, tokenizer, tokenizerFiles, field, vocabulary, masks };
+  const everything = {
+    FORMAT,
+    sources,
+    tokenizer,
+    tokenizerFiles,
+    field,
+    masks,
+    ...(isTokens ? { vocabulary, bits } : {}),
+  };
   return {
     key: sha256(JSON.stringify(everything)),
     settled: files.every(({ settled }) => settled),

@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
-import { TextDecoder } from "node:util";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
+import { areSeveral } from "../data/corpus-reader.ts";
+import { partsOf } from "../data/documents.ts";
 import { chunksOf } from "../data/read-chunks.ts";
 import { findSources } from "../data/sources.ts";
 import type { Batch } from "../models/model.ts";
@@ -12,10 +13,12 @@ import { textWindows, type WindowBatch } from "./text-windows.ts";
 
 export type EvaluateFileOptions = {
   readonly model: TextPredictor;
-  /** A UTF-8 text. */
+  /** A text, documents, or a folder of them. */
   readonly path: string;
+  /** Where a document stands in an object of JSON or a row of parquet; default: text. */
+  readonly field?: string | undefined;
   readonly signal?: AbortSignal;
-  /** Called with the bytes read so far and those of the file. */
+  /** Called with the bytes read so far and those of all files. */
   readonly onProgress?: (read: number, bytes: number) => void;
 };
 
@@ -34,7 +37,7 @@ export type FileEvaluation = {
 };
 
 /**
- * Measures the loss of a model on a text, read as a stream.
+ * Measures the loss of a model on a text or documents, read as a stream.
  *
  * The text's tokens are cut into windows of the model's context, end to end. A causal model predicts every token but
  * the first once, from those before it in its window; where its tokenizer has a token that begins a text, that comes
@@ -57,12 +60,10 @@ export async function evaluateFile(options: EvaluateFileOptions): Promise<FileEv
       totals.predicted += batch.targets.length;
     }
   };
-  for await (const { text, read, bytes } of textOf(path, model.tokenizer)) {
-    const ids = model.tokenizer.encode(text);
+  for await (const { ids, bytes } of partsOfPath(options, model.tokenizer)) {
     totals.tokens += ids.length;
+    totals.bytes += bytes;
     await consume(windows.add(ids));
-    totals.bytes = read;
-    options.onProgress?.(read, bytes);
   }
   await consume(windows.end());
   return evaluationOf(path, totals, model);
@@ -94,28 +95,39 @@ function evaluationOf(
   return { loss, perplexity: Math.exp(loss), bitsPerByte, tokens, predicted, bytes };
 }
 
-/** Reads the text of a file in chunks that give the tokens of the whole. */
-async function* textOf(
-  path: string,
-  { cuts }: Tokenizer,
-): AsyncGenerator<{ text: string; read: number; bytes: number }> {
-  const [file, ...more] = await findSources([path], path);
-  if (!file || more.length > 0) throw new InvalidInput(`${path} must be one text file`);
+type Part = { readonly ids: readonly number[]; readonly bytes: number };
+
+/** Reads the documents of a path as training does, in parts that give the tokens of the whole. */
+async function* partsOfPath(
+  { path, field = "text", onProgress = () => {} }: EvaluateFileOptions,
+  tokenizer: Tokenizer,
+): AsyncGenerator<Part> {
+  const { files } = await findSources([path], { name: path, field });
+  const tokens = files.find(({ kind }) => kind === "tokens");
+  if (tokens)
+    throw new InvalidInput(`${tokens.name} is tokenized already; give the text that it was made from`);
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const end = areSeveral(files) ? endOf(tokenizer) : null;
   let read = 0;
-  for await (const chunk of chunksOf([{ ...file, kind: "text" }], { field: "", cuts })) {
-    if (chunk.kind !== "text") continue;
-    read += chunk.bytes.length;
-    yield { text: decode(chunk.bytes, path), read, bytes: file.bytes };
+  const onRead = (bytes: number) => {
+    read += bytes;
+    onProgress(read, total);
+  };
+  for await (const chunk of chunksOf(files, { field, cuts: tokenizer.cuts, onRead })) {
+    for (const { text, ends } of partsOf(chunk)) {
+      yield { ids: tokenizer.encode(text), bytes: Buffer.byteLength(text) };
+      if (ends && end !== null) yield { ids: end(text), bytes: 0 };
+    }
   }
 }
 
-function decode(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    const fix = "convert it, for example with: iconv -f ISO-8859-1 -t UTF-8";
-    throw new InvalidInput(`${path} is not UTF-8 text; ${fix}`, { cause });
-  }
+/** Returns the tokens after a document, as in a dataset. */
+function endOf(tokenizer: Tokenizer): (text: string) => readonly number[] {
+  const end = tokenizer.special.eos ?? tokenizer.special.sep;
+  return (text) => {
+    if (end !== null) return [end];
+    return text.endsWith("\n") ? [] : tokenizer.encode("\n");
+  };
 }
 
 /** The mean loss over the tokens to predict. */

@@ -63,7 +63,7 @@ export type LanguageModel = {
 /** A language model's job: its model and its text, checked against each other. */
 export function languageModelOf(spec: TrainingSpec, dataset: Dataset | null): LanguageModel {
   if (dataset === null) throw new InvalidInput(`model.type ${spec.model.type} needs the dataset of a text`);
-  const { vocabulary, tokens } = dataset.meta;
+  const { vocabulary } = dataset.meta;
   const { family, config, context = config.context } = sizedModelOf(spec, dataset);
   if (context > config.context) {
     throw new InvalidInput(
@@ -74,7 +74,7 @@ export function languageModelOf(spec: TrainingSpec, dataset: Dataset | null): La
     const rule = `must give at most the ${config.vocabulary} tokens of config.json, got ${vocabulary}`;
     throw new InvalidInput(`the tokenizer beside model.from ${rule}`);
   }
-  checkText(spec, tokens, context);
+  checkText(spec, dataset.meta, context);
   return { family, config, context, dataset };
 }
 

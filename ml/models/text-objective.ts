@@ -18,7 +18,7 @@ type StreamOf = (row: number) => Stream;
 export function textObjective(ops: Ops, spec: TrainingSpec, data: Dataset | null): Objective {
   const model = languageModelOf(spec, data);
   const { family, config, context, dataset } = model;
-  const split = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
+  const split = splitText(dataset.meta, spec.data.type === "text" ? spec.data.heldOut : 0);
   const batchOf = batchMaker(ops, spec, model);
   const frozen = divide(family.parameters(config), spec.freeze).frozen.map(({ name }) => name);
   const lossAndGradient = recorded(ops, (theta, batch) =>

@@ -84,8 +84,8 @@ const tensorsOf = ({ tf }: Ops, arrays: Arrays): Tensors =>
 /** Windows of a text: `inputs` and the tokens that follow them, `targets`, both [rows, context]. */
 function textSource(spec: TrainingSpec, { meta, tokens }: Dataset, { context }: UserSizes): Source {
   if (context === null) throw new InvalidInput("model.context must be set for a module that trains on text");
-  checkText(spec, meta.tokens, context);
-  const split = splitText(tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
+  checkText(spec, meta, context);
+  const split = splitText(meta, spec.data.type === "text" ? spec.data.heldOut : 0);
   const windows = (starts: readonly number[]): Arrays => {
     const { inputs, targets } = gatherWindows(tokens, starts, context);
     const shape = [starts.length, context];

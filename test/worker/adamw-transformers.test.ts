@@ -91,7 +91,7 @@ async function train(
 /** The same batches, both ranks' rows in one. */
 function trainInPyTorch(spec: JobSpec, dataset: Dataset): number[] {
   const { context } = SIZES;
-  const { training } = splitText(dataset.tokens.length, spec.data.type === "text" ? spec.data.heldOut : 0);
+  const { training } = splitText(dataset.meta, spec.data.type === "text" ? spec.data.heldOut : 0);
   const rowsOf = (flat: Int32Array) =>
     Array.from({ length: flat.length / context }, (_, i) => [
       ...flat.subarray(i * context, (i + 1) * context),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Playground, tinyJob, tinyText } from "../command.ts";
@@ -39,6 +39,26 @@ test("data takes several sources and writes what nanoGPT reads", async () => {
   assert.match(again.stderr, /--out must be empty or not there, out has 4 files/);
   const taken = await playground.run("data", "out/tokens.bin", "--tokenizer", "out");
   assert.match(taken.stdout, /^tokens +16$/m);
+});
+
+test("data takes tokens with the vocabulary they were made with, and says what it reads and leaves out", async () => {
+  mkdirSync(join(playground.directory, "tokens"));
+  const ids = (length: number) => new Uint8Array(Uint16Array.from({ length }, (_, i) => i % 65).buffer);
+  playground.write("tokens/train.bin", ids(1000));
+  playground.write("tokens/val.bin", ids(100));
+  playground.write("tokens/input.txt", "hi");
+  const { code, stdout, stderr } = await playground.run("data", "tokens", "--vocab", "65");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^files +2 of 16-bit tokens$/m);
+  assert.match(stdout, /^for training +1,000 tokens$/m);
+  assert.match(stdout, /^held out +100 tokens, those of tokens\/val\.bin$/m);
+  assert.match(stdout, /^left out: tokens\/input\.txt \(it is text beside tokens\)$/m);
+  const job = { ...tinyJob, data: { path: "tokens", vocabulary: 65 }, steps: 1, evaluateEvery: 0 };
+  playground.write("tokens.json", job);
+  const submitted = await playground.run("tokens.json");
+  assert.equal(submitted.code, 0, submitted.stderr);
+  assert.match(submitted.stdout, /^note: held out: .*val\.bin, in place of data\.heldOut$/m);
+  assert.match(submitted.stdout, /^note: left out: .*input\.txt/m);
 });
 
 test("data that can't be used ends with 2 and a message", async () => {

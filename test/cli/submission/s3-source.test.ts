@@ -76,7 +76,7 @@ test("an object of any kind gives the dataset that the same file gives", async (
 });
 
 test("a prefix is all objects below it, by key, as a directory is", async () => {
-  for (const name of ["b.txt", "a.jsonl", "deep/c.txt", ".hidden"]) {
+  for (const name of ["b.txt", "a.jsonl", "deep/c.txt", ".hidden", "README.md"]) {
     await store(
       `corpus/${name}`,
       name.endsWith("jsonl") ? JSON.stringify({ text: "json" }) : `text of ${name}`,

@@ -11,7 +11,7 @@ import { examplesOf, solutionOf } from "../../../ml/data/linear.ts";
 import { assertClose, tinyJob } from "../../support/models.ts";
 
 const CONTEXT = 8;
-const split = splitText(1000, 0.1);
+const split = splitText({ tokens: 1000 }, 0.1);
 
 /** The starts of every micro-batch of `steps` steps. */
 function allStarts(job: ReturnType<typeof tinyJob>, steps: number): number[][] {
@@ -71,18 +71,18 @@ test("targets are the inputs moved by one token", () => {
 });
 
 test("a text that is too short is refused with the field and the numbers", () => {
-  checkText(tinyJob({ evaluateEvery: 1 }), 30);
-  assert.throws(() => checkText(tinyJob(), 12), {
+  checkText(tinyJob({ evaluateEvery: 1 }), { tokens: 30 });
+  assert.throws(() => checkText(tinyJob(), { tokens: 12 }), {
     name: "InvalidInput",
     message:
       "model.context must be below the number of training tokens 8, got 8: data.path has 12 tokens and data.heldOut is 0.3",
   });
-  checkText(tinyJob(), 20);
-  assert.throws(() => checkText(tinyJob({ evaluateEvery: 1 }), 20), {
+  checkText(tinyJob(), { tokens: 20 });
+  assert.throws(() => checkText(tinyJob({ evaluateEvery: 1 }), { tokens: 20 }), {
     message: /number of held-out tokens 6, got 8/,
   });
   const none = tinyJob({ evaluateEvery: 1, data: { type: "text", path: "t", heldOut: 0 } });
-  assert.throws(() => checkText(none, 1000), { message: /held-out tokens 0/ });
+  assert.throws(() => checkText(none, { tokens: 1000 }), { message: /held-out tokens 0/ });
 });
 
 test("generated examples follow their solution and depend on the seed and their number only", () => {

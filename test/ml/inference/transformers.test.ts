@@ -103,6 +103,33 @@ test("an evaluation predicts every token but the first, however the windows fall
   });
 });
 
+test("an evaluation reads documents as training does", async () => {
+  await withModel("gpt2", async (model) => {
+    const documents = ["a cab. ".repeat(20), "a bad cab. ".repeat(9)];
+    const lines = join(directory, "documents.jsonl");
+    writeFileSync(lines, documents.map((page) => JSON.stringify({ page })).join("\n"));
+    const result = await evaluateFile({ model, path: lines, field: "page" });
+    const end = model.tokenizer.special.eos ?? model.tokenizer.special.sep;
+    const ids = documents.flatMap((text) => [
+      ...model.tokenizer.encode(text),
+      ...(end === null ? model.tokenizer.encode("\n") : [end]),
+    ]);
+    assert.equal(result.tokens, ids.length);
+    assert.equal(result.bytes, documents.join("").length);
+    if (end === null) {
+      const plain = join(directory, "documents.txt");
+      writeFileSync(plain, documents.map((text) => `${text}\n`).join(""));
+      assert.equal((await evaluateFile({ model, path: plain })).loss, result.loss);
+    }
+    await assert.rejects(evaluateFile({ model, path: lines }), {
+      message: /line 1 must have a text in "text"/,
+    });
+    const tokens = join(directory, "some.bin");
+    writeFileSync(tokens, new Uint8Array(64));
+    await assert.rejects(evaluateFile({ model, path: tokens }), { message: /is tokenized already/ });
+  });
+});
+
 test("a masked model predicts 15 % of the tokens, the same ones every time", async () => {
   await withModel("bert", async (model) => {
     const path = join(directory, "masked.txt");
