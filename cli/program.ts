@@ -184,9 +184,17 @@ function defineControl(program: Command, args: readonly string[], run: Run): voi
     .description("resume a job that was stopped, failed or interrupted, or train it further")
     .addArgument(jobArgument())
     .option("--steps <n>", "train until this step", wholeNumber(1))
+    .option(
+      "--from <version>",
+      "go back to this version first, and remove what was made after it",
+      wholeNumber(0),
+    )
     .addOption(workersOption())
     .option("--detach", "run in the background")
-    .addHelpText("after", examples("resume shakespeare", "resume shakespeare --steps 5000"))
+    .addHelpText(
+      "after",
+      examples("resume shakespeare", "resume shakespeare --steps 5000", "resume shakespeare --from 400"),
+    )
     .action((job, options, command) =>
       run(command, async (target) =>
         (await import("./commands/resume.ts")).resume(target, job, options, args),
@@ -221,7 +229,7 @@ function defineDoctor(program: Command, run: Run): void {
   program
     .command("doctor")
     .description(
-      "check that this machine, or a stack on AWS, has what jobs need; show how to fix what it lacks",
+      "check this machine, or with --stack AWS, for what jobs need, and say how to fix what is missing",
     )
     .addHelpText("after", examples("doctor", "doctor --stack serverless-ps"))
     .action((_, command) =>

@@ -1,6 +1,7 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import type { Environment } from "../protocol/environment.ts";
 import { clientConfig } from "./connect.ts";
+import { retryDamaged } from "./damage.ts";
 import { Store } from "./store.ts";
 
 /** Buckets that belong to others, from which data is read. */
@@ -23,5 +24,6 @@ export function openBuckets(env: Environment): Buckets {
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
     responseChecksumValidation: "WHEN_REQUIRED",
   });
+  retryDamaged(s3.middlewareStack);
   return { store: (bucket) => new Store(s3, bucket), close: () => s3.destroy() };
 }

@@ -3,6 +3,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { type Environment, variable } from "../protocol/environment.ts";
 import { Batch } from "./batch.ts";
+import { retryDamaged } from "./damage.ts";
 import { Jobs } from "./jobs.ts";
 import { Queues } from "./queues.ts";
 import { sdkDefaults } from "./sdk-settings.ts";
@@ -45,7 +46,7 @@ export type CloudEnvironment = {
 export function connect(env: Environment): Cloud {
   const config = clientConfig(env);
   const s3 = createS3(config, env.AWS_ENDPOINT_URL !== undefined);
-  const sqs = new SQSClient(config);
+  const sqs = createSqs(config);
   const store = new Store(s3, variable(env, "PS_BUCKET"));
   const prefix = variable(env, "PS_QUEUE_PREFIX");
   const jobQueues = (env.PS_JOB_QUEUES ?? "").split(",").filter(Boolean);
@@ -66,6 +67,13 @@ export function connect(env: Environment): Cloud {
 
 const createBatch = (config: ReturnType<typeof clientConfig>, endpoint: string | undefined): BatchClient =>
   new BatchClient({ ...config, ...(endpoint !== undefined && { endpoint }) });
+
+/** Creates an SQS client that tries again when a request or an answer was damaged on its way. */
+export function createSqs(config: ReturnType<typeof clientConfig>): SQSClient {
+  const sqs = new SQSClient(config);
+  retryDamaged(sqs.middlewareStack);
+  return sqs;
+}
 
 /**
  * Creates an S3 client that reads each byte it moves as few times as possible: uploads carry a CRC32, so their SHA-256
@@ -89,6 +97,7 @@ function createS3(config: ReturnType<typeof clientConfig>, forcePathStyle: boole
     { step: "build", name: "unsignedPayload" },
   );
   noteServerTime(s3);
+  retryDamaged(s3.middlewareStack);
   return s3;
 }
 

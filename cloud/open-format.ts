@@ -4,9 +4,11 @@ import { encodeJson } from "../protocol/json.ts";
 import { keys } from "../protocol/keys.ts";
 import { allTensors, type Layout, modelSize } from "../protocol/layout.ts";
 import type { JobRecord, Manifest, TrainingState } from "../protocol/records.ts";
+import { at } from "../protocol/required.ts";
 import { elements, encodeHeader } from "../protocol/safetensors.ts";
 import { describeShard, parameterBytes } from "../protocol/shard.ts";
 import type { Cloud } from "./connect.ts";
+import { DamagedOnItsWay, rereading } from "./damage.ts";
 import type { Store } from "./store.ts";
 
 /** What is in memory at a time. Parts of an S3 multipart upload are at least 5 MiB. */
@@ -112,7 +114,9 @@ function shardReader(store: Store, layout: Layout, manifest: Manifest): Reader {
       offset += part.length;
       if (offset < end - start) continue;
       if (hash.digest("hex") !== manifest.shards[shard]?.parameters) {
-        throw new CorruptData(`${describeShard(shard, manifest.version)} does not match its manifest`);
+        const what = describeShard(shard, manifest.version);
+        const { parameters } = at(manifest.shards, shard, `${what} in its manifest`);
+        await readAgain(store, key, { what, start, end, sha256: parameters });
       }
       shard++;
       offset = 0;
@@ -133,9 +137,37 @@ function frozenReader(store: Store, { frozen }: Layout, job: string): Reader {
     hash.update(into);
     offset += into.length;
     if (offset === 4 * frozen.parameters && hash.digest("hex") !== frozen.sha256) {
-      throw new CorruptData(`${key} does not match the layout`);
+      const { dataStart: start, sha256 } = frozen;
+      await readAgain(store, key, { what: key, start, end: start + offset, sha256 });
     }
   };
+}
+
+type Extent = {
+  readonly what: string;
+  readonly start: number;
+  readonly end: number;
+  readonly sha256: string;
+};
+
+/**
+ * Finds out where bytes were damaged that, read in parts, did not match their digest.
+ *
+ * @throws DamagedObject when they are wrong where they lie, DamagedOnItsWay when they are not
+ */
+async function readAgain(store: Store, key: string, { what, start, end, sha256 }: Extent): Promise<never> {
+  await rereading(key, async () => {
+    const hash = createHash("sha256");
+    for (let offset = start; offset < end; offset += PART_BYTES) {
+      const part = new Uint8Array(Math.min(PART_BYTES, end - offset));
+      if (!(await store.getInto(key, offset, part))) throw new TryAgain(`${key} is not there`);
+      hash.update(part);
+    }
+    const got = hash.digest("hex");
+    if (got !== sha256)
+      throw new CorruptData(`${what} is corrupt: its SHA-256 must be ${sha256}, it is ${got}`);
+  });
+  throw new DamagedOnItsWay(`${key} came damaged`);
 }
 
 /** `training_state.json` of a version. */

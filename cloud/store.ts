@@ -4,20 +4,16 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
+  type PutObjectCommandInput,
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { sha256 } from "../protocol/digest.ts";
-import { CorruptData, TryAgain } from "../protocol/errors.ts";
+import { TryAgain } from "../protocol/errors.ts";
 import { required } from "../protocol/required.ts";
+import { askForChecksum, checkCrc, fill, unlessOutOfRange } from "./body.ts";
+import { rereading } from "./damage.ts";
 import { ageIn } from "./server-time.ts";
-import {
-  type Created,
-  httpStatusOf,
-  NOT_FOUND,
-  orNull,
-  PRECONDITION_FAILED,
-  retryConflicts,
-} from "./service-errors.ts";
+import { type Created, NOT_FOUND, orNull, PRECONDITION_FAILED, retryConflicts } from "./service-errors.ts";
 import { listUnfinished, removeUnfinished, type Unfinished } from "./unfinished-uploads.ts";
 import {
   changed,
@@ -45,7 +41,14 @@ export type Listed = {
   readonly etag: string;
 };
 
+type ReadOptions = {
+  readonly etag?: string | undefined;
+  readonly check?: (() => void | Promise<void>) | undefined;
+};
+
 const DELETE_BATCH = 1000;
+/** Asked for with a checksum even where a digest is checked: a header has more in it. */
+const SMALL_BYTES = 64 * 1024;
 
 /** The verbs this system needs of S3, on one bucket. An absent object is `null`; any other failure is thrown. */
 export class Store {
@@ -57,33 +60,63 @@ export class Store {
     this.#bucket = bucket;
   }
 
-  /** A whole object, or null when there is none. */
-  async get(key: string): Promise<Stored | null> {
+  /** A whole object, or null when there is none. What came must have the CRC32 that S3 stored with the object. */
+  get(key: string): Promise<Stored | null> {
+    return rereading(key, async () => {
+      const answer = await this.#getWhole(key, true);
+      if (answer === null) return null;
+      const { crc32, ...stored } = answer;
+      checkCrc(key, stored.body, crc32);
+      return stored;
+    });
+  }
+
+  /**
+   * A whole object as `open` makes of it, or null when there is none. For what has digests of its own, which `open`
+   * checks: what does not match is read again.
+   *
+   * @param open throws CorruptData
+   * @throws DamagedObject when it is wrong however often it is read
+   */
+  getAs<T>(key: string, open: (body: Uint8Array) => T): Promise<T | null> {
+    return rereading(key, async () => {
+      const answer = await this.#getWhole(key, false);
+      return answer && open(answer.body);
+    });
+  }
+
+  async #getWhole(key: string, withCrc: boolean) {
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
+    if (withCrc) askForChecksum(command);
     const answer = await orNull(NOT_FOUND, this.#client.send(command));
     if (answer === null) return null;
     const body = new Uint8Array(required(answer.ContentLength, `ContentLength of ${key}`));
     await fill(body, answer.Body, key, 0);
-    const modified = required(answer.LastModified, `LastModified of ${key}`);
-    return { body, etag: required(answer.ETag, `ETag of ${key}`), ageMs: ageIn(answer, modified) };
+    const age = ageIn(answer, required(answer.LastModified, `LastModified of ${key}`));
+    return { body, etag: required(answer.ETag, `ETag of ${key}`), ageMs: age, crc32: answer.ChecksumCRC32 };
   }
 
   /**
    * Reads bytes [start, start + into.length) of an object straight into `into`, as they arrive.
    *
-   * @param etag of the state that is read; default: any
+   * @param options.etag of the state that is read; default: any
+   * @param options.check throws CorruptData when they do not match their digest: then they are read again
    * @returns false when there is no such object, or not in that state
-   * @throws CorruptData when the object ends before that
+   * @throws DamagedObject when the object ends before that, or is wrong however often it is read
    */
-  async getInto(key: string, start: number, into: Uint8Array, etag?: string): Promise<boolean> {
+  getInto(key: string, start: number, into: Uint8Array, { etag, check }: ReadOptions = {}): Promise<boolean> {
     const range = `bytes=${start}-${start + into.length - 1}`;
     const input = { Bucket: this.#bucket, Key: key, Range: range };
-    const command = new GetObjectCommand(etag === undefined ? input : { ...input, IfMatch: etag });
-    const request = unlessOutOfRange(key, this.#client.send(command));
-    const answer = await orNull(NOT_FOUND, orNull(PRECONDITION_FAILED, request));
-    if (answer === null) return false;
-    await fill(into, answer.Body, key, start);
-    return true;
+    return rereading(key, async () => {
+      const command = new GetObjectCommand(etag === undefined ? input : { ...input, IfMatch: etag });
+      if (check === undefined || into.length <= SMALL_BYTES) askForChecksum(command);
+      const request = unlessOutOfRange(key, this.#client.send(command));
+      const answer = await orNull(NOT_FOUND, orNull(PRECONDITION_FAILED, request));
+      if (answer === null) return false;
+      await fill(into, answer.Body, key, start);
+      await check?.();
+      return true;
+    });
   }
 
   /** Returns the size and etag of an object, or null when there is none. */
@@ -99,13 +132,7 @@ export class Store {
 
   /** Creates an object unless one is there (If-None-Match: *); whoever comes first wins. */
   async create(key: string, body: Uint8Array): Promise<Created> {
-    const command = () =>
-      new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, IfNoneMatch: "*" });
-    const answer = await orNull(
-      PRECONDITION_FAILED,
-      retryConflicts(key, () => this.#client.send(command())),
-    );
-    return answer ? "created" : "exists";
+    return (await this.#put(key, { Body: body, IfNoneMatch: "*" })) ? "created" : "exists";
   }
 
   /**
@@ -114,12 +141,15 @@ export class Store {
    * @returns the new etag, or null when someone else changed it first
    */
   async replace(key: string, body: Uint8Array, etag: string): Promise<string | null> {
-    const command = () => new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body, IfMatch: etag });
-    const answer = await orNull(
-      PRECONDITION_FAILED,
-      retryConflicts(key, () => this.#client.send(command())),
-    );
+    const answer = await this.#put(key, { Body: body, IfMatch: etag });
     return answer && required(answer.ETag, `ETag of ${key}`);
+  }
+
+  /** Returns null when the condition did not hold. */
+  #put(key: string, put: Pick<PutObjectCommandInput, "Body" | "IfMatch" | "IfNoneMatch">) {
+    const command = () => new PutObjectCommand({ Bucket: this.#bucket, Key: key, ...put });
+    const request = () => this.#client.send(command());
+    return orNull(PRECONDITION_FAILED, retryConflicts(key, request));
   }
 
   /** All objects whose key starts with `prefix`, in key order. */
@@ -216,34 +246,5 @@ export class Store {
    */
   createFromParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<Created> {
     return uploadStream({ client: this.#client, bucket: this.#bucket, key }, parts);
-  }
-}
-
-/** Copies a body into memory as it arrives. */
-async function fill(into: Uint8Array, body: unknown, key: string, start: number): Promise<void> {
-  if (!isByteStream(body)) throw new CorruptData(`Body of ${key} is missing`);
-  let filled = 0;
-  for await (const chunk of body) {
-    if (filled + chunk.length > into.length) throw new CorruptData(`${key}: more bytes came than asked for`);
-    into.set(chunk, filled);
-    filled += chunk.length;
-  }
-  if (filled < into.length) {
-    throw new CorruptData(
-      `${key} is truncated: ${into.length} bytes at ${start} wanted, ${filled} are there`,
-    );
-  }
-}
-
-/** In Node, the SDK gives a body as a stream of bytes. */
-const isByteStream = (body: unknown): body is AsyncIterable<Uint8Array> =>
-  typeof body === "object" && body !== null && Symbol.asyncIterator in body;
-
-async function unlessOutOfRange<T>(key: string, request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    if (httpStatusOf(error) !== 416) throw error;
-    throw new CorruptData(`${key} is truncated: it ends before the bytes wanted`, { cause: error });
   }
 }

@@ -90,7 +90,7 @@ export async function uploadStream(object: Destination, bodies: AsyncIterable<Ui
 }
 
 async function sendPart({ client }: Destination, upload: Upload, PartNumber: number, Body: Uint8Array) {
-  const part = { PartNumber, ChecksumCRC32: checksumOf(Body) };
+  const part = { PartNumber, ChecksumCRC32: crc32Of(Body) };
   const { ETag } = await client.send(new UploadPartCommand({ ...upload, ...part, Body }));
   return { ...part, ETag: required(ETag, `ETag of part ${PartNumber}`) };
 }
@@ -206,7 +206,7 @@ async function* readParts(source: Source, hash: Hash): AsyncGenerator<{ number: 
 
 /** Returns a part as the end of the upload names it, when it is stored with this body; else null. */
 function storedPart(part: Part | undefined, body: Uint8Array): CompletedPart | null {
-  const ChecksumCRC32 = checksumOf(body);
+  const ChecksumCRC32 = crc32Of(body);
   if (part?.ChecksumCRC32 !== ChecksumCRC32 || part.Size !== body.length) return null;
   return { PartNumber: part.PartNumber, ChecksumCRC32, ETag: required(part.ETag, "ETag of a part") };
 }
@@ -215,7 +215,8 @@ function storedPart(part: Part | undefined, body: Uint8Array): CompletedPart | n
 const partBytes = (size: number): number =>
   Math.max(PART_BYTES, Math.ceil(size / MAX_PARTS / 2 ** 20) * 2 ** 20);
 
-function checksumOf(body: Uint8Array): string {
+/** Returns the CRC32 of a body as S3 writes it: base64. */
+export function crc32Of(body: Uint8Array): string {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc32(body));
   return bytes.toString("base64");

@@ -1,7 +1,8 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import { failJob } from "../cloud/close.ts";
 import { log, withLogFields } from "../cloud/log.ts";
-import { CorruptData, describe, isPermanent } from "../protocol/errors.ts";
+import { reasonOf } from "../cloud/versions.ts";
+import { CorruptData, isPermanent } from "../protocol/errors.ts";
 import { actorOf, groupOf, MAX_RECEIVES, type Update, updateSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { at, required } from "../protocol/required.ts";
@@ -91,7 +92,8 @@ async function handle(server: Server, group: string, records: readonly SQSRecord
   } catch (error) {
     const tries = Math.max(...records.map(receivesOf));
     if (!isPermanent(error) && tries < MAX_TRIES) throw error;
-    const reason = isPermanent(error) ? describe(error) : `${describe(error)} (after ${tries} tries)`;
+    const text = await reasonOf(server.cloud, error);
+    const reason = isPermanent(error) ? text : `${text} (after ${tries} tries)`;
     await failJob(server.cloud, actorOf(group).job, reason);
   }
 }

@@ -1,10 +1,23 @@
 import { createHash } from "node:crypto";
+import { CorruptData } from "./errors.ts";
 
 /** SHA-256 in lower-case hex. */
 export function sha256(...parts: readonly (Uint8Array | string)[]): string {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part);
   return hash.digest("hex");
+}
+
+/**
+ * Checks bytes against their SHA-256.
+ *
+ * @param what names the bytes in the error
+ * @throws CorruptData with both digests
+ */
+export function requireDigest(bytes: Uint8Array, expected: string, what: string): void {
+  const got = sha256(bytes);
+  if (got !== expected)
+    throw new CorruptData(`${what} is corrupt: its SHA-256 must be ${expected}, it is ${got}`);
 }
 
 /** The bytes of a float vector, without a copy. The format on the wire is little-endian, as every host we run on. */

@@ -60,6 +60,14 @@ export function numberIn(key: string): number {
   return digits === undefined ? Number.NaN : Number(digits);
 }
 
+/** The job and the version or step that an object belongs to; null for one that belongs to no version and no step. */
+export function stepOf(key: string): { job: string; step: number; kind: "versions" | "gradients" } | null {
+  const [, version, versionStep] = /^jobs\/([^/]+)\/versions\/(\d+)\//.exec(key) ?? [];
+  if (version !== undefined) return { job: version, step: Number(versionStep), kind: "versions" };
+  const [, job, step] = /^gradients\/([^/]+)\/(\d+)\//.exec(key) ?? [];
+  return job === undefined ? null : { job, step: Number(step), kind: "gradients" };
+}
+
 /** The attempt that a marker below `active/` is of; null for an object that is no marker. */
 export function attemptOfMarker(key: string): { job: string; attempt: number } | null {
   const [, job, attempt] = /^active\/([^/]+)\/(\d+)$/.exec(key) ?? [];

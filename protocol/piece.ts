@@ -60,7 +60,9 @@ export function decodePiece(name: PieceName, file: Uint8Array): Piece {
   }
   const bytes = tensorBytes(file, header, "gradient", what);
   const digest = sha256(bytes);
-  if (digest !== metadata.digest) throw new CorruptData(`${what}: its bytes do not match its digest`);
+  const digests = `SHA-256 must be ${metadata.digest}, it is ${digest}`;
+  if (digest !== metadata.digest)
+    throw new CorruptData(`${what}: its bytes do not match its digest (${digests})`);
   return {
     name,
     gradient: floatsOf(bytes),

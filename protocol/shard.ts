@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { bytesOf, sha256 } from "./digest.ts";
+import { bytesOf, requireDigest, sha256 } from "./digest.ts";
 import { CorruptData } from "./errors.ts";
 import { type Layout, lengthOf } from "./layout.ts";
 import { parseAs } from "./parse.ts";
@@ -92,9 +92,9 @@ export function openShard(
   const digests = checkHeader(header, layout, shard, version, ["parameters", ...slots]);
   const opened = viewShard(layout, shard, version, slots.length, file);
   for (const [i, vector] of [opened.parameters, ...opened.slots].entries()) {
-    if (sha256(bytesOf(vector)) !== digests[i]) {
-      throw new CorruptData(`${what} is corrupt: ${["parameters", ...slots][i]} does not match its digest`);
-    }
+    const name = at(["parameters", ...slots], i, "the name of a vector");
+    const digest = at(digests, i, `${what}: the digest of ${name}`);
+    requireDigest(bytesOf(vector), digest, `the ${name} of ${what}`);
   }
   return opened;
 }

@@ -1,6 +1,7 @@
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cloud } from "../cloud/connect.ts";
+import { rereading } from "../cloud/damage.ts";
 import type { Store } from "../cloud/store.ts";
 import { bytesPerToken, type Dataset, META_FILE, TOKENS_FILE, textMetaSchema } from "../ml/data/dataset.ts";
 import { findCached, makeCached } from "../ml/data/dataset-cache.ts";
@@ -21,10 +22,12 @@ export async function fetchDataset({ store }: Cloud, digest: string, cache: stri
   const cached = await findCached(cache, digest);
   if (cached) return cached;
   const write = (directory: string) => download(store, digest, directory);
-  return makeCached(cache, write, (dataset) => {
+  const check = (dataset: Dataset) => {
     if (dataset.digest === digest) return;
-    throw new CorruptData(`datasets/${digest} is corrupt; remove it and submit again`);
-  });
+    const got = `its digest is ${dataset.digest}`;
+    throw new CorruptData(`datasets/${digest} is corrupt: ${got}; remove it and submit again`);
+  };
+  return rereading(keys.dataset(digest, ""), () => makeCached(cache, write, check));
 }
 
 async function download(store: Store, digest: string, directory: string): Promise<void> {

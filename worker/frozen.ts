@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Cloud } from "../cloud/connect.ts";
 import type { Store } from "../cloud/store.ts";
-import { bytesOf, sha256 } from "../protocol/digest.ts";
+import { bytesOf, requireDigest } from "../protocol/digest.ts";
 import { CorruptData } from "../protocol/errors.ts";
 import { keys } from "../protocol/keys.ts";
 import { type Frozen, type Layout, layOutByName, type Parameter } from "../protocol/layout.ts";
@@ -51,8 +51,7 @@ export async function pullFrozen(
   if (!frozen) return null;
   const key = keys.frozen(job);
   const values = new Float32Array(frozen.parameters);
-  const isThere = await store.getInto(key, frozen.dataStart, bytesOf(values));
-  if (!isThere) throw new CorruptData(`${key} is missing`);
-  if (sha256(bytesOf(values)) === frozen.sha256) return values;
-  throw new CorruptData(`${key} is corrupt: it does not match the layout`);
+  const check = () => requireDigest(bytesOf(values), frozen.sha256, key);
+  if (await store.getInto(key, frozen.dataStart, bytesOf(values), { check })) return values;
+  throw new CorruptData(`${key} is missing`);
 }

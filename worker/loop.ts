@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cloud } from "../cloud/connect.ts";
 import { type LogFields, log, withLogFields } from "../cloud/log.ts";
+import { reasonOf } from "../cloud/versions.ts";
 import { awakeNow } from "../protocol/awake-time.ts";
-import { describe, isOutage, isPermanent } from "../protocol/errors.ts";
+import { isOutage, isPermanent } from "../protocol/errors.ts";
 import { MAX_REASON_CHARACTERS, taskSchema } from "../protocol/messages.ts";
 import { parseAs } from "../protocol/parse.ts";
 import { isEnded } from "../protocol/records.ts";
@@ -82,7 +83,7 @@ async function settleFailure(loop: Loop, lease: Lease, error: unknown): Promise<
   const tries = isOutage(error) ? MAX_TAKES : MAX_FAULTS;
   try {
     if (isPermanent(error) || receives >= tries) {
-      await reportFailure(loop, describe(error));
+      await reportFailure(loop, await reasonOf(loop.cloud, error));
       await lease.acknowledge();
     } else {
       await lease.giveBack(Math.min(2 ** (receives - 1), MAX_BACKOFF_SECONDS));

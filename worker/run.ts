@@ -2,10 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Cloud, connect } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
 import { isAway } from "../cloud/service-errors.ts";
+import { reasonOf } from "../cloud/versions.ts";
 import { loadBackend } from "../ml/tensorflow/load.ts";
 import { awakeNow } from "../protocol/awake-time.ts";
 import { type Environment, numberVariable, variable } from "../protocol/environment.ts";
-import { describe, isPermanent, Unrecoverable } from "../protocol/errors.ts";
+import { isPermanent, Unrecoverable } from "../protocol/errors.ts";
 import { isEnded, type JobRecord } from "../protocol/records.ts";
 import { workerExit } from "../protocol/worker-exit.ts";
 import { cacheDirectory } from "../scripts/cache-directory.mjs";
@@ -13,7 +14,7 @@ import { fetchDataset } from "./dataset.ts";
 import { Leases, type OnLease } from "./lease.ts";
 import { type Loop, MAX_OUTAGE_MS, reportFailure, work } from "./loop.ts";
 import { Tasks } from "./tasks.ts";
-import { openModule } from "./user-module.ts";
+import { fetchModule } from "./user-module.ts";
 import { workerName } from "./worker-name.ts";
 
 const QUEUE_POLL_MS = 500;
@@ -47,7 +48,7 @@ export async function runWorker(env: Environment, onLease: OnLease, signal: Abor
     if (!isPermanent(error)) throw error;
     log.error("worker refuses", { error });
     // Without an attempt there is no job that could be ended.
-    if (attempt !== null) await reportFailure({ cloud, job, attempt }, describe(error));
+    if (attempt !== null) await reportFailure({ cloud, job, attempt }, await reasonOf(cloud, error));
     return workerExit.refused;
   }
 }
@@ -62,16 +63,14 @@ async function prepare(assignment: Assignment, env: Environment, onLease: OnLeas
   const record = await cloud.jobs.record(job);
   const { backend: wanted, device } = record.provenance;
   requireDevice(record, env.PS_DEVICE);
-  const isModule = record.spec.model.type === "module";
-  const [backend, dataset] = await Promise.all([
-    isModule ? null : loadBackend(wanted, { device }),
+  const [backend, dataset, user] = await Promise.all([
+    loadBackend(wanted, { device }),
     record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
+    fetchModule(cloud.store, record.spec),
   ]);
-  const access = { dataset: dataset?.directory ?? null, native: wanted === "tensorflow" };
-  const module = await openModule(cloud.store, record.spec, access);
-  log.info("worker started", { backend: backend?.name ?? wanted, version: backend?.version, device });
+  log.info("worker started", { backend: backend.name, version: backend.version, device });
   const leases = await Leases.open(cloud.queues, url, onLease);
-  const tasks = new Tasks({ name, cloud, record, dataset, backend, module });
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
   return { ...assignment, leases, tasks };
 }
 

@@ -1,9 +1,9 @@
 import type { Cloud } from "../cloud/connect.ts";
 import { log } from "../cloud/log.ts";
+import { requireVersion } from "../cloud/versions.ts";
 import { wakeCoordinator } from "../cloud/wake.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
-import type { ModuleProcess } from "../ml/models/module-process.ts";
-import { sizesOf } from "../ml/models/user-model.ts";
+import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import type { Backend } from "../ml/tensorflow/backend.ts";
 import { TryAgain } from "../protocol/errors.ts";
 import { encodeJson } from "../protocol/json.ts";
@@ -11,10 +11,8 @@ import { keys } from "../protocol/keys.ts";
 import type { Layout } from "../protocol/layout.ts";
 import type { Task } from "../protocol/messages.ts";
 import type { Evaluation, JobRecord } from "../protocol/records.ts";
-import { required } from "../protocol/required.ts";
 import { pullFrozen } from "./frozen.ts";
 import { initialize } from "./init.ts";
-import { moduleTrainer } from "./module-trainer.ts";
 import { pull } from "./pull.ts";
 import { type GradientTask, push } from "./push.ts";
 import { createTrainer, type Trainer } from "./trainer.ts";
@@ -27,10 +25,9 @@ export type TasksOptions = {
   readonly cloud: Cloud;
   readonly record: JobRecord;
   readonly dataset: Dataset | null;
-  /** Null for a job of its own module, whose process loads one. */
-  readonly backend: Backend | null;
-  /** The process of the job's own module; null when it has none. */
-  readonly module?: ModuleProcess | null;
+  readonly backend: Backend;
+  /** The model of the job's own module; null when it has none. */
+  readonly user?: UserModel | null;
 };
 
 /** The model as this worker holds it from task to task, once the job has a layout. */
@@ -59,10 +56,8 @@ export class Tasks {
   }
 
   async #initialize(dispatch: string): Promise<void> {
-    const { cloud, record, dataset, module = null } = this.#options;
-    const { model } = record.spec;
-    const own = module && model.type === "module" ? await module.describe(sizesOf(model, dataset)) : null;
-    await initialize(cloud, record, dataset, own);
+    const { cloud, record, dataset, user } = this.#options;
+    await initialize(cloud, record, dataset, user);
     await wakeCoordinator(cloud, record.spec.name, `init-${dispatch}`);
   }
 
@@ -100,8 +95,9 @@ export class Tasks {
     const { name: job } = record.spec;
     const { layout } = await this.#openReplica();
     if (await pull(cloud, { job, version, layout, theta })) return true;
+    const isReached = await requireVersion(cloud, job, version);
     const { state } = await cloud.jobs.state(job);
-    if (state.version === null || state.version <= version) {
+    if (!isReached || state.version === null || state.version <= version) {
       throw new TryAgain(`version ${version} of ${job} is not there`);
     }
     log.debug("late duplicate", { version, now: state.version });
@@ -110,21 +106,14 @@ export class Tasks {
 
   async #openReplica(): Promise<Replica> {
     if (this.#replica) return this.#replica;
-    const { cloud, record } = this.#options;
+    const { cloud, record, dataset, backend, user = null } = this.#options;
     const { spec } = record;
     const layout = await cloud.jobs.layout(spec.name);
     if (!layout) throw new TryAgain(`${keys.layout(spec.name)} is not there`);
     const frozen = await pullFrozen(cloud, spec.name, layout);
-    const trainer = await this.#openTrainer(layout, frozen);
+    const trainer = createTrainer({ backend, spec, layout, dataset, frozen, user });
     this.#replica = { layout, trainer, theta: new Float32Array(layout.parameters) };
     return this.#replica;
-  }
-
-  async #openTrainer(layout: Layout, frozen: Float32Array | null): Promise<Trainer> {
-    const { record, dataset, backend, module = null } = this.#options;
-    const { spec, provenance } = record;
-    if (module) return moduleTrainer(module, { spec, layout, dataset, frozen, backend: provenance });
-    return createTrainer({ backend: required(backend, "a backend"), spec, layout, dataset, frozen });
   }
 }
 

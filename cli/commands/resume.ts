@@ -1,20 +1,27 @@
 import { InvalidInput } from "../../protocol/errors.ts";
-import type { State } from "../../protocol/records.ts";
+import { isEnded, type State } from "../../protocol/records.ts";
 import { isInBackground } from "../runner/background.ts";
 import { runOrResume } from "../runner/run-or-resume.ts";
 import { watchUntilEnded } from "../runner/watch-job.ts";
+import { goBack } from "../submission/go-back.ts";
 import { commandFor } from "../targets/address.ts";
 import { openExisting } from "../targets/locate.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
+import { count } from "../terminal/format.ts";
 import { print } from "../terminal/print.ts";
 
 export type ResumeOptions = {
   readonly steps?: number | undefined;
+  /** The version to go back to. */
+  readonly from?: number | undefined;
   readonly workers?: number | undefined;
   readonly detach?: boolean | undefined;
 };
 
-/** `ps-submit resume JOB`: resumes a job that was stopped, failed or interrupted, or trains it further. */
+/**
+ * `ps-submit resume JOB`: resumes a job that was stopped, failed or interrupted, trains it further, or goes back to a
+ * version before one that is damaged.
+ */
 export async function resume(
   target: Target,
   job: string,
@@ -24,7 +31,8 @@ export async function resume(
   const opened = await openExisting(target);
   try {
     const { state } = await opened.cloud.jobs.state(job);
-    requireFurtherSteps(target, state, options.steps);
+    if (options.from === undefined) requireFurtherSteps(target, state, options.steps);
+    else requireEarlier(target, state, options.from);
     const background = options.detach ? await target.runInBackground(job, args) : null;
     return background ?? (await resumeOn(opened, job, options));
   } finally {
@@ -44,10 +52,22 @@ function requireFurtherSteps({ address }: Target, state: State, steps: number | 
   throw new InvalidInput(`--steps must be more than the ${state.steps} steps done, got ${steps}`);
 }
 
+/** @throws InvalidInput for a job that has not ended, and for a version that it has not reached */
+function requireEarlier({ address }: Target, state: State, from: number): void {
+  const { job, status, version } = state;
+  if (!isEnded(state)) {
+    const cancel = commandFor(address, `cancel ${job}`);
+    throw new InvalidInput(`${job} is ${status}; --from takes a job that has ended; end it with: ${cancel}`);
+  }
+  if (version === null || from > version) {
+    throw new InvalidInput(`--from must be at most ${version ?? "a version, and it has none"}, got ${from}`);
+  }
+}
+
 async function resumeOn(
   target: OpenTarget,
   job: string,
-  { steps, workers, detach = false }: ResumeOptions,
+  { steps, from, workers, detach = false }: ResumeOptions,
 ): Promise<number> {
   const record = await target.cloud.jobs.record(job);
   const claim = await target.claim(job);
@@ -62,6 +82,10 @@ async function resumeOn(
     return watchUntilEnded(target, record);
   }
   try {
+    if (from !== undefined) {
+      print([`${job} goes back to version ${count(from)}: checking it, and removing what was made after it`]);
+      await goBack(target.cloud, job, from);
+    }
     return await runOrResume({
       ...{ target, record, claim, steps, detach },
       workers: workers ?? record.spec.workers,

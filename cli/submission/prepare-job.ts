@@ -3,7 +3,7 @@ import type { Dataset } from "../../ml/data/dataset.ts";
 import type { Sources } from "../../ml/data/source-file.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { modelDescription } from "../../ml/models/describe.ts";
-import type { ModelDescription, ModelParameter } from "../../ml/models/model.ts";
+import type { ModelParameter } from "../../ml/models/model.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
 import type { JobFile, JobSpec } from "../../protocol/job.ts";
@@ -21,13 +21,7 @@ import {
 } from "./pretrained-model.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { uploadFiles } from "./upload-files.ts";
-import {
-  describeModule,
-  type PreparedModule,
-  prepareModule,
-  uploadModule,
-  withModule,
-} from "./user-module.ts";
+import { type PreparedModule, prepareModule, uploadModule, withModule } from "./user-module.ts";
 
 /** A job and its inputs, checked against each other and ready to be stored. */
 export type PreparedJob = {
@@ -54,17 +48,15 @@ export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions)
   const remarks: string[] = [];
   const onSources = (sources: Sources) => remarks.push(...notesOn(sources));
   const dataset = await prepareDataset({ ...file, job }, { ...options, onSources });
-  const own = module && (await describeModule(job, dataset, module));
-  const { trained, frozen } = parametersOf(job, dataset, own);
+  const { trained, frozen } = parametersOf(job, dataset, module);
   const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
-  const before = [...(pretrained?.notes ?? []), ...(module?.notes ?? []), ...remarks];
-  const notes = [...before, ...notesOnFrozen(trained, frozen)];
+  const notes = [...(pretrained?.notes ?? []), ...remarks, ...notesOnFrozen(trained, frozen)];
   return { spec: { ...job, shards }, dataset, pretrained, module, notes };
 }
 
-function parametersOf(job: JobFile, dataset: Dataset | null, own: ModelDescription | null) {
+function parametersOf(job: JobFile, dataset: Dataset | null, module: PreparedModule | null) {
   try {
-    return divide(modelDescription(job, dataset, own).parameters, job.freeze);
+    return divide(modelDescription(job, dataset, module?.model).parameters, job.freeze);
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
     const problems = error.message.split("\n").map((problem) => `${job.name}: ${problem}`);

@@ -42,7 +42,7 @@ function sourceFile({ url, relative, given, size, etag, open, readStart }: S3Obj
       return start;
     },
   };
-  return { name: url, path: basename(url), relative, given, bytes: size, ...state, ...reading };
+  return { name: url, relative, given, bytes: size, ...state, ...reading };
 }
 
 /**
@@ -89,7 +89,7 @@ function s3Object(store: Store, bucket: string, { key, relative, given, size, et
   const url = `s3://${bucket}/${key}`;
   const fetch = async (into: Uint8Array, position: number) => {
     try {
-      if (await store.getInto(key, position, into, etag)) return;
+      if (await store.getInto(key, position, into, { etag })) return;
     } catch (cause) {
       throw cannotRead(url, cause);
     }

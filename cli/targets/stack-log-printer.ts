@@ -1,6 +1,5 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
-import { required } from "../../protocol/required.ts";
 import { listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
 import type { LogOptions, StackTarget } from "./target.ts";
@@ -50,7 +49,7 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
     if (logStream !== null) workers.set(logStream, `worker-${number}`);
   }
   requireProcess(state.job, [...functions.map(([name]) => name), ...workers.values()], wanted);
-  const streams = [...workers].filter(([, name]) => isWanted(name)).map(([stream]) => stream);
+  const streams = [...workers.keys()].filter((stream) => isWanted(workers.get(stream) ?? ""));
   return [
     ...functions
       .filter(([name]) => isWanted(name))
@@ -58,7 +57,7 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
     ...Array.from({ length: Math.ceil(streams.length / MAX_STREAMS) }, (_, i) => ({
       nameOf: (stream: string) => workers.get(stream) ?? stream,
       query: {
-        group: required(stack.workers, "the workers of the stack").logs,
+        group: stack.workers?.logs ?? "",
         streams: streams.slice(i * MAX_STREAMS, (i + 1) * MAX_STREAMS),
       },
     })),

@@ -1,4 +1,5 @@
 import { log, withLogFields } from "../../cloud/log.ts";
+import { requireVersion } from "../../cloud/versions.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
 import { BadGradient, TryAgain } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
@@ -39,14 +40,16 @@ async function aggregateStep(
   // A late duplicate: its step committed long ago, and what it made may have been removed since. Or the job has
   // ended, and a resume redispatches its step.
   if (isEnded(state) || step < (state.version ?? 0)) return;
+  // From before a resume that went back: the step will be dispatched again. A step's tasks are sent just before the
+  // state has its version.
+  if (step > (state.version ?? 0) + 1) return;
 
-  const shardStep: ShardStep = { job, shard, step, spec, layout };
+  const shardStep: ShardStep = { job, shard, step, spec, layout, attempt: state.attempt };
   const isMade = await server.memory.pass(bytesToHold(shardStep), async () => {
     if (await isCommitted(server, shardStep)) return true;
     const pieces = await collectPieces(server, shardStep, messages);
     if (pieces === null) return false;
-    await commitStep(server, shardStep, pieces);
-    return true;
+    return commitStep(server, shardStep, pieces);
   });
   if (!isMade) return;
   if (await isVersionComplete(server, shardStep)) await wake(server, shardStep, state);
@@ -71,17 +74,23 @@ const bytesToHold = ({ shard, spec, layout }: ShardStep): number =>
  * may have made it, and the others need not sum all pieces again. A container that made the present version expects to
  * make the next one too and does not ask S3; if another was faster, its commit changes nothing.
  */
-async function isCommitted({ cloud, shards }: Server, { job, shard, step }: ShardStep): Promise<boolean> {
-  if (shards.get(job, shard, step + 1)) return true;
-  if (shards.get(job, shard, step)) return false;
+async function isCommitted({ cloud, shards }: Server, shardStep: ShardStep): Promise<boolean> {
+  const { job, shard, step } = shardStep;
+  if (shards.get(shardStep, step + 1)) return true;
+  if (shards.get(shardStep, step)) return false;
   return cloud.store.getInto(keys.shard(job, step + 1, shard), 0, new Uint8Array(1));
 }
 
-/** Makes version step + 1 of the shard. The PUT is the commit; if it is there already, this changes nothing. */
-async function commitStep(server: Server, shardStep: ShardStep, pieces: readonly Piece[]): Promise<void> {
+/**
+ * Makes version step + 1 of the shard. The PUT is the commit; if it is there already, this changes nothing.
+ *
+ * @returns false when the job is not at this step: a resume went back from it
+ */
+async function commitStep(server: Server, shardStep: ShardStep, pieces: readonly Piece[]): Promise<boolean> {
   const { job, shard, step, spec, layout } = shardStep;
   const slots = slotsOf(spec.optimizer);
   const current = await loadShard(server, shardStep, slots);
+  if (current === null) return false;
   const started = performance.now();
   const next = blankShard(layout, shard, step + 1, slots);
   stepShard({
@@ -99,8 +108,9 @@ async function commitStep(server: Server, shardStep: ShardStep, pieces: readonly
   const file = sealShard(layout, next, slots, origin, aggregateMs);
   const created = await server.cloud.store.create(keys.shard(job, step + 1, shard), file);
   // When someone else's was first, the stored bytes are the truth: let the next step read them.
-  if (created === "created") server.shards.set(job, next);
+  if (created === "created") server.shards.set(shardStep, next);
   log.debug("shard committed", { version: step + 1, created, aggregateMs });
+  return true;
 }
 
 /** Finite gradients can still add up to what no float32 holds; such a version must not be stored. */
@@ -115,15 +125,17 @@ function checkFinite(shardStep: ShardStep, next: Shard): void {
 
 async function loadShard(
   { cloud, shards }: Server,
-  { job, shard, step, layout }: ShardStep,
+  shardStep: ShardStep,
   slots: readonly string[],
-): Promise<Shard> {
-  const cached = shards.get(job, shard, step);
+): Promise<Shard | null> {
+  const { job, shard, step, layout } = shardStep;
+  const cached = shards.get(shardStep, step);
   if (cached) return cached;
   const key = keys.shard(job, step, shard);
-  const stored = await cloud.store.get(key);
-  if (!stored) throw new TryAgain(`${key} is not there`);
-  return openShard(layout, shard, step, slots, stored.body);
+  const stored = await cloud.store.getAs(key, (body) => openShard(layout, shard, step, slots, body));
+  if (stored) return stored;
+  if (await requireVersion(cloud, job, step)) throw new TryAgain(`${key} is not there`);
+  return null;
 }
 
 /** Every aggregator lists the version after its own commit, so the last one to commit sees all shards. */

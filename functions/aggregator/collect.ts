@@ -101,9 +101,9 @@ async function readPiece({ cloud, pieces }: Server, shardStep: ShardStep, rank: 
   const cached = pieces.get(name);
   if (cached) return cached;
   const key = keys.gradient(name.job, name.step, name.shard, rank);
-  const stored = await cloud.store.get(key);
+  const stored = await cloud.store.getAs(key, (body) => decodePiece(name, body));
   if (!stored) throw new TryAgain(`${key} is not there`);
-  const piece = checkPiece(decodePiece(name, stored.body), shardStep);
+  const piece = checkPiece(stored, shardStep);
   pieces.set(piece);
   return piece;
 }

@@ -9,6 +9,8 @@ export type ShardStep = {
   readonly step: number;
   readonly spec: JobSpec;
   readonly layout: Layout;
+  /** Of the job; a resume may go back to an earlier version. */
+  readonly attempt: number;
 };
 
 /** Names the parameter at an element of the shard, for messages to people. */

@@ -18,8 +18,10 @@ export async function readHeaders(
   const headers = await Promise.all(
     layout.shards.map(async (_, shard) => {
       const bytes = new Uint8Array(layout.headerBytes);
-      const isThere = await store.getInto(keys.shard(job, version, shard), 0, bytes);
-      return isThere ? readShardHeader(layout, shard, version, bytes) : null;
+      const found: ShardHeader[] = [];
+      const check = () => void found.push(readShardHeader(layout, shard, version, bytes));
+      await store.getInto(keys.shard(job, version, shard), 0, bytes, { check });
+      return found.at(-1) ?? null;
     }),
   );
   return headers.every((header) => header !== null) ? headers : null;

@@ -1,13 +1,13 @@
-import { createHash, type Hash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createReadStream, mkdirSync, readdirSync, statSync, unlink, unlinkSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { crc32 } from "node:zlib";
 import { CorruptData } from "../../protocol/errors.ts";
 import { required } from "../../protocol/required.ts";
+import { Digest, type Incoming, incomplete } from "./body-digest.ts";
 import { type DiskSpace, SMALL_BODY_BYTES } from "./disk-space.ts";
-import { ApiError, asApiError } from "./errors.ts";
+import { asApiError } from "./errors.ts";
 
 const READ_BYTES = 1024 * 1024;
 /** What arrives on a socket is gathered to about this size before it is written. */
@@ -24,14 +24,6 @@ export type Body = {
   readonly crc32: string;
   readonly inline: Buffer | null;
   readonly files: readonly Segment[];
-};
-
-/** A body on its way and what its sender announced; the checksum may come after the bytes. */
-export type Incoming = {
-  readonly size: number;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  readonly md5: string | undefined;
-  readonly crc32: () => string | undefined;
 };
 
 /**
@@ -54,7 +46,7 @@ export class Bodies {
   /** Receives and verifies a body: a small one into memory, another into a file. A failure leaves nothing. */
   async receive(incoming: Incoming, smallBytes = SMALL_BODY_BYTES): Promise<Body> {
     const small = incoming.size <= smallBytes;
-    const digest = new Digest(small || incoming.md5 !== undefined);
+    const digest = new Digest(incoming, small);
     if (small) {
       const inline = await collect(incoming.chunks, digest, incoming.size);
       return { ...digest.verified(incoming), inline, files: [] };
@@ -141,46 +133,6 @@ export class Bodies {
     }
     await syncFolder(this.#folder);
   }
-}
-
-class Digest {
-  size = 0;
-  readonly #md5: Hash | null;
-  #crc32 = 0;
-
-  constructor(withMd5: boolean) {
-    this.#md5 = withMd5 ? createHash("md5") : null;
-  }
-
-  update(chunk: Uint8Array): void {
-    this.size += chunk.length;
-    this.#md5?.update(chunk);
-    this.#crc32 = crc32(chunk, this.#crc32);
-  }
-
-  /** Returns the digests. Throws 400 when they differ from what the sender announced. */
-  verified(incoming: Incoming): { size: number; etag: string; crc32: string } {
-    if (this.size !== incoming.size) throw incomplete(incoming.size, this.size);
-    const md5 = this.#md5?.digest();
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(this.#crc32);
-    const crc = bytes.toString("base64");
-    if (incoming.md5 !== undefined && incoming.md5 !== md5?.toString("base64"))
-      throw new ApiError(
-        400,
-        "BadDigest",
-        `Content-MD5 is ${incoming.md5}, the body's is ${md5?.toString("base64")}`,
-      );
-    const expected = incoming.crc32();
-    if (expected !== undefined && expected !== crc)
-      throw new ApiError(400, "BadDigest", `x-amz-checksum-crc32 is ${expected}, the body's is ${crc}`);
-    const etag = md5?.toString("hex") ?? randomUUID().replaceAll("-", "");
-    return { size: this.size, etag, crc32: crc };
-  }
-}
-
-function incomplete(announced: number, got: number): ApiError {
-  return new ApiError(400, "IncompleteBody", `The body must have ${announced} bytes, got ${got}`);
 }
 
 async function collect(source: AsyncIterable<Uint8Array>, digest: Digest, size: number): Promise<Buffer> {

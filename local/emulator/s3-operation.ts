@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { crc32 } from "node:zlib";
 import { required } from "../../protocol/required.ts";
 import type { Bodies, Body } from "./bodies.ts";
 import { ApiError } from "./errors.ts";
@@ -14,15 +15,16 @@ export type Operation = (s3: S3, request: S3Request, response: ServerResponse) =
 
 export type Headers = Record<string, string | number>;
 
-/** Sends a whole answer. */
+/** Sends a whole answer, with its CRC32: plain HTTP does not protect it on its way. */
 export function answer(
   response: ServerResponse,
   status: number,
   headers: Headers,
   body?: string | Buffer,
 ): void {
-  const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, { ...length, ...headers });
+  const described =
+    body === undefined ? {} : { "content-length": Buffer.byteLength(body), "x-amz-crc32": crc32(body) };
+  response.writeHead(status, { ...described, ...headers });
   response.end(body);
 }
 

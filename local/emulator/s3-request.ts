@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { required } from "../../protocol/required.ts";
 import { decodeChunks } from "./aws-chunked.ts";
-import type { Incoming } from "./bodies.ts";
+import type { Incoming } from "./body-digest.ts";
 import { ApiError, notImplemented } from "./errors.ts";
 
 /** The parts of an S3 request; `operation` is its name in S3's reference. */
@@ -119,7 +119,8 @@ export function incomingOf(request: S3Request): Incoming {
   const coding = headerOf(request, "x-amz-content-sha256") ?? "";
   if (!coding.startsWith("STREAMING-")) {
     const size = lengthOf(request, "content-length");
-    return { size, chunks: raw, md5, crc32: () => headerOf(request, "x-amz-checksum-crc32") };
+    const sha256 = signedSha256(coding);
+    return { size, chunks: raw, md5, sha256, crc32: () => headerOf(request, "x-amz-checksum-crc32") };
   }
   if (coding !== "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
     throw notImplemented(`${request.operation} with ${coding}`);
@@ -132,9 +133,14 @@ export function incomingOf(request: S3Request): Incoming {
     size,
     chunks: decodeChunks(raw, trailers),
     md5,
+    sha256: undefined,
     crc32: () => trailers.get("x-amz-checksum-crc32"),
   };
 }
+
+/** Returns the SHA-256 of a body that its sender signed; undefined when it signed that there is none. */
+export const signedSha256 = (header: string | undefined): string | undefined =>
+  /^[0-9a-f]{64}$/.test(header ?? "") ? header : undefined;
 
 function lengthOf(request: S3Request, header: string): number {
   const text = headerOf(request, header) ?? "";

@@ -1,6 +1,9 @@
+import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { crc32 } from "node:zlib";
 import { required } from "../../protocol/required.ts";
 import { ApiError, notImplemented } from "./errors.ts";
+import { signedSha256 } from "./s3-request.ts";
 import type { Sqs } from "./sqs-action.ts";
 import { ACTIONS } from "./sqs-actions.ts";
 import { invalidParameter, removeExpiredDedups, removeExpiredMessages } from "./sqs-messages.ts";
@@ -19,7 +22,9 @@ export async function handleSqs(sqs: Sqs, request: IncomingMessage, response: Se
   response.once("close", () => {
     if (!response.writableFinished) gone.abort();
   });
-  const parameters = parseJson(await readText(request));
+  const text = await readText(request);
+  requireUndamaged(text, request.headers["x-amz-content-sha256"]);
+  const parameters = parseJson(text);
   const answer = await run(sqs, parameters, {
     host: required(request.headers.host, "the Host header"),
     gone: gone.signal,
@@ -38,6 +43,14 @@ async function readText(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
+/** AWS refuses a body that is not the one signed; that much of signatures the emulator checks. */
+function requireUndamaged(text: string, header: string | string[] | undefined): void {
+  const signed = signedSha256(String(header));
+  const got = signed && createHash("sha256").update(text).digest("hex");
+  if (got !== signed)
+    throw new ApiError(403, "SignatureDoesNotMatch", `The signed SHA-256 is ${signed}, the body's is ${got}`);
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -49,7 +62,7 @@ function parseJson(text: string): unknown {
 function answerJson(response: ServerResponse, status: number, value: object, headers = {}): void {
   const body = JSON.stringify(value);
   const type = { "content-type": "application/x-amz-json-1.0", "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, { ...type, ...headers });
+  response.writeHead(status, { ...type, "x-amz-crc32": crc32(body), ...headers });
   response.end(body);
 }
 

@@ -1,5 +1,4 @@
-import { SQSClient } from "@aws-sdk/client-sqs";
-import { clientConfig } from "../../cloud/connect.ts";
+import { clientConfig, createSqs } from "../../cloud/connect.ts";
 import { log } from "../../cloud/log.ts";
 import { createHandlers } from "../../functions/handler.ts";
 import { ageAwake } from "../../functions/watchdog/ages.ts";
@@ -12,7 +11,7 @@ import { poll, type Source } from "./poller.ts";
  */
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const stop = stopSignal();
-  const client = new SQSClient(clientConfig(env));
+  const client = createSqs(clientConfig(env));
   const { cloud, updates, deadLetters, watchdog } = createHandlers(env, ageAwake());
   const source = async (url: string, handler: Source["handler"]): Promise<Source> => ({
     client,

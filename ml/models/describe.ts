@@ -8,21 +8,22 @@ import type { Family, ModelConfig } from "./family.ts";
 import { regressionFiles, regressionParameters } from "./linear-regression.ts";
 import type { ModelDescription } from "./model.ts";
 import { familyOf, isFamily } from "./registry.ts";
-import type { ModuleSpec } from "./user-model.ts";
+import { describeUserModel, type ModuleSpec, sizesOf } from "./user-model.ts";
+import type { UserModel } from "./user-model-types.d.ts";
 
 /**
  * A job's model: its parameters and the files of its open format. Loads no tfjs.
  *
  * @param dataset the job's text; null for generated data
- * @param own what the job's own module says of its model; null when it has none
+ * @param user the model of the job's own module; null when it has none
  * @throws InvalidInput when the text is too short for the model's context
  */
 export function modelDescription(
   spec: TrainingSpec,
   dataset: Dataset | null,
-  own: ModelDescription | null = null,
+  user: UserModel | null = null,
 ): ModelDescription {
-  if (spec.model.type === "module") return describeModule(spec.model, dataset, own);
+  if (spec.model.type === "module") return describeModule(spec.model, dataset, user);
   if (spec.model.type === "linear") {
     return { parameters: regressionParameters(spec.model), files: regressionFiles(spec.model) };
   }
@@ -38,11 +39,11 @@ export function modelDescription(
 function describeModule(
   model: ModuleSpec,
   dataset: Dataset | null,
-  own: ModelDescription | null,
+  user: UserModel | null,
 ): ModelDescription {
   const name = `model.module ${model.module}`;
-  if (own === null) throw new InvalidInput(`${name} must be loaded before it is described`);
-  const { parameters, files } = own;
+  if (user === null) throw new InvalidInput(`${name} must be loaded before it is described`);
+  const { parameters, files } = describeUserModel(name, user, sizesOf(model, dataset));
   return { parameters, files: { ...textsOf(dataset?.files ?? {}), ...files } };
 }
 

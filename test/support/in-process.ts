@@ -1,7 +1,6 @@
 import { join } from "node:path";
-import { SQSClient } from "@aws-sdk/client-sqs";
 import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
-import { clientConfig } from "../../cloud/connect.ts";
+import { clientConfig, createSqs } from "../../cloud/connect.ts";
 import { createHandlers } from "../../functions/handler.ts";
 import { poll } from "../../local/functions/poller.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
@@ -14,7 +13,7 @@ import { Leases } from "../../worker/lease.ts";
 import { LeaseRenewer } from "../../worker/lease-renewer.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
-import { openModule } from "../../worker/user-module.ts";
+import { fetchModule } from "../../worker/user-module.ts";
 import { type Lab, openLab } from "./lab.ts";
 
 export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
@@ -33,7 +32,7 @@ export async function openInProcess(
 ): Promise<InProcess> {
   const lab = await openLab();
   const handlers = createHandlers({ ...lab.target.environment, PS_REDISPATCH_SECONDS: "2" });
-  const client = new SQSClient(clientConfig(lab.target.environment));
+  const client = createSqs(clientConfig(lab.target.environment));
   const stop = new AbortController();
   const source = { client, url: lab.cloud.updates, handler: meddle(handlers.updates), visibilitySeconds: 10 };
   const polling = [poll(source, stop.signal), poll(source, stop.signal)];
@@ -76,12 +75,8 @@ async function runWorker(
   const leases = await Leases.open(cloud.queues, url, (lease) => renewer.hold(lease));
   const cache = join(target.home, "cache");
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
-  const module = await openModule(cloud.store, record.spec, {
-    dataset: dataset?.directory ?? null,
-    native: false,
-  });
-  const tasks = new Tasks({ name, cloud, record, dataset, backend, module });
+  const user = await fetchModule(cloud.store, record.spec);
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
   await work({ cloud, job, attempt: state.attempt, leases, tasks, idleMs: 60_000 }, signal);
-  await module?.close();
   dataset?.tokens.close();
 }
