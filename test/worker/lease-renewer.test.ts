@@ -5,6 +5,7 @@ import { clientConfig } from "../../cloud/connect.ts";
 import { Queues } from "../../cloud/queues.ts";
 import { LeaseRenewer } from "../../worker/lease-renewer.ts";
 import { type Lab, openLab } from "../support/lab.ts";
+import { withVerb } from "../support/with-verb.ts";
 
 /** A worker's lease, and what is logged of it. */
 
@@ -35,6 +36,31 @@ test("a lease that is held is given back", async (t) => {
   await renewer.giveBack();
   assert.deepEqual(await queues.depth(url), { waiting: 1, inFlight: 0 });
   assert.deepEqual(logged, []);
+});
+
+test("a lease is renewed after every third of it, until another takes its place", async (t) => {
+  const url = "a queue";
+  const renewed: [receipt: string, seconds: number][] = [];
+  const recording = withVerb(lab.cloud.queues, "lease", async (_, receipt, seconds) => {
+    renewed.push([receipt, seconds]);
+    return true;
+  });
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const renewer = new LeaseRenewer(recording);
+  renewer.hold({ url, receipt: "first", seconds: 30 });
+  t.mock.timers.tick(9_999);
+  assert.deepEqual(renewed, []);
+  t.mock.timers.tick(10_001);
+  assert.deepEqual(renewed, [
+    ["first", 30],
+    ["first", 30],
+  ]);
+  renewer.hold({ url, receipt: "second", seconds: 30 });
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(renewed.slice(2), [["second", 30]]);
+  renewer.hold(null);
+  t.mock.timers.tick(100_000);
+  assert.equal(renewed.length, 3);
 });
 
 test("of a task that was done a moment before, and of a job that has ended, nothing is said", async (t) => {

@@ -1,0 +1,42 @@
+import type { Mutant } from "../mutant.ts";
+
+/** Mutants of protocol/. */
+export const protocolMutants: readonly Mutant[] = [
+  {
+    name: "slots unchecked",
+    file: "protocol/shard.ts",
+    find: `of [opened.parameters, ...opened.slots].entries()) {
+    if (sha256`,
+    put: `of [opened.parameters].entries()) {
+    if (sha256`,
+    tests: ["test/protocol/shard.test.ts"],
+  },
+  {
+    name: "shard version unchecked",
+    file: "protocol/shard.ts",
+    find: "if (metadata.version !== String(version) || metadata",
+    put: "if (metadata",
+    tests: ["test/protocol/shard.test.ts"],
+  },
+  {
+    name: "shard number unchecked",
+    file: "protocol/shard.ts",
+    find: " || metadata.shard !== String(shard)) {",
+    put: ") {",
+    tests: ["test/protocol/shard.test.ts"],
+  },
+  {
+    name: "piece name unchecked",
+    file: "protocol/piece.ts",
+    find: "if (metadata.name !== what) {",
+    put: 'if (what === "") {',
+    tests: ["test/protocol/piece.test.ts"],
+  },
+  {
+    name: "piece digest unchecked",
+    file: "protocol/piece.ts",
+    find: "if (digest !== metadata.digest) throw",
+    put: 'if (digest === "") throw',
+    tests: ["test/protocol/piece.test.ts"],
+  },
+];
