@@ -196,6 +196,18 @@ export function fifoQueues({
       },
     );
 
+    test(
+      "a group stays locked by a message in flight, though the one before it is given back",
+      deviates("groupUnlocked"),
+      async () => {
+        const url = await createFifo();
+        for (const body of ["1", "2", "3"]) await sendTo(url, "g", body);
+        const [first] = await receive(url, { MaxNumberOfMessages: 2 });
+        await changeVisibility(url, first, 0);
+        assert.deepEqual(await receive(url), []);
+      },
+    );
+
     test("a message sent twice while it is in flight counts once", async () => {
       const url = await createFifo();
       await sendTo(url, "g", "once", "same");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { Cloud } from "../../cloud/connect.ts";
 import { watch } from "../../functions/watchdog/watch.ts";
 import type { State } from "../../protocol/records.ts";
 import { begunJob, takeUpdates } from "../support/begun-job.ts";
@@ -15,6 +16,10 @@ before(async () => {
 });
 after(() => lab.close());
 
+/** Watches as if so many minutes had passed. */
+const watchIn = (cloud: Cloud, minutes: number) =>
+  watch(cloud, { redispatchSeconds: 60, ageOf: ({ ageMs }) => ageMs + minutes * MINUTE_MS });
+
 /** Takes all waiting updates of a job. */
 const updatesOf = async (job: string) =>
   (await takeUpdates(lab.cloud)).filter((update) => update.job === job);
@@ -25,7 +30,7 @@ test("tasks are sent again once none is waiting and none is leased, not before",
   await updatesOf(job);
   const { queues } = lab.cloud;
   const url = (await queues.findTasks(job, 1)) ?? "";
-  const later = () => watch(lab.cloud, 60, Date.now() + 2 * MINUTE_MS);
+  const later = () => watchIn(lab.cloud, 2);
 
   await later();
   assert.deepEqual(await updatesOf(job), [], "a task waits");
@@ -47,7 +52,7 @@ test("a job that makes progress while it is looked at is not ended", async () =>
     await jobs.change(job, progress);
     return queues.depth(url);
   });
-  await watch({ ...lab.cloud, queues: late }, 60, Date.now() + 31 * MINUTE_MS);
+  await watchIn({ ...lab.cloud, queues: late }, 31);
   const { status, version } = (await jobs.state(job)).state;
   assert.deepEqual({ status, version }, { status: "running", version: 1 });
 });

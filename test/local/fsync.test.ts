@@ -19,7 +19,7 @@ import {
   SendMessageCommand,
 } from "@aws-sdk/client-sqs";
 import { findEmulator } from "../../local/emulator/address.ts";
-import { clientsOf, EMULATOR, temporaryFolder, until } from "./support.ts";
+import { clientsOf, EMULATOR, temporaryFolder, testData, until } from "./support.ts";
 
 /** What was answered is on the disk: a file's bytes, its name in the folder, and then the row that names it. */
 
@@ -32,7 +32,7 @@ let stop: () => Promise<unknown>;
 
 before(async () => {
   writeFileSync(syncs, "");
-  const dataDir = join(folder.path, "data");
+  const dataDir = testData(join(folder.path, "data"));
   const env = { ...process.env, PS_DATA_DIR: dataDir, PS_IDLE_SECONDS: "600", PS_SYNCS: syncs };
   const preload = new URL("./record-syncs.ts", import.meta.url).href;
   const emulator = spawn(process.execPath, ["--import", preload, EMULATOR], { env, stdio: "ignore" });
@@ -41,7 +41,8 @@ before(async () => {
     emulator.kill("SIGTERM");
     return exit;
   };
-  clients = clientsOf(await until("the emulator answers", () => findEmulator(dataDir)));
+  const { endpoint } = await until("the emulator answers", () => findEmulator(dataDir));
+  clients = clientsOf(endpoint);
   await clients.s3.send(new CreateBucketCommand({ Bucket }));
 });
 after(async () => {
