@@ -32,6 +32,7 @@ export const withModel = <T>(
     const backend = await loadBackend(wanted);
     if (backend.note !== undefined) process.stderr.write(`note: ${backend.note}\n`);
     const model = await loadLanguageModel(directory, backend);
+    printNotes(model.notes);
     return use({ model, backend }).finally(model.dispose);
   });
 
@@ -43,8 +44,13 @@ export const withGenerativeModel = <T>(
 ): Promise<T> =>
   withDirectory(target, { source, version }, async (directory) => {
     const model = await loadGenerativeModel(directory);
+    printNotes(model.notes);
     return use(model).finally(model.dispose);
   });
+
+function printNotes(notes: readonly string[]): void {
+  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+}
 
 async function withDirectory<T>(
   target: Target,

@@ -1,8 +1,9 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import type { Dataset } from "../../ml/data/dataset.ts";
+import { findUnknownId } from "../../ml/data/known-ids.ts";
 import type { Sources } from "../../ml/data/source-file.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
-import { modelDescription } from "../../ml/models/describe.ts";
+import { languageModelOf, modelDescription } from "../../ml/models/describe.ts";
 import type { ModelParameter } from "../../ml/models/model.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
@@ -50,7 +51,8 @@ export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions)
   const dataset = await prepareDataset({ ...file, job }, { ...options, onSources });
   const { trained, frozen } = parametersOf(job, dataset, module);
   const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
-  const notes = [...(pretrained?.notes ?? []), ...remarks, ...notesOnFrozen(trained, frozen)];
+  const before = [...(pretrained?.notes ?? []), ...remarks];
+  const notes = [...before, ...notesOnRows(job, dataset), ...notesOnFrozen(trained, frozen)];
   return { spec: { ...job, shards }, dataset, pretrained, module, notes };
 }
 
@@ -62,6 +64,25 @@ function parametersOf(job: JobFile, dataset: Dataset | null, module: PreparedMod
     const problems = error.message.split("\n").map((problem) => `${job.name}: ${problem}`);
     throw new InvalidInput(problems, { cause: error });
   }
+}
+
+/**
+ * A tokenizer may have more ids than a pretrained model has rows, as long as the text does not use them.
+ *
+ * @throws InvalidInput when it does
+ */
+function notesOnRows(job: JobFile, dataset: Dataset | null): string[] {
+  if (dataset === null || job.model.type !== "pretrained") return [];
+  const { config } = languageModelOf(job, dataset);
+  const { vocabulary } = dataset.meta;
+  if (vocabulary <= config.vocabulary) return [];
+  const about = `the tokenizer has ids up to ${vocabulary - 1}, model.from only ${config.vocabulary} rows (vocab_size)`;
+  const unknown = findUnknownId(dataset.tokens, config.vocabulary);
+  if (unknown === null) return [`${about}; the text has no token past them`];
+  throw new InvalidInput(
+    `${job.name}: ${about}; token ${unknown.place} of the text is ${unknown.id}. Give the model more rows ` +
+      "(resize_token_embeddings of transformers), or take a tokenizer without the tokens that were added",
+  );
 }
 
 function notesOnFrozen(trained: readonly ModelParameter[], frozen: readonly ModelParameter[]): string[] {

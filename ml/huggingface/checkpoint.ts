@@ -1,15 +1,15 @@
 import { z } from "zod";
-import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import type { Family, ModelConfig } from "../models/family.ts";
 import type { ModelParameter } from "../models/model.ts";
 import { openTokenizer } from "../tokenizers/open-tokenizer.ts";
 import { TOKENIZER_FILES, type Tokenizer } from "../tokenizers/tokenizer.ts";
-import { modelOfConfig, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
-import { checkTied, matchWeights } from "./match.ts";
+import { type StoredModel, storedModel } from "./stored-model.ts";
 import { tokenizerFromVocabulary } from "./tokenizer-from-vocabulary.ts";
-import { openWeights, type Weights } from "./weights.ts";
+import { openWeights } from "./weights.ts";
 
 /** An open directory in the open format: config.json, weights, tokenizer.json. Close it when done. */
 export type Checkpoint = {
@@ -19,6 +19,8 @@ export type Checkpoint = {
   readonly tokenizer: Tokenizer;
   /** Tokens that end a text. */
   readonly endTokens: ReadonlySet<number>;
+  /** Told to a person. */
+  readonly notes: readonly string[];
   /** Reads the values of one parameter into memory of its length. */
   read(parameter: string, into: Float32Array): Promise<Float32Array>;
   close(): Promise<void>;
@@ -37,18 +39,20 @@ const MAX_TOKENIZER_BYTES = 1 << 26;
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const folder = localFolder(directory);
   const json = await readConfig(folder);
-  const { family, config } = modelOfConfig(json, `${directory}/config.json`);
-  const tokenizer = await readTokenizer(folder, config);
-  const endTokens = await endTokensOf(folder, json, tokenizer);
+  const tokenizer = await readTokenizer(folder);
   const weights = await openWeights(folder);
   try {
-    const { parameters, stored } = await matchAll(weights, family, config);
+    const model = await storedModel(weights, json, `${directory}/config.json`);
+    requireWhole(model);
+    const { family, config, match, notes } = model;
+    const { parameters, stored } = match;
     return {
       family,
       config,
       parameters,
       tokenizer,
-      endTokens,
+      endTokens: await endTokensOf(folder, model, tokenizer),
+      notes: [...notes, ...tokensWithoutRow(directory, tokenizer, config)],
       read: (parameter, into) => weights.read(stored.get(parameter) ?? parameter, into),
       close: weights.close,
     };
@@ -59,17 +63,21 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
 }
 
 /** @throws InvalidInput when a parameter of the model is not among the weights */
-async function matchAll(weights: Weights, family: Family, config: ModelConfig) {
-  const match = matchWeights(weights, family, config);
-  const [first] = match.fresh;
-  if (first !== undefined) {
-    throw new InvalidInput(`${match.notes.join("; ")}; train them before the model is used`);
-  }
-  await checkTied(weights, match);
-  return match;
+function requireWhole({ match: { fresh, notes } }: StoredModel): void {
+  if (fresh.length === 0) return;
+  throw new InvalidInput(`${notes.join("; ")}; train them before the model is used`);
 }
 
-async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Tokenizer> {
+/** Some models have more rows than tokens, so that their number is round; few have less, after tokens were added. */
+function tokensWithoutRow(directory: string, { vocabulary }: Tokenizer, config: ModelConfig): string[] {
+  if (vocabulary <= config.vocabulary) return [];
+  return [
+    `${directory}: the tokenizer has ids up to ${vocabulary - 1}, the model only ${config.vocabulary} rows ` +
+      "(vocab_size): a text with a token past them is refused",
+  ];
+}
+
+async function readTokenizer(folder: Folder): Promise<Tokenizer> {
   const what = `${folder.name}/tokenizer.json`;
   const files: Record<string, Uint8Array> = {};
   for (const name of TOKENIZER_FILES) {
@@ -79,12 +87,7 @@ async function readTokenizer(folder: Folder, config: ModelConfig): Promise<Token
   const made = await tokenizerFromVocabulary(folder);
   if (!files["tokenizer.json"] && !made)
     throw new InvalidInput(`${what} is not there; the model needs it to read text`);
-  const tokenizer = openTokenizer(made?.files ?? files, what);
-  // Some models have more rows than tokens, so that their number is round.
-  if (tokenizer.vocabulary <= config.vocabulary) return tokenizer;
-  throw new CorruptData(
-    `${what} must have at most the ${config.vocabulary} tokens of config.json, got ${tokenizer.vocabulary}`,
-  );
+  return openTokenizer(made?.files ?? files, what);
 }
 
 const endSchema = z.looseObject({
@@ -94,11 +97,14 @@ const endSchema = z.looseObject({
 /** As in transformers: those of generation_config.json, else of config.json, else of the tokenizer. */
 async function endTokensOf(
   folder: Folder,
-  json: object,
+  { config }: StoredModel,
   { special }: Tokenizer,
 ): Promise<ReadonlySet<number>> {
   const bytes = await folder.readSmall("generation_config.json", MAX_CONFIG_BYTES);
   const generation = bytes ? parseAs(endSchema, bytes, `${folder.name}/generation_config.json`) : {};
-  const ends = generation.eos_token_id ?? endSchema.safeParse(json).data?.eos_token_id ?? special.eos;
+  // The default of a family may be past the rows of a small model.
+  const isRow = (id: number) => id < config.vocabulary;
+  const own = [config.special?.eos ?? []].flat();
+  const ends = generation.eos_token_id ?? (own.some(isRow) ? own : special.eos);
   return new Set([ends ?? []].flat());
 }

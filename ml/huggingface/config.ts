@@ -22,8 +22,7 @@ export async function readConfig(folder: Folder): Promise<Record<string, unknown
  * Returns the model that a `config.json` describes.
  *
  * @param what names the file in errors
- * @throws InvalidInput for a kind of model that this project does not have
- * @throws CorruptData for a config that its kind can't follow
+ * @throws InvalidInput for a kind of model that this project does not have, or a config that its kind can't follow
  */
 export function modelOfConfig(
   config: Readonly<Record<string, unknown>>,
@@ -31,7 +30,7 @@ export function modelOfConfig(
 ): { family: Family; config: ModelConfig } {
   const type = String(config.model_type);
   if (!isFamily(type)) throw new InvalidInput(`${what}: ${unknownType(type)}`);
-  if (config.quantization_config !== undefined) {
+  if ((config.quantization_config ?? null) !== null) {
     throw new InvalidInput(`${what} must not have quantization_config: only F32, F16 and BF16 are read`);
   }
   const family = familyOf(type);

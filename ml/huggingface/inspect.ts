@@ -3,10 +3,10 @@ import { statSync } from "node:fs";
 import { sha256 } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { elements } from "../../protocol/safetensors.ts";
-import { modelOfConfig, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
 import { type Folder, localFolder } from "./folder.ts";
-import { checkTied, matchWeights } from "./match.ts";
 import { COMPANION_FILES } from "./model-files.ts";
+import { storedModel } from "./stored-model.ts";
 import { tokenizerFromVocabulary } from "./tokenizer-from-vocabulary.ts";
 import { INDEX, openWeights } from "./weights.ts";
 
@@ -15,7 +15,7 @@ export type Pretrained = {
   readonly directory: string;
   /** Its name: SHA-256 over the names and contents of its files. */
   readonly digest: string;
-  /** Its config.json. */
+  /** Its config.json, with what its weights say. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly files: readonly PretrainedFile[];
   /** Told to a person before training starts from it. */
@@ -38,15 +38,17 @@ export async function inspectDirectory(directory: string): Promise<Pretrained> {
     throw new InvalidInput(`${directory} must be a directory with config.json and model.safetensors`);
   }
   const folder = localFolder(directory);
-  const config = await readConfig(folder);
-  const model = modelOfConfig(config, `${directory}/config.json`);
+  const stored = await readConfig(folder);
   const weights = await openWeights(folder);
   try {
-    const match = matchWeights(weights, model.family, model.config);
-    await checkTied(weights, match);
+    const {
+      match,
+      json: config,
+      notes: about,
+    } = await storedModel(weights, stored, `${directory}/config.json`);
     const index = weights.files.includes("model.safetensors") ? [] : [INDEX];
     const converted = await tokenizerFromVocabulary(folder);
-    const notes = [...match.notes, ...(converted ? [converted.note] : [])];
+    const notes = [...about, ...(converted ? [converted.note] : [])];
     const files = await survey(folder, ["config.json", ...COMPANION_FILES, ...index, ...weights.files]);
     const parameters = match.parameters.reduce((sum, { shape }) => sum + elements(shape), 0);
     return { directory, digest: digestOf(files), config, files, notes, parameters };

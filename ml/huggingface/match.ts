@@ -112,12 +112,18 @@ function report({ name }: Weights, problems: readonly string[]): void {
 /** Numbers that are compared at once. */
 const BLOCK_LENGTH = 1 << 20;
 
+/** A copy whose values differ from those of the tensor that it is a copy of. */
+export type Difference = { readonly copy: string; readonly original: string; readonly element: number };
+
 /**
- * Checks that tensors which are one parameter of the model are stored with equal values.
+ * Compares tensors that are one parameter of the model; null when all of them are equal.
  *
- * @throws CorruptData naming the pair and the element
+ * @throws CorruptData when their shapes differ
  */
-export async function checkTied(weights: Weights, { tied }: Pick<Match, "tied">): Promise<void> {
+export async function findDifference(
+  weights: Weights,
+  { tied }: Pick<Match, "tied">,
+): Promise<Difference | null> {
   for (const [copy, original] of tied) {
     const { shape } = required(weights.tensors.get(copy), copy);
     const { shape: wanted } = required(weights.tensors.get(original), original);
@@ -125,12 +131,10 @@ export async function checkTied(weights: Weights, { tied }: Pick<Match, "tied">)
       const rule = `must have the shape of ${original}, [${wanted}], got [${shape}]`;
       throw new CorruptData(`${weights.name}: ${copy} ${rule}`);
     }
-    const different = await firstDifference(weights, copy, original, elements(shape));
-    if (different === -1) continue;
-    throw new CorruptData(
-      `${weights.name}: ${copy} must equal ${original}, to which config.json ties it; element ${different} differs`,
-    );
+    const element = await firstDifference(weights, copy, original, elements(shape));
+    if (element !== -1) return { copy, original, element };
   }
+  return null;
 }
 
 async function firstDifference(weights: Weights, one: string, other: string, length: number) {

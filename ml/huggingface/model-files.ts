@@ -22,6 +22,9 @@ export const COMPANION_FILES = [
 
 const configSchema = z.looseObject({ architectures: z.unknown() });
 
+/** Fields of a config that are said again in all their spellings, or that the weights decide. */
+const RESTATED = ["tie_word_embeddings", "rope_theta", "rope_scaling", "rope_parameters"];
+
 const MAX_FILE_BYTES = 1 << 28;
 
 /**
@@ -32,14 +35,15 @@ const MAX_FILE_BYTES = 1 << 28;
 export async function modelFilesFrom(
   folder: Folder,
   config: Readonly<Record<string, unknown>>,
-  { files: own }: ModelDescription,
+  { files: described }: ModelDescription,
 ): Promise<Record<string, Uint8Array>> {
-  const ownConfig = required(own["config.json"], "the config.json of the model");
-  const { architectures } = parseAs(configSchema, ownConfig, "the config.json of the model");
+  const ownConfig = required(described["config.json"], "the config.json of the model");
+  const { architectures, ...own } = parseAs(configSchema, ownConfig, "the config.json of the model");
+  const restated = Object.fromEntries(Object.entries(own).filter(([field]) => RESTATED.includes(field)));
   // `dtype` is the newer name of `torch_dtype`; the code that auto_map names is not in the checkpoint.
   const { dtype: _, torch_dtype: __, auto_map: ___, ...kept } = config;
   const files: Record<string, Uint8Array> = {
-    "config.json": encodeJson({ ...kept, architectures, torch_dtype: "float32" }),
+    "config.json": encodeJson({ ...kept, ...restated, architectures, torch_dtype: "float32" }),
   };
   for (const name of COMPANION_FILES) {
     const bytes = await folder.readSmall(name, MAX_FILE_BYTES);

@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
+import { requireRows } from "./known-tokens.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { maskedTextTokens } from "./masked-text.ts";
 
@@ -36,18 +37,15 @@ export function fillMask(model: LanguageModel, text: string, topK: number): Gues
   if (ids.length > config.context) {
     throw new InvalidInput(`the text must have at most ${config.context} tokens, got ${ids.length}`);
   }
+  requireRows(model, ids, "the text");
   return probabilitiesAt(model, ids, positions).map((probabilities, i) =>
-    likeliest(probabilities, topK).map((token) => ({
+    likeliest(probabilities, topK, tokenizer.has).map((token) => ({
       token,
-      text: textOf(model, token),
+      text: tokenizer.decode([token]).trim(),
       probability: at(probabilities, token, "probability"),
       sequence: tokenizer.decode(ids.with(at(positions, i, "mask"), token), { skipSpecial: false }),
     })),
   );
-}
-
-function textOf({ tokenizer }: LanguageModel, token: number): string {
-  return token < tokenizer.vocabulary ? tokenizer.decode([token]).trim() : "";
 }
 
 /** Returns the probabilities of all tokens at some positions. */
@@ -67,8 +65,10 @@ function probabilitiesAt(
   return positions.map((_, i) => all.slice(i * config.vocabulary, (i + 1) * config.vocabulary));
 }
 
-function likeliest(probabilities: Float32Array, count: number): number[] {
+/** @param isToken false for a row of the model that is no token's */
+function likeliest(probabilities: Float32Array, count: number, isToken: (id: number) => boolean): number[] {
   return [...probabilities.keys()]
+    .filter(isToken)
     .sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0))
     .slice(0, count);
 }

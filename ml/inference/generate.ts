@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
 import type { GenerativeModel } from "./generative-model.ts";
+import { requireRows, rowsWithoutToken } from "./known-tokens.ts";
 import { type Sampling, sampleToken } from "./sampling.ts";
 import { SlidingContext } from "./sliding-context.ts";
 import { TextStream } from "./text-stream.ts";
@@ -41,7 +42,8 @@ export async function generate(
 ): Promise<Generated[]> {
   checkOptions(options);
   const { model, signal } = options;
-  const texts = options.prompts.map((prompt) => new Text(model, prompt, options));
+  const barred = rowsWithoutToken(model, model.endTokens);
+  const texts = options.prompts.map((prompt) => new Text(prompt, options, barred));
   const decoder = model.decoder({ count: texts.length, length: maxTokens(options, texts) });
   try {
     const tokens = texts.map((text) => text.tokens);
@@ -92,24 +94,20 @@ class Text {
   readonly tokens: number[];
   end: Generated["end"] | null = null;
   text = "";
-  readonly #model: GenerativeModel;
+  readonly #barred: readonly number[];
   readonly #options: GenerateOptions;
   readonly #stream: TextStream;
   readonly #promptTokens: number;
 
-  constructor(model: GenerativeModel, prompt: string, options: GenerateOptions) {
-    const { tokenizer } = model;
-    this.#model = model;
+  constructor(prompt: string, options: GenerateOptions, barred: readonly number[]) {
+    const { tokenizer } = options.model;
+    this.#barred = barred;
     this.#options = options;
     this.tokens = tokenizer.encode(prompt, { special: true });
     if (this.tokens.length === 0) throw new InvalidInput("prompt must have at least one token");
+    requireRows(options.model, this.tokens, "prompt");
     this.#promptTokens = this.tokens.length;
-    // A model may have more rows than its tokenizer has tokens.
-    const decode = (ids: readonly number[]) =>
-      tokenizer.decode(
-        ids.filter((id) => id < tokenizer.vocabulary),
-        { skipSpecial: true },
-      );
+    const decode = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecial: true });
     this.#stream = new TextStream(decode, options.stop, this.tokens);
   }
 
@@ -119,7 +117,11 @@ class Text {
 
   /** Chooses the next token; returns the fragment of text that it completes. */
   extend(logits: Float32Array): string {
-    const token = sampleToken(logits, this.#options, this.added, this.tokens);
+    const token = sampleToken(logits, this.#options, {
+      position: this.added,
+      seen: this.tokens,
+      barred: this.#barred,
+    });
     this.tokens.push(token);
     const fragment = this.#accept(token);
     this.text += fragment;
@@ -127,7 +129,7 @@ class Text {
   }
 
   #accept(token: number): string {
-    if (this.#model.endTokens.has(token)) {
+    if (this.#options.model.endTokens.has(token)) {
       this.end = "end-of-text";
       return this.#stream.end();
     }

@@ -8,7 +8,7 @@ import { loadSharedWeights, type SharedWeights } from "./shared-weights.ts";
 import { ThreadPool } from "./thread-pool.ts";
 
 /** A checkpoint that generates text, with its parameters in memory that threads share. It needs no TensorFlow. */
-export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens"> & {
+export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens" | "notes"> & {
   /** Creates a decoder for some texts; close it when done. */
   decoder(texts: Texts): Decoder;
   dispose(): void;
@@ -24,13 +24,13 @@ export type GenerativeModel = Pick<Checkpoint, "family" | "config" | "tokenizer"
 export async function loadGenerativeModel(directory: string): Promise<GenerativeModel> {
   const checkpoint = await openCheckpoint(directory);
   try {
-    const { family, config, tokenizer, endTokens } = checkpoint;
+    const { family, config, tokenizer, endTokens, notes } = checkpoint;
     const shape = decoderShape(family, config);
     const weights = await loadSharedWeights(checkpoint, shape);
     const module = compileKernels();
     const pool = new ThreadPool(threadsFor(weights));
     const decoder = (texts: Texts) => new Decoder({ shape, weights, module }, pool, texts);
-    return { family, config, tokenizer, endTokens, decoder, dispose: () => pool.close() };
+    return { family, config, tokenizer, endTokens, notes, decoder, dispose: () => pool.close() };
   } finally {
     await checkpoint.close();
   }

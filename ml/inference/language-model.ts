@@ -6,7 +6,7 @@ import type { Tensors } from "../models/model.ts";
 import type { Backend } from "../tensorflow/backend.ts";
 
 /** A checkpoint with its parameters on a backend. */
-export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens"> & {
+export type LanguageModel = Pick<Checkpoint, "family" | "config" | "tokenizer" | "endTokens" | "notes"> & {
   readonly ops: Ops;
   readonly theta: Tensors;
   dispose(): void;
@@ -33,8 +33,8 @@ export async function loadLanguageModel(directory: string, { tf }: Backend): Pro
   } finally {
     await checkpoint.close();
   }
-  const { family, config, tokenizer, endTokens } = checkpoint;
-  return { family, config, tokenizer, endTokens, ops, theta, dispose: () => tf.dispose(theta) };
+  const { family, config, tokenizer, endTokens, notes } = checkpoint;
+  return { family, config, tokenizer, endTokens, notes, ops, theta, dispose: () => tf.dispose(theta) };
 }
 
 const LARGE = 1 << 20;

@@ -25,21 +25,29 @@ export type Sampling = {
   readonly seed: number;
 };
 
+/** The place of the token to choose. */
+export type Place = {
+  /** Of the token among those generated for its text. */
+  readonly position: number;
+  /** The tokens before: the prompt and what was generated. */
+  readonly seen?: readonly number[];
+  /** Ids that are never chosen. */
+  readonly barred?: readonly number[];
+};
+
 /**
  * Chooses the next token.
  *
  * @param logits changed by this
- * @param position of the token among those generated for its text
- * @param seen the tokens before: the prompt and what was generated
  * @throws CorruptData when a logit is not finite
  */
 export function sampleToken(
   logits: Float32Array,
   sampling: Sampling,
-  position: number,
-  seen: readonly number[] = [],
+  { position, seen = [], barred = [] }: Place,
 ): number {
   requireFinite(logits);
+  for (const id of barred) logits[id] = -Infinity;
   const { temperature, topK = null, topP = 1, repetitionPenalty = 1, seed } = sampling;
   if (repetitionPenalty !== 1) penalize(logits, seen, repetitionPenalty);
   const best = likeliest(logits);

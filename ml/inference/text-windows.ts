@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { maskTokens } from "../data/masking.ts";
+import { requireRows } from "./known-tokens.ts";
 import { maskedTextTokens } from "./masked-text.ts";
 import type { TextPredictor } from "./text-predictor.ts";
 
@@ -34,8 +35,16 @@ const MAX_LOGITS = 1 << 25;
 const MAX_WINDOWS = 16;
 
 /** Returns windows of the model's context, end to end. */
-export const textWindows = (model: WindowedModel): TextWindows =>
-  model.family.masked ? maskedWindows(model) : causalWindows(model);
+export function textWindows(model: WindowedModel): TextWindows {
+  const windows = model.family.masked ? maskedWindows(model) : causalWindows(model);
+  return {
+    ...windows,
+    add(ids) {
+      requireRows(model, ids, "the text");
+      return windows.add(ids);
+    },
+  };
+}
 
 const windowsPerBatch = ({ config }: WindowedModel): number =>
   Math.max(1, Math.min(MAX_WINDOWS, Math.floor(MAX_LOGITS / (config.context * config.vocabulary))));
@@ -43,11 +52,13 @@ const windowsPerBatch = ({ config }: WindowedModel): number =>
 /** Windows of which every token but the first is predicted; the last token of one is the first of the next. */
 function causalWindows(model: WindowedModel): TextWindows {
   const { config, tokenizer, userCode = false } = model;
+  const start = tokenizer.encode("", { special: true });
+  requireRows(model, start, "the start of a text");
   const rule: CutRule = {
     step: config.context,
     overlap: 1,
     perBatch: windowsPerBatch(model),
-    start: tokenizer.encode("", { special: true }),
+    start,
     wholeOnly: userCode,
   };
   return cutTokens(rule, (windows) => ({
@@ -62,9 +73,11 @@ function causalWindows(model: WindowedModel): TextWindows {
 function maskedWindows(model: WindowedModel): TextWindows {
   const { config, tokenizer } = model;
   const { before, after, special, mask } = maskedTextTokens(tokenizer);
+  requireRows(model, [...before, ...after, mask], "a masked text");
   const step = config.context - before.length - after.length;
   if (step < 1) throw new InvalidInput(`the model's context ${config.context} has no room for tokens`);
-  const maskRule = { probability: MASKED_SHARE, mask, special, vocabulary: tokenizer.vocabulary };
+  const vocabulary = Math.min(tokenizer.vocabulary, config.vocabulary);
+  const maskRule = { probability: MASKED_SHARE, mask, special, vocabulary };
   const rule: CutRule = { step, overlap: 0, perBatch: windowsPerBatch(model), start: [], wholeOnly: false };
   let made = 0;
   return cutTokens(rule, (windows) => {

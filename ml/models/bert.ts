@@ -1,8 +1,8 @@
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { z } from "zod";
-import { CorruptData } from "../../protocol/errors.ts";
-import { valueAs } from "../../protocol/parse.ts";
 import {
+  checkHeads,
+  configFields,
   fieldsOfTokenIds,
   jsonText,
   NO_TOKEN_IDS,
@@ -196,21 +196,22 @@ const computation = maskedTokenModel({
 /** The fields of a BERT config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("bert"),
-  vocab_size: size,
-  max_position_embeddings: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
+  vocab_size: size.default(30_522),
+  max_position_embeddings: size.default(512),
+  hidden_size: size.default(768),
+  intermediate_size: size.default(3072),
+  num_hidden_layers: size.default(12),
+  num_attention_heads: size.default(12),
   type_vocab_size: size.default(2),
-  hidden_act: z.literal("gelu").default("gelu"),
+  // Two ways to compute one function.
+  hidden_act: z.enum(["gelu", "gelu_python"]).default("gelu"),
   layer_norm_eps: z.number().positive().lt(1).default(1e-12),
-  initializer_range: z.number().min(0).lt(1).default(0.02),
+  initializer_range: z.number().min(0).max(1).default(0.02),
   position_embedding_type: z.literal("absolute").optional(),
   is_decoder: z.literal(false).optional(),
   add_cross_attention: z.literal(false).optional(),
   tie_word_embeddings: z.literal(true).optional(),
-  ...tokenIdFields,
+  ...tokenIdFields({ bos: null, eos: null, pad: 0 }),
 });
 
 export const bert: Family<Bert> = {
@@ -225,15 +226,11 @@ export const bert: Family<Bert> = {
   },
 
   fromHuggingFace(configJson, what) {
-    const config = valueAs(configSchema, configJson, what);
+    const config = configFields(configSchema, configJson, what);
     const [heads, width] = [config.num_attention_heads, config.hidden_size];
-    if (width % heads !== 0) {
-      throw new CorruptData(`${what}: num_attention_heads must divide hidden_size ${width}, got ${heads}`);
-    }
+    checkHeads(["num_attention_heads", heads], ["hidden_size", width], what);
     const vocabulary = config.vocab_size;
-    // transformers takes a missing padding token for token 0.
-    const pad = config.pad_token_id === undefined ? 0 : config.pad_token_id;
-    const padding = paddingOf(pad, vocabulary, what);
+    const padding = paddingOf(config.pad_token_id, vocabulary, what);
     return {
       layers: config.num_hidden_layers,
       heads,

@@ -2,6 +2,7 @@ import { InvalidInput } from "../../protocol/errors.ts";
 import { required } from "../../protocol/required.ts";
 import { checkText } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { withinRows } from "../data/known-ids.ts";
 import type { TrainingSpec } from "../data/training-spec.ts";
 import { modelOfConfig } from "../huggingface/config.ts";
 import type { Family, ModelConfig } from "./family.ts";
@@ -70,12 +71,14 @@ export function languageModelOf(spec: TrainingSpec, dataset: Dataset | null): La
       `model.context must be at most the ${config.context} of config.json, got ${context}`,
     );
   }
-  if (vocabulary > config.vocabulary) {
-    const rule = `must give at most the ${config.vocabulary} tokens of config.json, got ${vocabulary}`;
-    throw new InvalidInput(`the tokenizer beside model.from ${rule}`);
+  const rows = config.vocabulary;
+  if (family.masked && (dataset.special.mask ?? 0) >= rows) {
+    const rule = `must be below the ${rows} rows of the model, got ${dataset.special.mask}`;
+    throw new InvalidInput(`the id of the tokenizer's mask token ${rule}`);
   }
   checkText(spec, dataset.meta, context);
-  return { family, config, context, dataset };
+  if (vocabulary <= rows) return { family, config, context, dataset };
+  return { family, config, context, dataset: { ...dataset, tokens: withinRows(dataset.tokens, rows) } };
 }
 
 function sizedModelOf({ model }: TrainingSpec, { meta, special }: Dataset) {

@@ -36,7 +36,7 @@ export type Family<Config extends ModelConfig = ModelConfig> = {
    * The config of a Hugging Face `config.json`.
    *
    * @param what names the file in errors
-   * @throws CorruptData for a field that is missing, out of range, or asks for what this family can't do
+   * @throws InvalidInput for a field that is out of range, or asks for what this family can't do
    */
   fromHuggingFace(configJson: unknown, what: string): Config;
   /** The names of tensors in checkpoints that differ from those of the parameters. */

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { CorruptData } from "../../protocol/errors.ts";
-import { valueAs } from "../../protocol/parse.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
 import {
+  checkHeads,
+  configFields,
   fieldsOfTokenIds,
   jsonText,
   NO_TOKEN_IDS,
@@ -29,9 +30,14 @@ import { PLAIN_NAMING } from "./naming.ts";
 
 /**
  * GPT-2 (Radford et al. 2019) as `GPT2LMHeadModel` of Hugging Face's transformers has it: the same names, layouts
- * and initial distributions. The output projection is the token embedding and is not stored twice.
+ * and initial distributions.
  */
-export type Gpt2 = ModelConfig & { readonly heads: number; readonly width: number };
+export type Gpt2 = ModelConfig & {
+  readonly heads: number;
+  readonly width: number;
+  /** The output projection is the token embedding, and is not stored twice; left out: it is. */
+  readonly tied?: boolean;
+};
 
 const EPSILON = 1e-5;
 const DEVIATION = 0.02;
@@ -39,7 +45,8 @@ const DEVIATION = 0.02;
 const TOKENS = "transformer.wte.weight";
 const POSITIONS = "transformer.wpe.weight";
 const EMBEDDING_DROPOUT = "transformer.drop";
-const HEAD = linearOf({ weight: TOKENS, bias: null, inputsFirst: false });
+const headOf = ({ tied = true }: Pick<Gpt2, "tied">) =>
+  linearOf({ weight: tied ? TOKENS : "lm_head.weight", bias: null, inputsFirst: false });
 const FINAL_NORM = layerNorm("transformer.ln_f", EPSILON);
 
 const blockNames = ({ layers }: Gpt2): string[] =>
@@ -75,6 +82,7 @@ function parametersOf(model: Gpt2): ModelParameter[] {
     normalTable(POSITIONS, [context, width], DEVIATION),
     ...blocks,
     ...FINAL_NORM.parameters(width),
+    ...(model.tied === false ? headOf(model).parameters(width, vocabulary, DEVIATION) : []),
   ];
 }
 
@@ -109,7 +117,7 @@ const computation = nextTokenModel<Gpt2>({
   },
   blocks: blocksOf,
   norm: () => FINAL_NORM,
-  head: () => HEAD,
+  head: headOf,
 });
 
 function maskShapes(model: Gpt2, sequences: number, length: number): MaskShapes {
@@ -134,26 +142,56 @@ function decoderOf(model: Gpt2): DecoderShape {
   return {
     ...{ width, heads, keyHeads: heads, headWidth: width / heads, hidden: 4 * width, vocabulary },
     ...{ tokens: TOKENS, positions: POSITIONS, frequencies: new Float32Array() },
-    ...{ blocks, norm: FINAL_NORM.names, head: HEAD.names },
+    ...{ blocks, norm: FINAL_NORM.names, head: headOf(model).names },
   };
 }
+
+/** Spellings of the same activation, GELU by tanh. */
+const TANH_GELUS = [
+  "gelu_new",
+  "gelu_pytorch_tanh",
+  "gelu_python_tanh",
+  "gelu_fast",
+  "gelu_accurate",
+] as const;
+
+/** Other spellings of fields, which transformers prefers. */
+const OTHER_NAMES = {
+  hidden_size: "n_embd",
+  max_position_embeddings: "n_positions",
+  num_attention_heads: "n_head",
+  num_hidden_layers: "n_layer",
+} as const;
 
 /** The fields of a GPT-2 config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("gpt2"),
-  vocab_size: size,
-  n_positions: size,
-  n_embd: size,
-  n_layer: size,
-  n_head: size,
-  n_inner: z.null().optional(),
-  activation_function: z.literal("gelu_new"),
-  layer_norm_epsilon: z.literal(EPSILON),
+  vocab_size: size.default(50_257),
+  n_positions: size.default(1024),
+  n_embd: size.default(768),
+  n_layer: size.default(12),
+  n_head: size.default(12),
+  n_inner: z.int().nullable().default(null),
+  activation_function: z.enum(TANH_GELUS).default("gelu_new"),
+  layer_norm_epsilon: z.literal(EPSILON).default(EPSILON),
   scale_attn_weights: z.literal(true).optional(),
   scale_attn_by_inverse_layer_idx: z.literal(false).optional(),
-  tie_word_embeddings: z.literal(true).optional(),
-  ...tokenIdFields,
+  add_cross_attention: z.literal(false).optional(),
+  tie_word_embeddings: z.boolean().default(true),
+  ...tokenIdFields({ bos: 50_256, eos: 50_256, pad: null }),
 });
+
+function readFields(json: unknown, what: string) {
+  const fields: Record<string, unknown> = { ...(typeof json === "object" ? json : {}) };
+  for (const [name, own] of Object.entries(OTHER_NAMES)) if (name in fields) fields[own] = fields[name];
+  const config = configFields(configSchema, fields, what);
+  const { n_embd: width, n_head: heads, n_inner: inner } = config;
+  checkHeads(["n_head", heads], ["n_embd", width], what);
+  if (inner !== null && inner !== 4 * width) {
+    throw new InvalidInput(`${what}: n_inner must be 4 times n_embd (${4 * width}) or null, got ${inner}`);
+  }
+  return config;
+}
 
 export const gpt2: Family<Gpt2> = {
   type: "gpt2",
@@ -166,10 +204,7 @@ export const gpt2: Family<Gpt2> = {
   },
 
   fromHuggingFace(configJson, what) {
-    const config = valueAs(configSchema, configJson, what);
-    if (config.n_embd % config.n_head !== 0) {
-      throw new CorruptData(`${what}: n_head must divide n_embd ${config.n_embd}, got ${config.n_head}`);
-    }
+    const config = readFields(configJson, what);
     return {
       layers: config.n_layer,
       heads: config.n_head,
@@ -177,6 +212,7 @@ export const gpt2: Family<Gpt2> = {
       context: config.n_positions,
       vocabulary: config.vocab_size,
       special: tokenIdsOf(config),
+      ...(config.tie_word_embeddings ? {} : { tied: false }),
     };
   },
 
@@ -195,7 +231,7 @@ export const gpt2: Family<Gpt2> = {
 };
 
 function filesOf(model: Gpt2): Record<string, string> {
-  const { layers, heads, width, context, vocabulary, dropout = 0 } = model;
+  const { layers, heads, width, context, vocabulary, dropout = 0, tied = true } = model;
   const special = fieldsOfTokenIds(model.special ?? NO_TOKEN_IDS);
   const config = {
     architectures: ["GPT2LMHeadModel"],
@@ -213,7 +249,7 @@ function filesOf(model: Gpt2): Record<string, string> {
     embd_pdrop: dropout,
     attn_pdrop: dropout,
     scale_attn_weights: true,
-    tie_word_embeddings: true,
+    tie_word_embeddings: tied,
     ...special,
     torch_dtype: "float32",
   };

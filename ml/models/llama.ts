@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { CorruptData } from "../../protocol/errors.ts";
-import { valueAs } from "../../protocol/parse.ts";
+import { InvalidInput } from "../../protocol/errors.ts";
 import {
+  checkHeads,
+  configFields,
   fieldsOfTokenIds,
   jsonText,
   NO_TOKEN_IDS,
@@ -157,23 +158,23 @@ function decoderOf(model: Llama): DecoderShape {
 /** The fields of a Llama config that change the computation; others are let through. */
 const configSchema = z.object({
   model_type: z.literal("llama"),
-  vocab_size: size,
-  max_position_embeddings: size,
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
+  vocab_size: size.default(32_000),
+  max_position_embeddings: size.default(2048),
+  hidden_size: size.default(4096),
+  intermediate_size: size.default(11_008),
+  num_hidden_layers: size.default(32),
+  num_attention_heads: size.default(32),
   num_key_value_heads: size.nullable().optional(),
   head_dim: size.nullable().optional(),
-  hidden_act: z.literal("silu").optional(),
+  // Two names of one function.
+  hidden_act: z.enum(["silu", "swish"]).default("silu"),
   rms_norm_eps: z.number().positive().lt(1).default(1e-6),
-  initializer_range: z.number().min(0).lt(1).default(0.02),
+  initializer_range: z.number().min(0).max(1).default(0.02),
   ...ropeFields,
   tie_word_embeddings: z.boolean().default(false),
   attention_bias: z.literal(false).optional(),
   mlp_bias: z.literal(false).optional(),
-  pretraining_tp: z.literal(1).optional(),
-  ...tokenIdFields,
+  ...tokenIdFields({ bos: 1, eos: 2, pad: null }),
 });
 
 type Config = z.infer<typeof configSchema>;
@@ -198,7 +199,7 @@ export const llama: Family<Llama> = {
   },
 
   fromHuggingFace(configJson, what) {
-    const config = valueAs(configSchema, configJson, what);
+    const config = configFields(configSchema, configJson, what);
     const sizes = sizesOf(config);
     checkSizes(sizes, what);
     return {
@@ -207,7 +208,7 @@ export const llama: Family<Llama> = {
       tied: config.tie_word_embeddings,
       epsilon: config.rms_norm_eps,
       deviation: config.initializer_range,
-      padding: paddingOf(config.pad_token_id ?? null, config.vocab_size, what),
+      padding: paddingOf(config.pad_token_id, config.vocab_size, what),
       special: tokenIdsOf(config),
     };
   },
@@ -241,9 +242,9 @@ function checkSizes(
   what: string,
 ): void {
   const problem = (text: string): never => {
-    throw new CorruptData(`${what}: ${text}`);
+    throw new InvalidInput(`${what}: ${text}`);
   };
-  if (width % heads !== 0) problem(`num_attention_heads must divide hidden_size ${width}, got ${heads}`);
+  checkHeads(["num_attention_heads", heads], ["hidden_size", width], what);
   if (headWidth % 2 !== 0 || headWidth === 0) problem(`the width of a head must be even, got ${headWidth}`);
   if (heads % keyValueHeads !== 0) {
     problem(`num_key_value_heads must divide num_attention_heads ${heads}, got ${keyValueHeads}`);

@@ -87,14 +87,14 @@ function batchMaker(ops: Ops, spec: TrainingSpec, model: LanguageModel) {
 }
 
 /** @throws InvalidInput when the tokenizer has no token that stands for a hidden one */
-function maskRuleOf({ model }: TrainingSpec, { dataset, family }: LanguageModel): MaskRule {
+function maskRuleOf({ model }: TrainingSpec, { dataset, family, config }: LanguageModel): MaskRule {
   const { mask, ...others } = dataset.special;
   if (mask === null) {
     throw new InvalidInput(`tokenizer must have a mask token to train a ${family.type} model, it has none`);
   }
   const special = new Set([mask, ...Object.values(others).filter((id) => id !== null)]);
   const probability = "maskProbability" in model ? model.maskProbability : MASK_PROBABILITY;
-  return { probability, mask, special, vocabulary: dataset.meta.vocabulary };
+  return { probability, mask, special, vocabulary: Math.min(dataset.meta.vocabulary, config.vocabulary) };
 }
 
 /** The share of tokens to predict, as in BERT, for a model whose job does not set it. */

@@ -38,6 +38,7 @@ export function bpeTokenizer(model: BpeModel, files: TokenizerFiles, what: strin
   return withEncode({
     files,
     vocabulary: 1 + [...bytes.keys()].reduce((largest, id) => Math.max(largest, id)),
+    has: (id) => bytes.has(id),
     special,
     cuts: { kind: cutKind, tokens: added.map(({ content }) => content) },
     encodeTo: withAddedTokens(added, (text, ids) => {
@@ -47,7 +48,7 @@ export function bpeTokenizer(model: BpeModel, files: TokenizerFiles, what: strin
     }),
     decode(ids, { skipSpecial = false } = {}) {
       const kept = skipSpecial ? ids.filter((id) => !specialTokens.has(id)) : ids;
-      const parts = kept.map((id) => bytes.get(id) ?? outside(id, bytes.size));
+      const parts = kept.map((id) => bytes.get(id) ?? outside(id));
       return Buffer.concat(parts).toString("utf8");
     },
   });

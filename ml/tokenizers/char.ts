@@ -70,6 +70,7 @@ export function charTokenizer(
   return withEncode({
     files,
     vocabulary: vocab.size,
+    has: (id) => tokens.has(id),
     special,
     cuts: { kind: "characters", tokens: added.map(({ content }) => content) },
     encodeTo: withAddedTokens(added, (text, ids) => {
@@ -78,7 +79,7 @@ export function charTokenizer(
     decode: (ids, { skipSpecial = false } = {}) =>
       ids
         .filter((id) => !(skipSpecial && addedIds.has(id)))
-        .map((id) => tokens.get(id) ?? outside(id, vocab.size))
+        .map((id) => tokens.get(id) ?? outside(id))
         .join(""),
   });
 }
@@ -95,6 +96,6 @@ function unknown(character: string): never {
 }
 
 /** Refuses an id that no token has. @throws InvalidInput always */
-export function outside(id: number, vocabulary: number): never {
-  throw new InvalidInput(`token ids must be below ${vocabulary}, got ${id}`);
+export function outside(id: number): never {
+  throw new InvalidInput(`a token id must be one of the tokenizer's, got ${id}`);
 }

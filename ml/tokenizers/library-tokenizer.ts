@@ -28,23 +28,25 @@ export function libraryTokenizer(
 ): Tokenizer {
   const library = open({ ...DEFAULTS, ...tokenizer }, { ...config, ...IGNORED_SETTINGS }, what);
   const vocab = library.get_vocab(true);
+  const ids = new Set(vocab.values());
   let vocabulary = 0;
-  for (const id of vocab.values()) vocabulary = Math.max(vocabulary, id + 1);
+  for (const id of ids) vocabulary = Math.max(vocabulary, id + 1);
   if (vocabulary === 0) throw new CorruptData(`${what} has no tokens`);
   const encode: Tokenizer["encode"] = (text, { special = false } = {}) =>
     text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids;
   return {
     files,
     vocabulary,
+    has: (id) => ids.has(id),
     cuts: cutRule(library, tokenizer),
     special: specialIds(config, (token) => vocab.get(token)),
     encode,
     encodeTo(text, ids) {
       for (const id of encode(text)) ids.push(id);
     },
-    decode(ids, { skipSpecial = false } = {}) {
-      for (const id of ids) if (!(id >= 0 && id < vocabulary)) outside(id, vocabulary);
-      return ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: skipSpecial });
+    decode(tokens, { skipSpecial = false } = {}) {
+      for (const id of tokens) if (!ids.has(id)) outside(id);
+      return tokens.length === 0 ? "" : library.decode([...tokens], { skip_special_tokens: skipSpecial });
     },
   };
 }

@@ -11,6 +11,8 @@ export type Tokenizer = {
   readonly files: TokenizerFiles;
   /** Every id is below it. */
   readonly vocabulary: number;
+  /** True for the id of a token; some ids below `vocabulary` may have none. */
+  has(id: number): boolean;
   readonly special: SpecialIds;
   readonly cuts: CutRule;
   /**

@@ -12,12 +12,13 @@ import { familyOf } from "../../../ml/models/registry.ts";
 import { PsError } from "../../../protocol/errors.ts";
 import { elements } from "../../../protocol/safetensors.ts";
 import { type Dtype, GPT2, type Options, type StoredTensor, writeDirectory } from "./fixture.ts";
+import { readCheckpoint } from "./read-checkpoint.ts";
 
 const root = mkdtempSync(join(tmpdir(), "ps-import-"));
 after(() => rmSync(root, { recursive: true, force: true }));
 let directories = 0;
 
-function directoryOf(type: "gpt2" | "bert", options?: Options) {
+function directoryOf(type: "gpt2" | "bert" | "llama", options?: Options) {
   const directory = join(root, String(directories++));
   return { directory, values: writeDirectory(directory, type, options) };
 }
@@ -126,19 +127,50 @@ test("a BERT without the masked language model's head gets a fresh one, said alo
   );
 });
 
-test("a copy that differs from the tensor it is tied to is refused", async () => {
-  const { directory } = directoryOf("gpt2", {
-    change(tensors) {
-      const table = tensors.get("transformer.wte.weight");
-      assert.ok(table);
-      const bytes = table.bytes.slice();
-      bytes[4 * 7] = (bytes[4 * 7] ?? 0) ^ 1;
-      tensors.set("lm_head.weight", { ...table, bytes });
-    },
+/** Stores another tensor as the copy of a tied one. */
+const withOwnHead = (table: string, head: string): Options => ({
+  config: { tie_word_embeddings: true },
+  change(tensors) {
+    const tensor = tensors.get(table);
+    assert.ok(tensor);
+    const bytes = tensor.bytes.slice();
+    bytes[4 * 7 + 2] = (bytes[4 * 7 + 2] ?? 0) ^ 1;
+    tensors.set(head, { ...tensor, bytes });
+  },
+});
+
+for (const [type, table] of [
+  ["gpt2", "transformer.wte.weight"],
+  ["llama", "model.embed_tokens.weight"],
+] as const) {
+  test(`${type}: a head that config.json ties and that is stored with values of its own is kept, said aloud`, async () => {
+    const { directory } = directoryOf(type, withOwnHead(table, "lm_head.weight"));
+    const { notes, config } = await inspectDirectory(directory);
+    assert.match(notes.join(), /lm_head\.weight is not \S+, to which config\.json ties it: both are kept/);
+    assert.equal(config.tie_word_embeddings, false);
+    const { parameters } = await readCheckpoint(directory);
+    const values = (name: string) => parameters.find((parameter) => parameter.name === name)?.values;
+    assert.notEqual(values("lm_head.weight")?.[7], values(table)?.[7]);
+    assert.equal(values("lm_head.weight")?.[8], values(table)?.[8]);
   });
+}
+
+test("bert: a head that differs from the table of words is refused by name", async () => {
+  const { directory } = directoryOf(
+    "bert",
+    withOwnHead("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
+  );
   assert.match(
     (await refusal(directory)).join(),
-    /lm_head\.weight must equal transformer\.wte\.weight.*element 7 differs/,
+    /cls\.predictions\.decoder\.weight must equal bert\.embeddings\.word_embeddings\.weight.*element 7 differs/,
+  );
+});
+
+test("a config without a tied head, and no head among the weights, is refused by its field", async () => {
+  const { directory } = directoryOf("gpt2", { config: { tie_word_embeddings: false } });
+  assert.match(
+    (await refusal(directory)).join(),
+    /tie_word_embeddings must be true, got false: .* no lm_head/,
   );
 });
 

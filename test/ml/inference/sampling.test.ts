@@ -44,8 +44,7 @@ test("the repetition penalty divides positive logits of tokens seen and multipli
   const choice = sampleToken(
     Float32Array.from(LOGITS),
     { temperature: 0, repetitionPenalty: 2, seed: 1 },
-    0,
-    [3],
+    { position: 0, seen: [3] },
   );
   assert.equal(choice, 0);
 });
@@ -55,7 +54,11 @@ test("tokens are drawn by their probability at the temperature, among the k like
   const shares = (temperature: number, topK: number | null = null, topP = 1) => {
     const counts = [0, 0, 0];
     for (let position = 0; position < 10_000; position++) {
-      const token = sampleToken(Float32Array.from(logits), { temperature, topK, topP, seed: 4 }, position);
+      const token = sampleToken(
+        Float32Array.from(logits),
+        { temperature, topK, topP, seed: 4 },
+        { position },
+      );
       counts[token] = (counts[token] ?? Number.NaN) + 1 / 10_000;
     }
     return counts;
@@ -71,4 +74,21 @@ test("tokens are drawn by their probability at the temperature, among the k like
   near(shares(1, null, 0.85), [0, 2 / 3, 1 / 3]);
   near(shares(1e-9), [0, 1, 0]);
   near(shares(1, 100), [0.1, 0.6, 0.3]);
+});
+
+test("a barred id is never chosen, however likely and hot, by any rule", () => {
+  const rules = [
+    { temperature: 0 },
+    { temperature: 3 },
+    { temperature: 3, topK: 2 },
+    { temperature: 1, topP: 0.5 },
+  ];
+  for (const rule of rules) {
+    for (let position = 0; position < 200; position++) {
+      const place = { position, seen: [1, 2], barred: [1, 4] };
+      const sampling = { ...rule, repetitionPenalty: 1.5, seed: 2 };
+      const token = sampleToken(Float32Array.of(1, 9, 2, 1.5, 8), sampling, place);
+      assert.ok([0, 2, 3].includes(token), `${token} by ${JSON.stringify(rule)}`);
+    }
+  }
 });

@@ -29,23 +29,46 @@ const sampleOf = (type: string): ModelConfig =>
 
 /** What a changed config of a sample says. */
 const refusals: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
-  ["gpt2", { activation_function: "relu" }, /activation_function: .*gelu_new/],
+  ["gpt2", { activation_function: "relu" }, /activation_function must be .*gelu_new.*, got /],
+  ["gpt2", { n_inner: 61 }, /n_inner must be 4 times n_embd \(60\) or null, got 61/],
+  ["gpt2", { layer_norm_epsilon: 1e-6 }, /layer_norm_epsilon must be 0.00001, got 0.000001/],
+  [
+    "gpt2",
+    { scale_attn_by_inverse_layer_idx: true },
+    /scale_attn_by_inverse_layer_idx must be false, got true/,
+  ],
+  ["gpt2", { add_cross_attention: true }, /add_cross_attention must be false, got true/],
+  ["gpt2", { n_embd: null }, /n_embd must be .* number, got null/],
+  ["gpt2", { n_layer: "2" }, /n_layer must be .* number, got "2"/],
+  ["gpt2", { eos_token_id: "end" }, /eos_token_id must be the id of a token or a list of ids, got "end"/],
   ["gpt2", { n_head: 4 }, /n_head must divide n_embd 15, got 4/],
   ["gpt2", { n_layer: 1e12 }, /n_layer/],
-  ["llama", { attention_bias: true }, /attention_bias: .*false/],
-  ["llama", { mlp_bias: true }, /mlp_bias: .*false/],
-  ["llama", { hidden_act: "gelu" }, /hidden_act: .*silu/],
+  ["llama", { attention_bias: true }, /attention_bias must be .*false.*, got /],
+  ["llama", { mlp_bias: true }, /mlp_bias must be .*false.*, got /],
+  ["llama", { hidden_act: "gelu" }, /hidden_act must be .*silu.*, got /],
   ["llama", { num_key_value_heads: 2 }, /num_key_value_heads must divide num_attention_heads 3, got 2/],
   ["llama", { head_dim: 7 }, /width of a head must be even, got 7/],
   ["llama", { rope_scaling: { rope_type: "yarn", factor: 4 } }, /rope_scaling.rope_type/],
   ["llama", { rope_scaling: { rope_type: "llama3", factor: 4 } }, /rope_scaling.low_freq_factor/],
+  [
+    "llama",
+    { rope_parameters: { type: "linear", factor: 4 }, rope_scaling: {} },
+    /rope_parameters.rope_type must be/,
+  ],
+  [
+    "llama",
+    { rope_parameters: { full_attention: { rope_theta: 5 } }, rope_scaling: null },
+    /full_attention must be/,
+  ],
+  ["llama", { partial_rotary_factor: 0.5 }, /partial_rotary_factor must be 1, got 0.5/],
+  ["llama", { rope_theta: null }, /rope_theta must be .*number, got null/],
   ["llama", { rms_norm_eps: -1 }, /rms_norm_eps/],
   ["llama", { vocab_size: 0 }, /vocab_size/],
   ["llama", { pad_token_id: 19 }, /pad_token_id must be below vocab_size 19, got 19/],
-  ["bert", { hidden_act: "relu" }, /hidden_act: .*gelu/],
-  ["bert", { position_embedding_type: "relative_key" }, /position_embedding_type: .*absolute/],
-  ["bert", { is_decoder: true }, /is_decoder: .*false/],
-  ["bert", { tie_word_embeddings: false }, /tie_word_embeddings: .*true/],
+  ["bert", { hidden_act: "relu" }, /hidden_act must be .*gelu.*, got /],
+  ["bert", { position_embedding_type: "relative_key" }, /position_embedding_type must be .*absolute.*, got /],
+  ["bert", { is_decoder: true }, /is_decoder must be .*false.*, got /],
+  ["bert", { tie_word_embeddings: false }, /tie_word_embeddings must be .*true.*, got /],
   ["bert", { pad_token_id: 23 }, /pad_token_id must be below vocab_size 23, got 23/],
   ["bert", { num_attention_heads: 4 }, /num_attention_heads must divide hidden_size 15, got 4/],
 ];
@@ -54,7 +77,7 @@ for (const [type, change, message] of refusals) {
   test(`${type}: a config with ${JSON.stringify(change)} is refused by that name`, () => {
     const config = { ...written(type, sampleOf(type)), ...change };
     assert.throws(() => familyOf(type).fromHuggingFace(config, "the config"), {
-      name: "CorruptData",
+      name: "InvalidInput",
       message,
     });
   });

@@ -68,6 +68,7 @@ const causal = (title: string, config: Gpt2 | Llama, rows: number, columns: numb
 export const samples: readonly Sample[] = [
   causal("gpt2", GPT2, 2, 11),
   causal("gpt2, one head, short sequences", { ...GPT2, heads: 1, layers: 1 }, 5, 7),
+  causal("gpt2, untied", { ...GPT2, tied: false, layers: 1 }, 2, 5),
   causal("llama", LLAMA, 2, 13),
   causal("llama, untied", { ...LLAMA, tied: false }, 3, 7),
   causal(
