@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -43,9 +44,20 @@ test("a directory that is there is filled and stays the same one, for a shell th
 
 test("the file that makes it a model is moved last", async () => {
   const directory = join(root, "order");
-  await fill(directory);
-  const moved = (name: string) => statSync(join(directory, name), { bigint: true }).ctimeNs;
-  for (const name of FILES) assert.ok(moved(name) <= moved("config.json"), name);
+  mkdirSync(directory);
+  const names = ["config.json", ...Array.from({ length: 20 }, (_, i) => `file-${i}`)];
+  const came: string[] = [];
+  const all = Promise.withResolvers<void>();
+  const watcher = watch(directory, (_, name) => {
+    if (name !== null && names.includes(name)) came.push(name);
+    if (came.length === names.length) all.resolve();
+  });
+  await fillDirectory(directory, "config.json", async (draft) => {
+    for (const name of names) writeFileSync(join(draft, name), name);
+  });
+  await all.promise;
+  watcher.close();
+  assert.equal(came.at(-1), "config.json");
 });
 
 test("a link is followed, and one to what is not there is named", async () => {
