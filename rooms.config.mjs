@@ -76,6 +76,7 @@ const groups = {
     "protocol/make-folder.ts",
     "protocol/model-spec.ts",
     "protocol/parse.ts",
+    "protocol/problems.ts",
     "protocol/required.ts",
     "protocol/safetensors.ts",
   ],
