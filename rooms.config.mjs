@@ -90,7 +90,7 @@ const programs = [
   "^infra/app\\.ts$",
   "^local/(emulator|functions)/main\\.ts$",
   "^ml/.*-thread\\.ts$",
-  "^worker/(main|worker-thread)\\.ts$",
+  "^worker/(main|worker-thread|module-program)\\.ts$",
   "^worker/image/",
   "^(scripts|bench|examples|test)/",
 ];

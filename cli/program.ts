@@ -229,7 +229,7 @@ function defineDoctor(program: Command, run: Run): void {
   program
     .command("doctor")
     .description(
-      "check this machine, or with --stack AWS, for what jobs need, and say how to fix what is missing",
+      "check that this machine, or a stack on AWS, has what jobs need; show how to fix what it lacks",
     )
     .addHelpText("after", examples("doctor", "doctor --stack serverless-ps"))
     .action((_, command) =>

@@ -155,7 +155,7 @@ export class Batch {
   }
 
   /**
-   * The jobs of this name in a queue, in any status; of every name that begins so when it ends with `*`. A filter by
+   * The jobs of this name in a queue, in any status; a name that ends with `*` stands for all names that begin so. A filter by
    * name leaves out the children of arrays.
    */
   async #list(jobQueue: string, name: string): Promise<JobSummary[]> {
@@ -168,7 +168,7 @@ export class Batch {
         ...(nextToken !== undefined && { nextToken }),
       });
       const page = await unlessNoQueue(this.#client.send(command));
-      listed.push(...(page?.jobSummaryList ?? []));
+      if (page) listed.push(...required(page.jobSummaryList, "jobSummaryList of ListJobs"));
       nextToken = page?.nextToken;
     } while (nextToken !== undefined);
     return listed;
@@ -178,7 +178,7 @@ export class Batch {
     const details: JobDetail[] = [];
     for (let i = 0; i < ids.length; i += DESCRIBED_AT_ONCE) {
       const command = new DescribeJobsCommand({ jobs: ids.slice(i, i + DESCRIBED_AT_ONCE) });
-      details.push(...((await this.#client.send(command)).jobs ?? []));
+      details.push(...required((await this.#client.send(command)).jobs, "jobs of DescribeJobs"));
     }
     return details;
   }

@@ -6,7 +6,7 @@ export type Level = (typeof levels)[number];
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Fields that every line of a piece of work has, such as its job and step. */
+/** Fields of every log line of some work, such as its job and step. */
 const context = new AsyncLocalStorage<LogFields>();
 
 const threshold = thresholdOf(process.env.PS_LOG);

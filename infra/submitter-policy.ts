@@ -24,7 +24,7 @@ export function createSubmitterPolicy(scope: Construct, props: SubmitterProps): 
     ...submitJobs(scope, props),
     ...cleanUp(props.bucket),
     ...runWorkers(scope, props.name),
-    ...lookAround(scope, props.name),
+    ...readStack(scope, props.name),
   ]);
   new CfnOutput(scope, "SubmitterPolicyArn", { value: policy.managedPolicyArn });
   return policy;
@@ -81,7 +81,7 @@ function runWorkers(scope: Construct, name: string): readonly Permission[] {
 }
 
 /** Allows finding the stack, reading its logs, and reading the quotas of GPUs. */
-function lookAround(scope: Construct, name: string): readonly Permission[] {
+function readStack(scope: Construct, name: string): readonly Permission[] {
   const arn = (service: string, resource: string, resourceName: string, arnFormat: ArnFormat) =>
     Stack.of(scope).formatArn({ service, resource, resourceName, arnFormat });
   const { SLASH_RESOURCE_NAME: slash, COLON_RESOURCE_NAME: colon } = ArnFormat;

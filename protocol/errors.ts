@@ -45,6 +45,16 @@ export class TryAgain extends PsError {
   readonly retryable = true;
 }
 
+const KINDS: ReadonlyMap<string, new (message: string) => PsError> = new Map(
+  Object.entries({ InvalidInput, CorruptData, BadGradient, Unrecoverable, Bug, TryAgain }),
+);
+
+/** Makes an error again that another process of ours has thrown; a plain one when it is not one of these. */
+export function errorOfKind(kind: string, message: string): Error {
+  const Kind = KINDS.get(kind);
+  return Kind ? new Kind(message) : new Error(message);
+}
+
 /**
  * The text of anything thrown, for a log line or a job's reason. The texts of its causes follow in brackets, unless its
  * message repeats them already.

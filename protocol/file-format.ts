@@ -8,7 +8,7 @@ export type FileFormat = {
   readonly isData: boolean;
 };
 
-/** So many bytes from a file's start tell its format. */
+/** The number of bytes at a file's start that show its format. */
 export const FORMAT_BYTES = 1 << 16;
 
 type Magic = FileFormat & { readonly starts: (bytes: Uint8Array) => boolean };
@@ -39,7 +39,7 @@ const other = (
 });
 
 const GZIP = at(0, 0x1f, 0x8b, 8);
-/** Zero bytes before the offset are of lengths that a real file has. */
+/** The fourth byte has the flags, of which gzip defines five. */
 const isGzip = (bytes: Uint8Array): boolean => GZIP(bytes) && (bytes[3] ?? 255) < 32;
 
 const FORMATS: readonly Magic[] = [
@@ -95,7 +95,7 @@ const FORMATS: readonly Magic[] = [
 
 const isPickleVersion = (version: number): boolean => version >= 2 && version <= 5;
 
-/** A pickle of any length goes on with an opcode; a short one holds nothing. */
+/** After its version a pickle has an opcode. */
 const isPickle = (bytes: Uint8Array): boolean =>
   bytes.length < 3 || /[\x28-\x5d\x7d\x80-\x95]/.test(String.fromCharCode(bytes[2] ?? 0));
 
@@ -130,7 +130,7 @@ function encodingOf(bytes: Uint8Array): FileFormat | null {
 /** The share of zero bytes in UTF-16 of any script: spaces and line breaks have them. */
 const MIN_ZEROS = 0.02;
 
-/** UTF-16 and UTF-32 without a mark: ASCII characters have zero bytes at the same place of each unit. */
+/** UTF-16 and UTF-32 without a mark: ASCII characters have zero bytes at the same offset of each unit. */
 function unmarkedEncoding(bytes: Uint8Array): string | null {
   const zeros = [0, 0, 0, 0];
   for (let i = 0; i < bytes.length; i++) if (bytes[i] === 0) zeros[i % 4] = (zeros[i % 4] ?? 0) + 1;
@@ -153,7 +153,7 @@ function isUtf16(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): boolean 
   }
 }
 
-/** A page in place of the file is what a download without permission, or of the wrong address, leaves. */
+/** A download without permission, or from the wrong address, leaves an HTML page instead of the file. */
 function pageOf(bytes: Uint8Array): FileFormat | null {
   const start = Buffer.from(bytes.subarray(0, 512)).toString("latin1");
   if (!/^(?:\xef\xbb\xbf)?\s*(?:<!--.{0,300}?-->\s*)?<(?:!doctype\s+html|html)[\s>]/is.test(start))
@@ -170,7 +170,7 @@ function pageOf(bytes: Uint8Array): FileFormat | null {
 export const withoutMark = (bytes: Uint8Array): Uint8Array =>
   at(0, 0xef, 0xbb, 0xbf)(bytes) ? bytes.subarray(3) : bytes;
 
-/** Says what a file is that is not what was wanted; null when its first bytes do not tell. */
+/** Names the known format that a file's first bytes show, with advice; null when they show none. */
 export function disguiseOf(bytes: Uint8Array, name: string): string | null {
   const format = formatOf(bytes.subarray(0, FORMAT_BYTES));
   return format === null ? null : `${name} is ${format.what}; ${format.fix(name)}`;

@@ -31,7 +31,7 @@ const schedule = z.strictObject({
   decaySteps,
   minLearningRate: minLearningRate.default(0),
 });
-const SCHEDULE = "Course of the learning rate over the steps.";
+const SCHEDULE = "How the learning rate changes over the steps.";
 
 const learningRate = positive.describe("Highest learning rate.").meta({ examples: [1e-3] });
 const clipNorm = positive

@@ -18,6 +18,7 @@ const bin = join(dist, "ps-submit.js");
 const workerEntries = {
   worker: "worker/main.ts",
   "worker-thread": "worker/worker-thread.ts",
+  "module-program": "worker/module-program.ts",
 };
 const entries = {
   ...workerEntries,

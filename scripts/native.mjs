@@ -1,6 +1,6 @@
 /**
  * Where native TensorFlow lives and whether this installation has it. Shared by the installer, the worker and
- * `ps-submit doctor`; plain JavaScript because the installer also runs on a Node that ps-submit is too new for.
+ * `ps-submit doctor`; plain JavaScript because the installer also runs on a Node that is too old for ps-submit.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -7,7 +7,6 @@ import { modelFilesFrom } from "../ml/huggingface/model-files.ts";
 import { openWeights } from "../ml/huggingface/weights.ts";
 import { modelDescription } from "../ml/models/describe.ts";
 import type { ModelDescription } from "../ml/models/model.ts";
-import type { UserModel } from "../ml/models/user-model-types.d.ts";
 import { InvalidInput, Unrecoverable } from "../protocol/errors.ts";
 import { divide } from "../protocol/freeze.ts";
 import type { JobSpec } from "../protocol/job.ts";
@@ -30,9 +29,9 @@ export async function initialize(
   { store }: Cloud,
   { spec }: JobRecord,
   dataset: Dataset | null,
-  user: UserModel | null = null,
+  own: ModelDescription | null = null,
 ): Promise<void> {
-  const description = modelDescription(spec, dataset, user);
+  const description = modelDescription(spec, dataset, own);
   const start = await openStart(store, spec, description);
   for (const [file, bytes] of Object.entries(start.files)) {
     await store.create(`${keys.modelFiles(spec.name)}${file}`, bytes);

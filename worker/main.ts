@@ -24,7 +24,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
   thread.on("message", (lease: HeldLease | null) => renewer.hold(lease));
   const left = once(thread, "exit").then(([code]) => Number(code));
 
-  const why = await Promise.race([left, toldToStop(), runsOnBatch(env) ? spotNotice(env) : never()]);
+  const why = await Promise.race([left, askedToStop(), runsOnBatch(env) ? spotNotice(env) : never()]);
   if (typeof why === "number") process.exit(why);
   log.info("worker stopping", { why });
   thread.postMessage("stop");
@@ -32,7 +32,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<never> {
   if (!renewer.held) await Promise.race([left, sleep(IDLE_MS)]);
   // In the middle of a task it need not finish: another worker may take the lease as soon as this is done.
   await Promise.race([renewer.giveBack(), sleep(GIVE_BACK_MS)]);
-  if (!STOPS.has(why)) await Promise.race([toldToStop(), sleep(RECLAIM_MS)]);
+  if (!STOPS.has(why)) await Promise.race([askedToStop(), sleep(RECLAIM_MS)]);
   leave();
 }
 
@@ -44,7 +44,7 @@ const STOPS: ReadonlySet<string> = new Set(["SIGTERM", "SIGINT", "its parent is 
 
 const never = () => new Promise<never>(() => {});
 
-async function toldToStop(): Promise<string> {
+async function askedToStop(): Promise<string> {
   process.channel?.unref();
   return new Promise((resolve) => {
     process.once("SIGTERM", () => resolve("SIGTERM"));

@@ -14,7 +14,7 @@ import { fetchDataset } from "./dataset.ts";
 import { Leases, type OnLease } from "./lease.ts";
 import { type Loop, MAX_OUTAGE_MS, reportFailure, work } from "./loop.ts";
 import { Tasks } from "./tasks.ts";
-import { fetchModule } from "./user-module.ts";
+import { openModule } from "./user-module.ts";
 import { workerName } from "./worker-name.ts";
 
 const QUEUE_POLL_MS = 500;
@@ -63,14 +63,16 @@ async function prepare(assignment: Assignment, env: Environment, onLease: OnLeas
   const record = await cloud.jobs.record(job);
   const { backend: wanted, device } = record.provenance;
   requireDevice(record, env.PS_DEVICE);
-  const [backend, dataset, user] = await Promise.all([
-    loadBackend(wanted, { device }),
+  const isModule = record.spec.model.type === "module";
+  const [backend, dataset] = await Promise.all([
+    isModule ? null : loadBackend(wanted, { device }),
     record.dataset === null ? null : fetchDataset(cloud, record.dataset, cacheDirectory(env)),
-    fetchModule(cloud.store, record.spec),
   ]);
-  log.info("worker started", { backend: backend.name, version: backend.version, device });
+  const access = { dataset: dataset?.directory ?? null, native: wanted === "tensorflow" };
+  const module = await openModule(cloud.store, record.spec, access);
+  log.info("worker started", { backend: backend?.name ?? wanted, version: backend?.version, device });
   const leases = await Leases.open(cloud.queues, url, onLease);
-  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, module });
   return { ...assignment, leases, tasks };
 }
 

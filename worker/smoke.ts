@@ -5,7 +5,7 @@ import { workerExit } from "../protocol/worker-exit.ts";
 const SIZE = 64;
 
 /**
- * Says, as one line of JSON, on what a worker here would compute, after a product of matrices that came out right.
+ * Prints, as one line of JSON, what a worker would compute on here, after it has checked a product of matrices.
  * `PS_DEVICE` is the device that must be there.
  *
  * @returns the exit status: 0, or 1 when it is not as asked

@@ -3,7 +3,8 @@ import { log } from "../cloud/log.ts";
 import { requireVersion } from "../cloud/versions.ts";
 import { wakeCoordinator } from "../cloud/wake.ts";
 import type { Dataset } from "../ml/data/dataset.ts";
-import type { UserModel } from "../ml/models/user-model-types.d.ts";
+import type { ModuleProcess } from "../ml/models/module-process.ts";
+import { sizesOf } from "../ml/models/user-model.ts";
 import type { Backend } from "../ml/tensorflow/backend.ts";
 import { TryAgain } from "../protocol/errors.ts";
 import { encodeJson } from "../protocol/json.ts";
@@ -11,8 +12,10 @@ import { keys } from "../protocol/keys.ts";
 import type { Layout } from "../protocol/layout.ts";
 import type { Task } from "../protocol/messages.ts";
 import type { Evaluation, JobRecord } from "../protocol/records.ts";
+import { required } from "../protocol/required.ts";
 import { pullFrozen } from "./frozen.ts";
 import { initialize } from "./init.ts";
+import { moduleTrainer } from "./module-trainer.ts";
 import { pull } from "./pull.ts";
 import { type GradientTask, push } from "./push.ts";
 import { createTrainer, type Trainer } from "./trainer.ts";
@@ -25,9 +28,10 @@ export type TasksOptions = {
   readonly cloud: Cloud;
   readonly record: JobRecord;
   readonly dataset: Dataset | null;
-  readonly backend: Backend;
-  /** The model of the job's own module; null when it has none. */
-  readonly user?: UserModel | null;
+  /** Null for a job of its own module, whose process loads one. */
+  readonly backend: Backend | null;
+  /** The process of the job's own module; null when it has none. */
+  readonly module?: ModuleProcess | null;
 };
 
 /** The model as this worker holds it from task to task, once the job has a layout. */
@@ -56,8 +60,10 @@ export class Tasks {
   }
 
   async #initialize(dispatch: string): Promise<void> {
-    const { cloud, record, dataset, user } = this.#options;
-    await initialize(cloud, record, dataset, user);
+    const { cloud, record, dataset, module = null } = this.#options;
+    const { model } = record.spec;
+    const own = module && model.type === "module" ? await module.describe(sizesOf(model, dataset)) : null;
+    await initialize(cloud, record, dataset, own);
     await wakeCoordinator(cloud, record.spec.name, `init-${dispatch}`);
   }
 
@@ -106,14 +112,21 @@ export class Tasks {
 
   async #openReplica(): Promise<Replica> {
     if (this.#replica) return this.#replica;
-    const { cloud, record, dataset, backend, user = null } = this.#options;
+    const { cloud, record } = this.#options;
     const { spec } = record;
     const layout = await cloud.jobs.layout(spec.name);
     if (!layout) throw new TryAgain(`${keys.layout(spec.name)} is not there`);
     const frozen = await pullFrozen(cloud, spec.name, layout);
-    const trainer = createTrainer({ backend, spec, layout, dataset, frozen, user });
+    const trainer = await this.#openTrainer(layout, frozen);
     this.#replica = { layout, trainer, theta: new Float32Array(layout.parameters) };
     return this.#replica;
+  }
+
+  async #openTrainer(layout: Layout, frozen: Float32Array | null): Promise<Trainer> {
+    const { record, dataset, backend, module = null } = this.#options;
+    const { spec, provenance } = record;
+    if (module) return moduleTrainer(module, { spec, layout, dataset, frozen, backend: provenance });
+    return createTrainer({ backend: required(backend, "a backend"), spec, layout, dataset, frozen });
   }
 }
 

@@ -28,7 +28,7 @@ export async function generate(target: Target, source: string, flags: GenerateFl
       const { topP = 1, repetitionPenalty = 1, stop = [] } = flags;
       const sampling = { temperature, topK, topP, repetitionPenalty, seed };
       const options = { model, prompts, maxNewTokens, stop, signal, ...sampling };
-      const texts = await continuePrompts(options, (piece, prompt) => printer.add(piece, prompt));
+      const texts = await continuePrompts(options, (fragment, prompt) => printer.add(fragment, prompt));
       printer.end(texts);
     });
     return exitCodes.succeeded;
@@ -47,19 +47,19 @@ export async function generate(target: Target, source: string, flags: GenerateFl
 class Printer {
   readonly #prompts: readonly string[];
   readonly #json: boolean;
-  #unsaid: string | undefined;
+  #unprinted: string | undefined;
 
   constructor(prompts: readonly string[], json: boolean) {
     this.#prompts = prompts;
     this.#json = json;
-    // Not before the first piece: a prompt that is refused is not printed.
-    this.#unsaid = prompts[0];
+    // Printed with the first fragment: a prompt that is refused is not printed.
+    this.#unprinted = prompts[0];
   }
 
-  add(piece: string, prompt: number): void {
+  add(fragment: string, prompt: number): void {
     if (this.#json || prompt !== 0) return;
-    process.stdout.write((this.#unsaid ?? "") + piece);
-    this.#unsaid = undefined;
+    process.stdout.write((this.#unprinted ?? "") + fragment);
+    this.#unprinted = undefined;
   }
 
   end(texts: readonly Generated[]): void {
@@ -69,7 +69,7 @@ class Printer {
       }
       return;
     }
-    process.stdout.write(`${this.#unsaid ?? ""}\n`);
+    process.stdout.write(`${this.#unprinted ?? ""}\n`);
     for (const [i, { text }] of texts.entries()) {
       if (i > 0) process.stdout.write(`---\n${this.#prompts[i]}${text}\n`);
     }

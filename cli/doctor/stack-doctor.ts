@@ -14,7 +14,7 @@ import { checkPermissions } from "./permissions/check.ts";
 import { queueTrouble } from "./stack-queues.ts";
 import { checkGpuQuotas, checkLambdaQuota } from "./stack-quotas.ts";
 
-/** A job that does not exist: the check is whether one may ask for it. */
+/** A job that does not exist: the check is whether the caller may read it. */
 const PROBE = "doctor";
 
 /** Prints what a submission would meet on AWS, asked so that nothing stays changed. Returns the exit code. */

@@ -77,7 +77,7 @@ export const isModelDirectory = (source: string): boolean => existsSync(join(sou
 /**
  * Opens the target of a job and calls `use` with it.
  *
- * @throws InvalidInput for what can only be a directory, and is none of a model
+ * @throws InvalidInput for a path that can only be a directory and holds no model
  */
 export async function withTargetOf<T>(
   target: Target,

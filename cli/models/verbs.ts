@@ -42,7 +42,7 @@ A text may grow longer than the model's context: whenever the context is full, i
 ${examples(
   'generate shakespeare --prompt "ROMEO:"',
   'generate shakespeare --version 500 --prompt "O" --top-k 10 --seed 7',
-  `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\n\n'`,
+  `generate my-model/ --prompt "To be" --prompt "Not to be" --top-p 0.9 --stop $'\\n\\n'`,
 )}`,
     )
     .action((model, flags, command) =>

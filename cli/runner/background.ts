@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { tailOf } from "../../local/log-tail.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 import { commandFor, type TargetAddress } from "../targets/address.ts";
 import { logDirectory, program } from "../targets/paths.ts";
 import { exitCodes } from "../terminal/exit.ts";
@@ -32,9 +33,9 @@ type Background = {
  */
 export async function runInBackground({ address, home, job, args }: Background): Promise<number> {
   const directory = logDirectory(home, job);
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const log = join(directory, "runner.log");
-  const output = openSync(log, "a");
+  const output = openSync(log, "a", 0o600);
   const start = statSync(log).size;
   const code = await startAgain(args, output);
   if (code !== null) {

@@ -15,7 +15,7 @@ export type JobPlan = {
 const WORKER_GRACE_MS = 10_000;
 const FUNCTIONS_GRACE_MS = 15_000;
 
-/** How often the watchdog looks, and for how long a step may be silent: short, as no network lies between. */
+/** How often the watchdog runs, and how long a step may make no progress: short, as no network is in between. */
 const LOCAL_WATCHDOG = { PS_WATCHDOG_SECONDS: "5", PS_REDISPATCH_SECONDS: "10" };
 
 /** The processes of one job on this machine: its workers, and one that runs the functions. */

@@ -10,7 +10,7 @@ import { reportUnderWay } from "./background.ts";
 import { runJob } from "./runner.ts";
 import { progressOf, requireMoreSteps } from "./steps.ts";
 
-/** Goes on with an attempt of this machine whose processes all died. */
+/** Continues an attempt on this machine whose processes all died. */
 export async function continueHere(
   { cloud }: LocalTarget,
   state: State,

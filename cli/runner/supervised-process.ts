@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { tailOf } from "../../local/log-tail.ts";
 import { awakeNow } from "../../protocol/awake-time.ts";
 import { describe } from "../../protocol/errors.ts";
+import { makeFolder } from "../../protocol/make-folder.ts";
 
 export type ProcessPlan = {
   readonly name: string;
@@ -105,6 +106,7 @@ export class SupervisedProcess {
       const end = (how: string, code: number | null) => {
         if (this.#child !== child) return;
         this.#child = null;
+        endGroup(child);
         resolve();
         if (!this.#stopping) this.#again(how, code, awakeNow() - started, logStart);
       };
@@ -134,10 +136,19 @@ export class SupervisedProcess {
   }
 }
 
+/** Ends what a process has left behind: its session is a group of its own. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nothing is left, as a rule.
+  }
+}
+
 /** Opens a log for appending. Its folder may have been removed while the job ran. */
 function openLog(log: string): number {
-  mkdirSync(dirname(log), { recursive: true });
-  return openSync(log, "a");
+  makeFolder(dirname(log));
+  return openSync(log, "a", 0o600);
 }
 
 /** Marks in a log that a process starts. Returns where in it the process begins. */

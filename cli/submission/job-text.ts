@@ -41,7 +41,7 @@ function decode(bytes: Uint8Array, file: string): string {
   }
 }
 
-/** Of two values of a field one would be dropped unseen. */
+/** Of several values of a field a parser keeps one and drops the others silently. */
 function refuseTwice(node: Node, text: string, file: string): void {
   const names = new Set<unknown>();
   for (const child of node.children ?? []) {

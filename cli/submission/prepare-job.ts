@@ -4,7 +4,7 @@ import { findUnknownId } from "../../ml/data/known-ids.ts";
 import type { Sources } from "../../ml/data/source-file.ts";
 import type { Pretrained } from "../../ml/huggingface/inspect.ts";
 import { languageModelOf, modelDescription } from "../../ml/models/describe.ts";
-import type { ModelParameter } from "../../ml/models/model.ts";
+import type { ModelDescription, ModelParameter } from "../../ml/models/model.ts";
 import { InvalidInput, PsError } from "../../protocol/errors.ts";
 import { divide } from "../../protocol/freeze.ts";
 import type { JobFile, JobSpec } from "../../protocol/job.ts";
@@ -22,7 +22,13 @@ import {
 } from "./pretrained-model.ts";
 import type { SourceOptions } from "./source-options.ts";
 import { uploadFiles } from "./upload-files.ts";
-import { type PreparedModule, prepareModule, uploadModule, withModule } from "./user-module.ts";
+import {
+  describeModule,
+  type PreparedModule,
+  prepareModule,
+  uploadModule,
+  withModule,
+} from "./user-module.ts";
 
 /** A job and its inputs, checked against each other and ready to be stored. */
 export type PreparedJob = {
@@ -49,16 +55,17 @@ export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions)
   const remarks: string[] = [];
   const onSources = (sources: Sources) => remarks.push(...notesOn(sources));
   const dataset = await prepareDataset({ ...file, job }, { ...options, onSources });
-  const { trained, frozen } = parametersOf(job, dataset, module);
+  const own = module && (await describeModule(job, dataset, module));
+  const { trained, frozen } = parametersOf(job, dataset, own);
   const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
-  const before = [...(pretrained?.notes ?? []), ...remarks];
+  const before = [...(pretrained?.notes ?? []), ...(module?.notes ?? []), ...remarks];
   const notes = [...before, ...notesOnRows(job, dataset), ...notesOnFrozen(trained, frozen)];
   return { spec: { ...job, shards }, dataset, pretrained, module, notes };
 }
 
-function parametersOf(job: JobFile, dataset: Dataset | null, module: PreparedModule | null) {
+function parametersOf(job: JobFile, dataset: Dataset | null, own: ModelDescription | null) {
   try {
-    return divide(modelDescription(job, dataset, module?.model).parameters, job.freeze);
+    return divide(modelDescription(job, dataset, own).parameters, job.freeze);
   } catch (error) {
     if (!(error instanceof PsError)) throw error;
     const problems = error.message.split("\n").map((problem) => `${job.name}: ${problem}`);

@@ -42,7 +42,7 @@ function sourceFile({ url, relative, given, size, etag, open, readStart }: S3Obj
       return start;
     },
   };
-  return { name: url, relative, given, bytes: size, ...state, ...reading };
+  return { name: url, path: basename(url), relative, given, bytes: size, ...state, ...reading };
 }
 
 /**

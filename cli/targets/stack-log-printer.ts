@@ -1,5 +1,6 @@
 import { InvalidInput } from "../../protocol/errors.ts";
 import { isEnded, type State } from "../../protocol/records.ts";
+import { required } from "../../protocol/required.ts";
 import { listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { type LogLine, type LogQuery, StackLogs } from "./stack-logs.ts";
 import type { LogOptions, StackTarget } from "./target.ts";
@@ -49,7 +50,7 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
     if (logStream !== null) workers.set(logStream, `worker-${number}`);
   }
   requireProcess(state.job, [...functions.map(([name]) => name), ...workers.values()], wanted);
-  const streams = [...workers.keys()].filter((stream) => isWanted(workers.get(stream) ?? ""));
+  const streams = [...workers].filter(([, name]) => isWanted(name)).map(([stream]) => stream);
   return [
     ...functions
       .filter(([name]) => isWanted(name))
@@ -57,7 +58,7 @@ async function sourcesOf(target: StackTarget, state: State, wanted?: string): Pr
     ...Array.from({ length: Math.ceil(streams.length / MAX_STREAMS) }, (_, i) => ({
       nameOf: (stream: string) => workers.get(stream) ?? stream,
       query: {
-        group: stack.workers?.logs ?? "",
+        group: required(stack.workers, "the workers of the stack").logs,
         streams: streams.slice(i * MAX_STREAMS, (i + 1) * MAX_STREAMS),
       },
     })),

@@ -45,7 +45,7 @@ export class StackLogs {
       startFromHead: false,
     });
     const answer = await unlessMissing(this.#client.send(command));
-    return (answer?.events ?? []).map(({ message = "" }) => message.trimEnd());
+    return (answer?.events ?? []).map(({ message }) => required(message, TEXT).trimEnd());
   }
 
   /** Yields all lines that a query finds; those of each stream in the order in which they were written. */
@@ -75,12 +75,14 @@ export class StackLogs {
   }
 }
 
+const TEXT = "the text of a log event";
+
 function lineOf({ eventId, timestamp, logStreamName, message }: FilteredLogEvent): LogLine {
   return {
     id: required(eventId, "the id of a log event"),
     time: required(timestamp, "the time of a log event"),
     stream: required(logStreamName, "the stream of a log event"),
-    text: (message ?? "").trimEnd(),
+    text: required(message, TEXT).trimEnd(),
   };
 }
 

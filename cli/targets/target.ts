@@ -5,7 +5,7 @@ import type { WorkersSeen } from "../terminal/progress.ts";
 import type { StackAddress, TargetAddress } from "./address.ts";
 import type { Stack } from "./stack-parameters.ts";
 
-/** A place where jobs are: what commands do there without asking it anything, and the way to open it. */
+/** Where jobs are: the verbs that need no connection, and the one that connects. */
 export type Target = {
   readonly address: TargetAddress;
   /** False when no job was ever submitted there. */
@@ -49,7 +49,7 @@ export type OpenTarget = {
   provenanceOf(spec: JobSpec): Promise<Provenance>;
   /** Returns what a person should know before a job is resumed. */
   notesOn(record: JobRecord): readonly string[];
-  /** Goes on with an attempt that has not ended. Returns the job's state. */
+  /** Continues an attempt that has not ended. Returns the job's state. */
   continueAttempt(state: State, steps: number | undefined): Promise<State>;
   /** Gives an attempt its workers and shows the job until it ends. Returns the exit code. */
   runAttempt(attempt: Attempt): Promise<number>;

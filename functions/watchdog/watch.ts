@@ -116,5 +116,5 @@ async function stallReason({ batch }: Cloud, state: State, minutes: number, dept
   const where = version === null ? "the initial parameters were not written" : `no version after ${version}`;
   const tasks = `${depth.waiting} tasks wait and ${depth.inFlight} are with a worker`;
   const workers = batch ? `; ${await describeWorkers(batch, state)}` : "";
-  return `${where} for ${minutes} minutes (${status}; ${tasks}${workers}); look at the workers' logs, then resume`;
+  return `${where} for ${minutes} minutes (${status}; ${tasks}${workers}); read the workers' logs, then resume`;
 }

@@ -28,7 +28,7 @@ export async function reasonOfNoWorkers(
   const ended = size === 1 ? "the only worker has ended" : `all ${size} workers have ended`;
   return failed
     ? `${ended}; ${describeFailure(failed)}`
-    : `${ended} with nothing wrong; look at their logs, then resume`;
+    : `${ended} with nothing wrong; read their logs, then resume`;
 }
 
 /** The first worker that failed by itself, or else the first that was ended by others. */

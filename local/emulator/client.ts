@@ -66,7 +66,7 @@ function makeDataFolder(path: string): void {
   }
 }
 
-/** Says why there is no more waiting for the child. One that exits with 0 found another that runs or starts. */
+/** Returns why waiting for the child is useless. One that exits with 0 found another that runs or starts. */
 function failureOf(child: ChildProcess): () => string | undefined {
   let failure: string | undefined;
   child.once("error", ({ message }) => {

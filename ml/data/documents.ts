@@ -53,17 +53,17 @@ function decode(bytes: Uint8Array, name: string, offset: number): string {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new InvalidInput(
-      `${name} is not UTF-8 text (near byte ${offset + firstInvalid(bytes)}); ${adviceOn(bytes, name)}`,
+      `${name} is not UTF-8 text (near byte ${offset + firstInvalid(bytes)}); ${adviceOn(bytes)}`,
       { cause },
     );
   }
 }
 
 /** A text of an older encoding has no zero bytes; what has them is no text. */
-const adviceOn = (bytes: Uint8Array, name: string): string =>
+const adviceOn = (bytes: Uint8Array): string =>
   bytes.includes(0)
     ? "it holds binary data; give a text, .jsonl, .json, .parquet or .bin file"
-    : `if it is of an older encoding, convert it from that, such as Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 ${name} > NEW`;
+    : `if it is of an older encoding, convert it from that, such as Windows-1252: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`;
 
 /** Returns an offset in invalid bytes such that all before it is valid, found by halving. */
 function firstInvalid(bytes: Uint8Array): number {

@@ -27,8 +27,8 @@ const NO_DATA: Readonly<Record<string, string>> = Object.fromEntries(
   }).flatMap(([what, endings]) => endings.split(" ").map((ending) => [ending, what])),
 );
 
-/** Numbers of two bytes look like these by chance, so a .bin file takes a longer proof. */
-const SHORT_MARKS = /^UTF-16|pickle|JPEG/;
+/** Numbers look like these by chance, so a .bin file takes a longer proof. */
+const SHORT_MARKS = /^UTF-|pickle|JPEG/;
 
 /**
  * Returns what a file is: by its first bytes, and by its name where these do not tell. This is the one place that
@@ -46,7 +46,7 @@ export async function kindOf(file: FoundFile, field: string): Promise<FileKind> 
   const isPage = format?.what === "an HTML page" && /\.x?html?$/i.test(file.relative);
   if (isProven && !isPage) {
     if (!format.isData && !file.given) return { kind: "other", why: `it is ${format.what}` };
-    throw new InvalidInput(`${file.name} is ${format.what}; ${format.fix(file.name)}`);
+    throw new InvalidInput(`${file.name} is ${format.what}; ${format.fix(file.path)}`);
   }
   const named = NO_DATA[extname(file.relative).toLowerCase()];
   if (!file.given && named !== undefined) return { kind: "other", why: `it is ${named}, by its name` };

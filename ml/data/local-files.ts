@@ -131,6 +131,7 @@ function localFile(path: string, naming: Naming): FoundFile {
   const identity = [path, info.size, info.mtimeNs, info.ctimeNs, info.ino, info.dev];
   return {
     ...naming,
+    path,
     bytes,
     version: JSON.stringify(identity.map(String)),
     settled: Number(info.ctimeMs) < Date.now() - SETTLED_MS,

@@ -10,6 +10,8 @@ export type SourceKind = "text" | "lines" | "json" | "parquet" | "tokens";
 export type FoundFile = {
   /** Names it in messages. */
   readonly name: string;
+  /** Its path, for commands that people may give; its last name where it is not on this machine. */
+  readonly path: string;
   /** Its path below the folder that was named; its last name where it was named itself. */
   readonly relative: string;
   /** True for a file that was named itself; false for one of a folder, a glob or a prefix. */

@@ -9,22 +9,21 @@ import type { Family, ModelConfig } from "./family.ts";
 import { regressionFiles, regressionParameters } from "./linear-regression.ts";
 import type { ModelDescription } from "./model.ts";
 import { familyOf, isFamily } from "./registry.ts";
-import { describeUserModel, type ModuleSpec, sizesOf } from "./user-model.ts";
-import type { UserModel } from "./user-model-types.d.ts";
+import type { ModuleSpec } from "./user-model.ts";
 
 /**
  * A job's model: its parameters and the files of its open format. Loads no tfjs.
  *
  * @param dataset the job's text; null for generated data
- * @param user the model of the job's own module; null when it has none
+ * @param own what the job's own module says of its model; null when it has none
  * @throws InvalidInput when the text is too short for the model's context
  */
 export function modelDescription(
   spec: TrainingSpec,
   dataset: Dataset | null,
-  user: UserModel | null = null,
+  own: ModelDescription | null = null,
 ): ModelDescription {
-  if (spec.model.type === "module") return describeModule(spec.model, dataset, user);
+  if (spec.model.type === "module") return describeModule(spec.model, dataset, own);
   if (spec.model.type === "linear") {
     return { parameters: regressionParameters(spec.model), files: regressionFiles(spec.model) };
   }
@@ -40,11 +39,11 @@ export function modelDescription(
 function describeModule(
   model: ModuleSpec,
   dataset: Dataset | null,
-  user: UserModel | null,
+  own: ModelDescription | null,
 ): ModelDescription {
   const name = `model.module ${model.module}`;
-  if (user === null) throw new InvalidInput(`${name} must be loaded before it is described`);
-  const { parameters, files } = describeUserModel(name, user, sizesOf(model, dataset));
+  if (own === null) throw new InvalidInput(`${name} must be loaded before it is described`);
+  const { parameters, files } = own;
   return { parameters, files: { ...textsOf(dataset?.files ?? {}), ...files } };
 }
 

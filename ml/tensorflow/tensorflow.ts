@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
+import { dirname } from "node:path";
 import util from "node:util";
 import type { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import type { TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.js";
@@ -28,6 +29,12 @@ const FLAGS_THAT_CHANGE_BITS = [
 export function whyNotNative(): { reason: string; fix: string } | undefined {
   const status = nativeStatus();
   return status.available ? undefined : status;
+}
+
+/** Returns the folder of the native library and its binding; null when it is not there. */
+export function nativeDirectory(): string | null {
+  const status = nativeStatus();
+  return status.available ? dirname(status.binding) : null;
 }
 
 /** The environment that gives a child process so many threads, whichever backend it loads. */

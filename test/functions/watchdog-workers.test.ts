@@ -92,7 +92,7 @@ test("workers that left with nothing wrong before their job ended are told from 
   await lab.workers(job, 1, { SCRIPT: "true" });
   await allEnded(job);
   await watchIn(2);
-  assert.match((await stateOf(job)).reason ?? "", /^the only worker has ended with nothing wrong; look at/);
+  assert.match((await stateOf(job)).reason ?? "", /^the only worker has ended with nothing wrong; read/);
 });
 
 test("a job that only waits for its checkpoint needs no workers", async () => {

@@ -129,7 +129,7 @@ async function readAll({ s3 }: Clients, prefix: string): Promise<Map<string, Buf
 async function checkObjects(clients: Clients, ledger: Ledger, prefix: string): Promise<void> {
   const objects = await readAll(clients, prefix);
   for (const [Key, body] of objects) {
-    assert.ok(bodyOf(writerOf(body), body.length).equals(body), `${Key} is of one piece`);
+    assert.ok(bodyOf(writerOf(body), body.length).equals(body), `${Key} has one writer's bytes only`);
     assert.ok(SIZES.includes(body.length), `${Key} is whole`);
     assert.ok(!ledger.removed.has(Key), `${Key} stays removed`);
   }

@@ -8,7 +8,8 @@ import { reasonOf } from "../../cloud/versions.ts";
 import type { JobSpec } from "../../protocol/job.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { State } from "../../protocol/records.ts";
-import { inlineJob, openTrials, storedJob, undisturbed } from "../chaos/trials.ts";
+import { inlineJob, storedJob } from "../chaos/jobs.ts";
+import { openTrials, undisturbed } from "../chaos/short-leases.ts";
 import { type Fault, type FaultProxy, faultProxy } from "../support/fault-proxy.ts";
 import { kill, type Lab, linearJob, waitFor } from "../support/lab.ts";
 

@@ -21,8 +21,8 @@ before(async () => {
   const s3 = new S3Client({ ...clientConfig(lab.target.environment), forcePathStyle: true });
   const { state } = await lab.cloud.jobs.state("damaged");
   const Body = JSON.stringify({ ...state, status: "fine" });
-  const place = { Bucket: lab.target.environment.PS_BUCKET, Key: keys.state("damaged") };
-  await s3.send(new PutObjectCommand({ ...place, Body }));
+  const object = { Bucket: lab.target.environment.PS_BUCKET, Key: keys.state("damaged") };
+  await s3.send(new PutObjectCommand({ ...object, Body }));
   s3.destroy();
 });
 after(async () => {

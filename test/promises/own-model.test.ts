@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -153,6 +153,37 @@ test("a loss that throws, is no scalar or has no gradient ends the job and names
     apart,
     /apart\.ts: loss must depend on every parameter, it does not on w; leave out or freeze/,
   );
+});
+
+test("a loss that loops for ever, or ends its process, ends the job with that reason", async () => {
+  const stall = { model: { module: "loop.ts" }, stallMinutes: 0.1 };
+  writeFileSync(join(folder, "loop.ts"), moduleWith("loss: () => { for (;;); },"));
+  const looped = await run("loop", stall);
+  assert.equal(looped.status, "failed");
+  assert.match(
+    looped.reason ?? "",
+    /^model\.module loop\.ts: its code has not returned for 5\.4 s, so it may loop/,
+  );
+  assert.match(
+    await reasonFor("leaving", "loss: () => process.exit(0),"),
+    /^model\.module leaving\.ts: its code ended its process with exit status 0$/,
+  );
+});
+
+test("a module from elsewhere is named as code before the job starts", async () => {
+  mkdirSync(join(folder, "jobs"), { recursive: true });
+  const job = jobOf(
+    { name: "away", model: { module: "../mlp.ts" }, data: { type: "module" }, steps: 1 },
+    "away",
+  );
+  const { notes } = await prepareJob(
+    { job, textPath: null, folder: join(folder, "jobs") },
+    { cache: join(lab.target.home, "cache"), environment: {} },
+  );
+  assert.deepEqual(notes, [
+    "model.module ../mlp.ts lies outside of the job file's folder: it is code, which runs on this machine and in every worker; read it first",
+  ]);
+  assert.deepEqual((await prepared("near", {})).notes, []);
 });
 
 test("a batch that does not fit its shape ends the job and names the array", async () => {

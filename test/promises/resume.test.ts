@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { continueJob, resumeJob } from "../../cli/submission/attempts.ts";
 import { wakeCoordinator } from "../../cloud/wake.ts";
-import { inlineJob, killEmulator, openTrials, undisturbed } from "../chaos/trials.ts";
+import { inlineJob } from "../chaos/jobs.ts";
+import { killEmulator, openTrials, undisturbed } from "../chaos/short-leases.ts";
 import { kill, type Lab, waitFor } from "../support/lab.ts";
 
 let lab: Lab;

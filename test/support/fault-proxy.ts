@@ -8,6 +8,7 @@ import {
 } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sha256 } from "../../protocol/digest.ts";
+import { at } from "../../protocol/required.ts";
 
 /**
  * What a network does to a request and its answer:
@@ -18,6 +19,7 @@ import { sha256 } from "../../protocol/digest.ts";
  * - `dropRequest`: it does not arrive; `dropAnswer`: it was done, and nobody learns of it
  * - `delay`: it arrives late
  * - `double`: it arrives twice
+ * - `refuse`: it is not done, and answered with 500, 503, or 409 where it is conditional
  */
 export const faults = [
   "damageRequest",
@@ -28,11 +30,12 @@ export const faults = [
   "dropAnswer",
   "delay",
   "double",
+  "refuse",
 ] as const;
 export type Fault = (typeof faults)[number];
 
 export type FaultPlan = {
-  readonly seed: number;
+  readonly seed: number | string;
   /** Of all requests, those that meet each fault: from 0 to 1. */
   readonly shares: Readonly<Partial<Record<Fault, number>>>;
   /** @default 500 */
@@ -94,6 +97,7 @@ async function disturb(
   const body = await bytesOf(request);
   if (passage.meets("delay")) await sleep(plan.delayMs ?? 500);
   if (passage.meets("dropRequest")) return void response.destroy();
+  if (passage.meets("refuse")) return refuse(passage, request, response);
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   const sent = disturbBody(passage, "Request", body);
@@ -101,6 +105,24 @@ async function disturb(
   const answer = await exchange(target, request, sent, gone.signal);
   if (passage.meets("dropAnswer")) return void response.destroy();
   await give(response, request.method === "HEAD", answer, disturbBody(passage, "Answer", answer.body));
+}
+
+const REFUSALS = [
+  [500, "InternalError"],
+  [503, "SlowDown"],
+  [409, "ConditionalRequestConflict"],
+] as const;
+
+/** Answers as S3 or SQS in trouble. */
+function refuse(passage: Passage, { method, headers }: IncomingMessage, response: ServerResponse): void {
+  const isConditional = headers["if-match"] !== undefined || headers["if-none-match"] !== undefined;
+  const among = isConditional ? REFUSALS : REFUSALS.slice(0, 2);
+  const [status, code] = at(among, Math.floor(passage.random("refusal") * among.length), "a refusal");
+  const isSqs = headers["x-amz-target"] !== undefined;
+  const json = JSON.stringify({ __type: `com.amazonaws.sqs#${code}`, message: "a refusal of a test" });
+  const xml = `<Error><Code>${code}</Code><Message>a refusal of a test</Message></Error>`;
+  response.writeHead(status, { "content-type": isSqs ? "application/x-amz-json-1.0" : "application/xml" });
+  response.end(method === "HEAD" ? undefined : isSqs ? json : xml);
 }
 
 /** A body as it arrives: `length` is what its sender announces. */
@@ -180,6 +202,6 @@ async function bytesOf(stream: IncomingMessage): Promise<Buffer> {
 }
 
 /** In [0, 1), by seed. */
-function drawn(seed: number, request: number, what: string): number {
+function drawn(seed: number | string, request: number, what: string): number {
   return Number.parseInt(sha256(`${seed} ${request} ${what}`).slice(0, 8), 16) / 2 ** 32;
 }

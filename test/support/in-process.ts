@@ -13,7 +13,7 @@ import { Leases } from "../../worker/lease.ts";
 import { LeaseRenewer } from "../../worker/lease-renewer.ts";
 import { work } from "../../worker/loop.ts";
 import { Tasks } from "../../worker/tasks.ts";
-import { fetchModule } from "../../worker/user-module.ts";
+import { openModule } from "../../worker/user-module.ts";
 import { type Lab, openLab } from "./lab.ts";
 
 export type Handler = (event: SQSEvent) => Promise<SQSBatchResponse>;
@@ -75,8 +75,12 @@ async function runWorker(
   const leases = await Leases.open(cloud.queues, url, (lease) => renewer.hold(lease));
   const cache = join(target.home, "cache");
   const dataset = record.dataset === null ? null : await fetchDataset(cloud, record.dataset, cache);
-  const user = await fetchModule(cloud.store, record.spec);
-  const tasks = new Tasks({ name, cloud, record, dataset, backend, user });
+  const module = await openModule(cloud.store, record.spec, {
+    dataset: dataset?.directory ?? null,
+    native: false,
+  });
+  const tasks = new Tasks({ name, cloud, record, dataset, backend, module });
   await work({ cloud, job, attempt: state.attempt, leases, tasks, idleMs: 60_000 }, signal);
+  await module?.close();
   dataset?.tokens.close();
 }

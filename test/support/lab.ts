@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beginJob } from "../../cli/submission/attempts.ts";
+import { beginJob, resumeJob } from "../../cli/submission/attempts.ts";
 import { uploadDataset } from "../../cli/submission/dataset.ts";
 import { createRecord } from "../../cli/submission/job-record.ts";
 import { openEmbedded } from "../../cli/targets/open-embedded.ts";
@@ -32,8 +32,12 @@ export type Lab = {
   start(role: Role, options?: { job?: string; name?: string; env?: Record<string, string> }): ChildProcess;
   /** Submits a job without starting anything. */
   submit(spec: JobSpec, dataset?: Dataset): Promise<State>;
+  /** Resumes a job that has ended, without starting anything. */
+  resume(state: State, steps: number): Promise<State>;
   /** Waits until the job has ended. */
   ended(job: string, deadlineMs?: number): Promise<State>;
+  /** Waits until the job has a version, or has ended. */
+  reached(job: string, version: number, deadlineMs?: number): Promise<State>;
   /** Returns the SHA-256 of the parameters of a version. */
   digest(job: string, version: number): Promise<string>;
   close(): Promise<void>;
@@ -42,9 +46,14 @@ export type Lab = {
 /** The watchdog finds lost tasks sooner than on a user's machine, since a test waits for it. */
 const QUICK = { PS_WATCHDOG_SECONDS: "0.5", PS_REDISPATCH_SECONDS: "2", TF_NUM_INTRAOP_THREADS: "1" };
 
-/** @param endpoint of an S3 and SQS that something else runs; without it, the lab has its own */
-export async function openLab(endpoint?: string): Promise<Lab> {
-  const folder = mkdtempSync(join(tmpdir(), "ps-lab-"));
+/**
+ * @param endpoint of an S3 and SQS that something else runs; without it, the lab has its own
+ * @param folder of its data and logs, which goes when the lab is closed
+ */
+export async function openLab(
+  endpoint?: string,
+  folder = mkdtempSync(join(tmpdir(), "ps-lab-")),
+): Promise<Lab> {
   process.env.PS_CACHE_DIR = join(folder, "cache");
   const target = await (endpoint === undefined
     ? openEmbedded(embeddedIn(folder))
@@ -72,6 +81,20 @@ export async function openLab(endpoint?: string): Promise<Lab> {
     return child;
   };
 
+  const reach: Lab["reached"] = async (job, version, deadlineMs = 60_000) => {
+    const reached = async () => {
+      const { state } = await cloud.jobs.state(job);
+      return isEnded(state) || (state.version ?? -1) >= version ? state : null;
+    };
+    try {
+      const what = version === Number.POSITIVE_INFINITY ? "the end" : `version ${version}`;
+      return await waitFor(reached, `${what} of ${job}`, deadlineMs);
+    } catch (error) {
+      console.error(await cloud.jobs.findState(job), logEnds(join(folder, "logs")));
+      throw error;
+    }
+  };
+
   return {
     target,
     cloud,
@@ -81,18 +104,9 @@ export async function openLab(endpoint?: string): Promise<Lab> {
       await createRecord(cloud, { spec, dataset: dataset?.digest ?? null, provenance });
       return beginJob(cloud, { spec, dataset: dataset?.digest ?? null, provenance });
     },
-    async ended(job, deadlineMs = 60_000) {
-      const ended = async () => {
-        const { state } = await cloud.jobs.state(job);
-        return isEnded(state) ? state : null;
-      };
-      try {
-        return await waitFor(ended, `the end of ${job}`, deadlineMs);
-      } catch (error) {
-        console.error(await cloud.jobs.findState(job), logEnds(join(folder, "logs")));
-        throw error;
-      }
-    },
+    resume: (state, steps) => resumeJob(cloud, state, steps),
+    ended: (job, deadlineMs) => reach(job, Number.POSITIVE_INFINITY, deadlineMs),
+    reached: (job, version, deadlineMs) => reach(job, version, deadlineMs),
     digest: (job, version) => digest(cloud, job, version),
     async close() {
       await Promise.all([...children].map(kill));

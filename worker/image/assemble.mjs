@@ -10,7 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const clone = fileURLToPath(new URL("../..", import.meta.url));
-const ENTRIES = ["worker.js", "worker-thread.js"];
+const ENTRIES = ["worker.js", "worker-thread.js", "module-program.js"];
 const PACKAGES = ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"];
 const STATUS = "native-status.json";
 const UNUSED = /\.(map|d\.ts|md|flow)$|_test\.js$|\/(demo|docs|scripts|test|tests)$/;

@@ -73,11 +73,11 @@ function unknownLines(answered: readonly Answered[]): Finding[] {
   const byError = Map.groupBy(unknown, ({ why }) => why.split(":")[0]);
   return [...byError.values()].map((alike) => {
     const actions = [...new Set(alike.map(({ action }) => action))].join(", ");
-    return { grade: "poor", what: "permission", found: `can't tell of ${actions}: ${alike[0]?.why}` };
+    return { grade: "poor", what: "permission", found: `could not check ${actions}: ${alike[0]?.why}` };
   });
 }
 
-/** Returns a line about the queue that stays when one may create it and not delete it. */
+/** Returns a line about the queue that stays when the caller may create it but not delete it. */
 export function leftQueue(answered: readonly Answered[], queue: string, cleanup: string): Finding[] {
   const isAllowed = (wanted: string) =>
     answered.some(({ action, verdict }) => action === wanted && verdict.kind === "allowed");

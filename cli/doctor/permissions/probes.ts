@@ -11,7 +11,7 @@ import { queueProbes } from "./queue-probes.ts";
 
 /**
  * A probe for everything that the stack's policy for submitters allows (infra/submitter-policy.ts), each in a form that
- * AWS answers after it looked at permissions. Those of one service are to be made in this order.
+ * AWS answers after it has checked permissions. The probes of one service must run in this order.
  */
 export const permissionProbes = (trial: Trial): readonly Probe[] => [
   ...objectProbes(trial),
@@ -22,18 +22,18 @@ export const permissionProbes = (trial: Trial): readonly Probe[] => [
   ...otherProbes(trial),
 ];
 
-/** No body has it: S3 compares once it has let the request in and read the body, and then stores nothing. */
+/** No body has this MD5. S3 compares it after it has allowed the request and read the body, and then stores nothing. */
 const WRONG_MD5 = Buffer.alloc(16).toString("base64");
-/** Not an upload's. */
+/** The id of no upload. */
 const UPLOAD = "doctor";
 
 function objectProbes({ stack: { bucket }, clients, job }: Trial): Probe[] {
-  type Place = { readonly Bucket: string; readonly Key: string };
+  type ObjectName = { readonly Bucket: string; readonly Key: string };
   const on = (
     Keys: readonly string[],
     action: string,
     refusals: string[],
-    ask: (at: Place) => Promise<unknown>,
+    ask: (at: ObjectName) => Promise<unknown>,
   ) =>
     Keys.map((Key) => ({
       ...{ action, refusals, resources: [`${bucket}/${Key}`] },
@@ -77,7 +77,7 @@ function bucketProbes({ stack: { bucket: Bucket }, clients }: Trial): Probe[] {
 
 /**
  * An array of -1 jobs. AWS documents that an array has from 2 to 10,000, and its model of the request does not say so:
- * the service itself refuses it. That it does so after it looked at permissions is assumed.
+ * the service itself refuses it, as we assume, after it has checked permissions.
  */
 function submissionProbes({ stack: { queuePrefix, workers }, clients, job }: Trial): Probe[] {
   const probe = ({ queue, definition }: WorkerPool): Probe => ({
@@ -95,7 +95,7 @@ function submissionProbes({ stack: { queuePrefix, workers }, clients, job }: Tri
   return Object.values(workers?.pools ?? {}).map(probe);
 }
 
-/** Batch has one error for all that a caller does wrong: an id or a queue that is not there is among it. */
+/** Batch has one error for every mistake of a caller, such as an id or a queue that does not exist. */
 function batchProbes({ stack: { name, workers }, clients }: Trial): Probe[] {
   const on = (action: string, ask: () => Promise<unknown>, resource = "*") => ({
     ...{ action, refusals: ["ClientException"], resources: [resource], ask },

@@ -8,8 +8,9 @@ const TRIES = 5;
 const PAUSE_MS = 500;
 
 /**
- * A task queue is made, looked at, and deleted: of one that is not there AWS does not say whether one might have asked.
- * The message wakes the coordinator of a job that never was, which writes so into its log and does nothing.
+ * Probes that create, read and delete a task queue: for a queue that does not exist, AWS does not show whether the
+ * caller has the permission. The message wakes the coordinator of a job that does not exist, which logs that and does
+ * nothing.
  */
 export function queueProbes({ stack, clients, job }: Trial): readonly Probe[] {
   const client = clients.sqs;

@@ -10,11 +10,11 @@ export type Verdict =
 export type Question = {
   /** As IAM names it, such as `s3:PutObject`. */
   readonly action: string;
-  /** Names of the errors that only those meet who have the permission: what is asked for can't be done. */
+  /** Names of the errors that AWS gives only to callers who have the permission: the call itself can't succeed. */
   readonly refusals: readonly string[];
 };
 
-/** AWS Batch also says so under other names, and SQS that a queue is not there, "or you do not have access to it". */
+/** Batch has other names for it too; SQS answers that the queue does not exist "or you do not have access to it". */
 const DENIAL_NAME = /^(AccessDenied|UnauthorizedOperation|AuthorizationError)/;
 const DENIAL_TEXT = /not authorized to perform|do not have access|access to the resource .* is denied/i;
 const DENIED_ACTION = /not authorized to perform:? ([\w-]+:\w+)/i;
@@ -27,7 +27,7 @@ export function verdictOn(
   if (answer.status === "fulfilled") return { kind: "allowed" };
   const { name, message } = wordsOf(answer.reason);
   if (DENIAL_NAME.test(name) || DENIAL_TEXT.test(message)) {
-    // S3 wants s3:ListBucket of who asks for an object that is not there. SQS writes actions in small letters.
+    // For an object that does not exist S3 asks for s3:ListBucket. SQS writes actions in small letters.
     const denied = DENIED_ACTION.exec(message)?.[1] ?? action;
     if (denied.toLowerCase() === action.toLowerCase()) {
       return { kind: "denied", explicitly: /explicit deny/i.test(message) };

@@ -87,7 +87,7 @@ test("an action that lacks on some resources is named once, with them alone, and
     [
       ["bad", "1 of 4 that submitting takes"],
       ["bad", "s3:PutObject is missing on b/datasets/x, b/active/x"],
-      ["poor", "can't tell of sqs:SendMessage, sqs:DeleteQueue: Gone: no queue q"],
+      ["poor", "could not check sqs:SendMessage, sqs:DeleteQueue: Gone: no queue q"],
     ],
   );
   assert.match(findings[0]?.fix ?? "", /^attach the policy SubmitterPolicyArn of lab-ParameterServer/);

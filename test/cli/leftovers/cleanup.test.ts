@@ -239,17 +239,17 @@ test("a record whose submission is made whole while it is to go, stays", async (
 });
 
 test("an upload in parts is left over when nothing came for a day", async () => {
-  const place = { Bucket: lab.environment.PS_BUCKET, Key: keys.dataset("0".repeat(64), "tokens.bin") };
-  const { UploadId } = await s3.send(new CreateMultipartUploadCommand(place));
+  const object = { Bucket: lab.environment.PS_BUCKET, Key: keys.dataset("0".repeat(64), "tokens.bin") };
+  const { UploadId } = await s3.send(new CreateMultipartUploadCommand(object));
   const begun = Date.now();
   await waitFor(async () => (Date.now() > begun + 1 ? true : null), "the clock to go on", 1000);
   const time = new Date();
   assert.equal((await lab.cloud.store.unfinishedUploads(time)).length, 1);
-  await s3.send(new UploadPartCommand({ ...place, UploadId, PartNumber: 1, Body: "part" }));
+  await s3.send(new UploadPartCommand({ ...object, UploadId, PartNumber: 1, Body: "part" }));
   assert.deepEqual(await lab.cloud.store.unfinishedUploads(time), [], "a part came since");
   assert.deepEqual((await found("upload")).leftovers, []);
   const [upload] = (await found("upload", DAY_MS + HOUR_MS)).leftovers;
-  assert.deepEqual(upload?.parts, [`unfinished upload to ${place.Key}`]);
+  assert.deepEqual(upload?.parts, [`unfinished upload to ${object.Key}`]);
   assert.equal(await upload?.remove?.(), true);
   assert.equal(await upload?.remove?.(), false, "it is gone");
   assert.deepEqual(await lab.cloud.store.unfinishedUploads(new Date(Date.now() + DAY_MS)), []);
@@ -269,10 +269,10 @@ test("embedded, and at an endpoint, the same is found and removed", async () => 
   await stop("elsewhere");
   await push("elsewhere");
   const here = new Playground();
-  const place = ["--endpoint-url", lab.environment.AWS_ENDPOINT_URL ?? ""];
-  const shown = await here.run("cleanup", ...place);
+  const target = ["--endpoint-url", lab.environment.AWS_ENDPOINT_URL ?? ""];
+  const shown = await here.run("cleanup", ...target);
   assert.match(shown.stdout, /^left over 1 gradient below gradients\/elsewhere\/, 100B: the job has ended/m);
-  const removed = await here.run("cleanup", "--yes", ...place);
+  const removed = await here.run("cleanup", "--yes", ...target);
   assert.equal(removed.code, 0, removed.stderr);
   assert.match(removed.stdout, /^removed +task queue ps-elsewhere-tasks-1: the job has ended: stopped$/m);
   assert.deepEqual(await thingsOf("elsewhere"), NOTHING);

@@ -65,6 +65,14 @@ test("numbers have the width that the vocabulary needs, or that the job says", a
   assert.deepEqual(tokensOf(await prepare(fileOf("x.bin", uint32(narrow)), { ...small, bits: 32 })), narrow);
 });
 
+test("numbers that look like letters are numbers", async () => {
+  const letters = some(64).map((id) => id + 1);
+  const none = { tokenizer: "char", vocabulary: 65 } as const;
+  assert.deepEqual(tokensOf(await prepare(fileOf("x.bin", uint16(letters)), none)), letters);
+  assert.deepEqual(tokensOf(await prepare(fileOf("x.bin", uint32(letters)), { ...none, bits: 32 })), letters);
+  await refuse(fileOf("x.bin", uint32(letters)), /looks like 32-bit numbers/, none);
+});
+
 test("numbers that can be seen to be of another width are refused with what they look like", async () => {
   const small = { tokenizer: "char", vocabulary: 50_257 } as const;
   const large = { tokenizer: "char", vocabulary: 128_256 } as const;
@@ -305,6 +313,7 @@ test("a file that is not what it seems is named for what it is, with what to do"
   ];
   for (const [name, content, message] of cases) {
     await refuse(fileOf(name, content), message, { vocabulary: 50_257 });
+    await refuse(fileOf(name, content), /^data\.path x /, { vocabulary: 50_257, name: "data.path x" });
     if (name !== "x.pdf") await refuse(folderOf({ [name]: content, "a.txt": "a" }), /.*/);
   }
   const page = "<html>a page to train on</html>";
