@@ -37,7 +37,7 @@ test("a shard that is not what the manifest says is refused by its name", async 
   await begunJob(lab, "shard");
   assert.ok((await modelSize("shard")) > 400);
   await damage(keys.shard("shard", 0, 1), 1);
-  await assert.rejects(modelSize("shard"), /shard 1 of version 0 does not match its manifest/);
+  await assert.rejects(modelSize("shard"), /shard 1 of version 0 is corrupt: its SHA-256 must be/);
 });
 
 test("frozen parameters that are not what the layout says are refused by their key", async () => {
@@ -48,6 +48,6 @@ test("frozen parameters that are not what the layout says are refused by their k
   await damage(keys.frozen("frozen"), 1);
   await assert.rejects(
     modelSize("frozen", frozen),
-    /jobs\/frozen\/frozen\.safetensors does not match the layout/,
+    /jobs\/frozen\/frozen\.safetensors is corrupt: its SHA-256 must be/,
   );
 });

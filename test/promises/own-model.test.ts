@@ -91,7 +91,7 @@ test("the job names the bytes that its workers run, and they run no others", asy
   await lab.cloud.store.replace(key, example, stored.etag);
   await lab.submit(job.spec);
   await assert.rejects(lab.addWorker("damaged", "victim"), {
-    message: /is corrupt: it does not match its name/,
+    message: /is corrupt: its SHA-256 must be/,
   });
 });
 

@@ -48,7 +48,7 @@ export const localMutants: readonly Mutant[] = [
   },
   {
     name: "emulator no crc check",
-    file: "local/emulator/bodies.ts",
+    file: "local/emulator/body-digest.ts",
     find: "if (expected !== undefined && expected !== crc)",
     put: 'if (expected === "")',
     tests: ["test/contract/embedded.test.ts"],

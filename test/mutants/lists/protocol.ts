@@ -6,9 +6,9 @@ export const protocolMutants: readonly Mutant[] = [
     name: "slots unchecked",
     file: "protocol/shard.ts",
     find: `of [opened.parameters, ...opened.slots].entries()) {
-    if (sha256`,
+    const name`,
     put: `of [opened.parameters].entries()) {
-    if (sha256`,
+    const name`,
     tests: ["test/protocol/shard.test.ts"],
   },
   {
@@ -35,8 +35,8 @@ export const protocolMutants: readonly Mutant[] = [
   {
     name: "piece digest unchecked",
     file: "protocol/piece.ts",
-    find: "if (digest !== metadata.digest) throw",
-    put: 'if (digest === "") throw',
+    find: "if (digest !== metadata.digest)",
+    put: 'if (digest === "")',
     tests: ["test/protocol/piece.test.ts"],
   },
 ];

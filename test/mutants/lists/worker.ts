@@ -15,8 +15,8 @@ export const workerMutants: readonly Mutant[] = [
   {
     name: "pull without sha",
     file: "worker/pull.ts",
-    find: "if (sha256(range) !== manifest.shards[shard]?.parameters) {",
-    put: "if (range === null) {",
+    find: "requireDigest(range, parameters, what);",
+    put: "void [range, parameters, what];",
     tests: ["test/worker/pull.test.ts"],
   },
   {
@@ -43,15 +43,15 @@ export const workerMutants: readonly Mutant[] = [
   {
     name: "pull frozen unverified",
     file: "worker/frozen.ts",
-    find: "if (sha256(bytesOf(values)) === frozen.sha256) return values;",
-    put: "if (isThere) return values;",
+    find: "const check = () => requireDigest(bytesOf(values), frozen.sha256, key);",
+    put: "const check = () => {};",
     tests: ["test/worker/pull.test.ts"],
   },
   {
     name: "module unverified",
     file: "worker/user-module.ts",
-    find: "if (sha256(stored.body) !== model.digest)",
-    put: 'if (sha256(stored.body) === "")',
+    find: "requireDigest(bytes, digest, key);",
+    put: "void [bytes, digest, key];",
     tests: ["test/promises/own-model.test.ts"],
   },
   {
