@@ -7,6 +7,7 @@ import { deadLettersHandler } from "../../functions/dead-letters.ts";
 import { watch } from "../../functions/watchdog/watch.ts";
 import { keys } from "../../protocol/keys.ts";
 import { Playground } from "../cli/command.ts";
+import { accessOf } from "../support/addresses.ts";
 import { type Lab, linearJob, openLab } from "../support/lab.ts";
 
 /** Someone has damaged a job's `state.json`: every part says so with the key, and looks after the other jobs. */
@@ -16,7 +17,7 @@ let lab: Lab;
 let playground: Playground;
 before(async () => {
   lab = await openLab();
-  playground = new Playground({ AWS_ENDPOINT_URL: lab.target.environment.AWS_ENDPOINT_URL ?? "" });
+  playground = new Playground(accessOf(lab.target.environment));
   await lab.submit(linearJob("damaged"));
   const s3 = new S3Client({ ...clientConfig(lab.target.environment), forcePathStyle: true });
   const { state } = await lab.cloud.jobs.state("damaged");

@@ -15,6 +15,7 @@ import { Store } from "../../../cloud/store.ts";
 import { living } from "../../../cloud/worker-groups.ts";
 import { keys } from "../../../protocol/keys.ts";
 import { type BatchLab, openBatchLab } from "../../functions/batch-lab.ts";
+import { accessOf } from "../../support/addresses.ts";
 import { linearJob, waitFor } from "../../support/lab.ts";
 import { Playground } from "../command.ts";
 import { type FakeServices, startFakeServices } from "../fake-services.ts";
@@ -48,10 +49,7 @@ before(async () => {
   for (const [name, value] of Object.entries(parameters))
     services.parameters.set(`/serverless-ps/ps/${name}`, value ?? "");
   playground = new Playground({
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: "local",
-    AWS_SECRET_ACCESS_KEY: "local",
-    AWS_ENDPOINT_URL: lab.environment.AWS_ENDPOINT_URL ?? "",
+    ...accessOf(lab.environment),
     AWS_ENDPOINT_URL_BATCH: lab.environment.AWS_ENDPOINT_URL_BATCH ?? "",
     AWS_ENDPOINT_URL_SSM: services.endpoint,
     PS_STACK: "ps",

@@ -6,6 +6,7 @@ import { hasEnded, living } from "../../../cloud/worker-groups.ts";
 import { keys } from "../../../protocol/keys.ts";
 import { nativeStatus } from "../../../scripts/native.mjs";
 import { type BatchLab, openBatchLab } from "../../functions/batch-lab.ts";
+import { accessOf } from "../../support/addresses.ts";
 import { waitFor } from "../../support/lab.ts";
 import { Playground } from "../command.ts";
 import { type FakeServices, startFakeServices } from "../fake-services.ts";
@@ -49,10 +50,7 @@ before(async () => {
     "/workers": join(home, "logs", "batch"),
   });
   playground = new Playground({
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: "local",
-    AWS_SECRET_ACCESS_KEY: "local",
-    AWS_ENDPOINT_URL: lab.environment.AWS_ENDPOINT_URL ?? "",
+    ...accessOf(lab.environment),
     AWS_ENDPOINT_URL_BATCH: lab.environment.AWS_ENDPOINT_URL_BATCH ?? "",
     AWS_ENDPOINT_URL_SSM: services.endpoint,
     AWS_ENDPOINT_URL_CLOUDWATCH_LOGS: services.endpoint,
