@@ -266,8 +266,9 @@ test("embedded, and at an endpoint, the same is found and removed", async () => 
   await lab.submit(linearJob("elsewhere"));
   await stop("elsewhere");
   await push("elsewhere");
-  const here = new Playground();
-  const target = ["--endpoint-url", lab.environment.AWS_ENDPOINT_URL ?? ""];
+  const { AWS_ENDPOINT_URL: endpoint, ...keysOfLab } = accessOf(lab.environment);
+  const here = new Playground(keysOfLab);
+  const target = ["--endpoint-url", endpoint];
   const shown = await here.run("cleanup", ...target);
   assert.match(shown.stdout, /^left over 1 gradient below gradients\/elsewhere\/, 100B: the job has ended/m);
   const removed = await here.run("cleanup", "--yes", ...target);
