@@ -225,7 +225,7 @@ test("frozen parameters that were changed end the job", async () => {
   await cloud.store.replace(keys.frozen("damaged"), damaged, stored.etag);
   void lab.addWorker("damaged", "victim");
   const state = await lab.ended("damaged");
-  assert.match(state.reason ?? "", /frozen\.safetensors is corrupt: it does not match the layout/);
+  assert.match(state.reason ?? "", /frozen\.safetensors is corrupt: its SHA-256 must be/);
   assert.ok(isEnded(state));
 });
 
