@@ -40,7 +40,7 @@ export async function rereading<T>(key: string, read: () => Promise<T>): Promise
       if (!(error instanceof CorruptData || error instanceof DamagedOnItsWay)) throw error;
       found.push(error);
       if (found.length > REREADS) throw verdictOn(key, found);
-      log.warn("read again", { key, error });
+      log.debug("read again", { key, error });
     }
   }
 }

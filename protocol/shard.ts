@@ -94,7 +94,7 @@ export function openShard(
   for (const [i, vector] of [opened.parameters, ...opened.slots].entries()) {
     const name = at(["parameters", ...slots], i, "the name of a vector");
     const digest = at(digests, i, `${what}: the digest of ${name}`);
-    requireDigest(bytesOf(vector), digest, `the ${name} of ${what}`);
+    requireDigest(bytesOf(vector), digest, `vector ${name} of ${what}`);
   }
   return opened;
 }

@@ -1,5 +1,6 @@
 import type { Cloud } from "../../cloud/connect.ts";
 import { DamagedObject } from "../../cloud/damage.ts";
+import { reasonOf } from "../../cloud/versions.ts";
 import { bytesOf, requireDigest } from "../../protocol/digest.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { keys, numberIn } from "../../protocol/keys.ts";
@@ -20,7 +21,10 @@ export async function goBack(cloud: Cloud, job: string, version: number): Promis
   const { state } = await cloud.jobs.state(job);
   if (!isEnded(state))
     throw new InvalidInput(`${job} is ${state.status}; --from takes a job that has ended: cancel it`);
-  const manifest = await requireWhole(cloud, job, version);
+  const manifest = await requireWhole(cloud, job, version).catch(async (error: unknown) => {
+    if (!(error instanceof DamagedObject)) throw error;
+    throw new DamagedObject(error.key, await reasonOf(cloud, error));
+  });
   await removeAfter(cloud, job, version);
   const upTo = <T extends { readonly version: number }>(result: T | null) =>
     result !== null && result.version <= version ? result : null;

@@ -14,7 +14,10 @@ export function outcomeLines(state: State, address: Pick<TargetAddress, "flags">
       return [
         `${job} failed at ${at}: ${state.reason ?? "the reason is not known"}`,
         `read its logs with: ${command(`logs ${job}`)}`,
-        `resume it with: ${command(`resume ${job}`)}`,
+        // A reason that names the version to go on from says all.
+        ...(state.reason?.includes(`resume ${job} --from`)
+          ? []
+          : [`resume it with: ${command(`resume ${job}`)}`]),
       ];
     case "stopped":
       return [

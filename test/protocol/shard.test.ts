@@ -28,7 +28,7 @@ for (const [i, name] of ["parameters", ...SLOTS].entries()) {
     const file = shardFile();
     const place = layout.headerBytes + 40 * i + 5;
     file[place] = (file[place] ?? 0) ^ 1;
-    const says = new RegExp(`the ${name} of shard 0 of version 3 is corrupt: its SHA-256 must be`);
+    const says = new RegExp(`vector ${name} of shard 0 of version 3 is corrupt: its SHA-256 must be`);
     assert.throws(() => openShard(layout, 0, 3, SLOTS, file), says);
   });
 }
