@@ -124,6 +124,7 @@ test("a step begins with the shard that is stored, though this container made on
   const origin = [{ digest: "0".repeat(64), ...reportOf("another container") }];
   await lab.cloud.store.create(keys.shard(job, 2, 0), sealShard(layout, shard, [], origin, 0));
   await aggregate(server, [message(named(job, 0, 1))]);
+  await lab.cloud.jobs.change(job, (state) => ({ ...state, version: 2 }));
   await aggregate(server, [message(named(job, 0, 2))]);
   assert.deepEqual(await values(job, 3), [7]);
 });

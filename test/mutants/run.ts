@@ -79,10 +79,20 @@ function line({ mutant, outcome }: Tried): string {
   return `${words.padEnd(8)} ${seconds}  ${mutant.name.padEnd(40)} ${mutant.file.padEnd(42)} ${by}`;
 }
 
+/** @returns null when an option is wrong, after it has said so */
+function optionsOf(args: readonly string[]): Options | null {
+  try {
+    return readOptions(args);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+    return null;
+  }
+}
+
+const options = optionsOf(process.argv.slice(2));
 try {
-  process.exit(await main(readOptions(process.argv.slice(2))));
+  process.exit(options === null ? 2 : await main(options));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  console.error(USAGE);
-  process.exit(2);
+  process.exit(1);
 }
