@@ -74,6 +74,7 @@ const groups = {
     "protocol/json-text.ts",
     "protocol/layout.ts",
     "protocol/make-folder.ts",
+    "protocol/missing.ts",
     "protocol/model-spec.ts",
     "protocol/parse.ts",
     "protocol/problems.ts",

@@ -7,6 +7,7 @@ import type { TokenizerChoice } from "../../ml/data/prepare-options.ts";
 import { prepareText } from "../../ml/data/prepare-text.ts";
 import type { Sources } from "../../ml/data/source-file.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { ignoreMissing } from "../../protocol/missing.ts";
 import { MIN_VOCABULARY } from "../../protocol/tokenizer-spec.ts";
 import { fillDirectory } from "../models/fill-directory.ts";
 import { kindsOf, leftOutLines, namesOf } from "../submission/describe-sources.ts";
@@ -122,7 +123,7 @@ async function copyTo(out: string, { directory }: Dataset): Promise<void> {
   await fillDirectory(out, META_FILE, async (draft) => {
     for (const name of DATASET_FILES) {
       const path = join(directory, name);
-      if (await stat(path).catch(() => null)) await cp(path, join(draft, name));
+      if (await stat(path).catch(ignoreMissing)) await cp(path, join(draft, name));
     }
   });
 }

@@ -2,6 +2,7 @@ import { lstat, mkdtemp, open, readdir, rename, rm, rmdir } from "node:fs/promis
 import { dirname, join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { makeFolder } from "../../protocol/make-folder.ts";
+import { ignoreMissing } from "../../protocol/missing.ts";
 
 /** The draft's name begins with it. */
 const DRAFT = ".ps-draft-";
@@ -68,8 +69,8 @@ async function namesIn(directory: string): Promise<string[]> {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOTDIR") throw new InvalidInput(`${directory} must be a directory, it is a file`);
     if (code !== "ENOENT") throw error;
-    const link = await lstat(directory).catch(() => null);
-    if (link === null) return [];
+    const link = await lstat(directory).catch(ignoreMissing);
+    if (link === undefined) return [];
     throw new InvalidInput(`${directory} must be a directory, it is a link to what is not there`);
   }
 }

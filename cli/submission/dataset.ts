@@ -10,6 +10,7 @@ import { localFolder } from "../../ml/huggingface/folder.ts";
 import { isMasked } from "../../ml/models/describe.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { keys } from "../../protocol/keys.ts";
+import { ignoreMissing } from "../../protocol/missing.ts";
 import { type LoadedJobFile, tokenizerOf } from "./job-file.ts";
 import { s3Source } from "./s3-source.ts";
 import type { SourceOptions } from "./source-options.ts";
@@ -56,8 +57,8 @@ export async function prepareDataset(
 export async function datasetFiles({ digest, directory }: Dataset): Promise<UploadedFile[]> {
   const files: UploadedFile[] = [];
   for (const name of DATASET_FILES) {
-    const info = await stat(join(directory, name)).catch(() => null);
-    if (info === null) continue;
+    const info = await stat(join(directory, name)).catch(ignoreMissing);
+    if (info === undefined) continue;
     files.push({ key: keys.dataset(digest, name), folder: localFolder(directory), name, size: info.size });
   }
   return files;

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { isMissing } from "../../protocol/missing.ts";
 import { isEnded } from "../../protocol/records.ts";
 import { listenForInterruption, sleep } from "../terminal/interruption.ts";
 import { logDirectory } from "./paths.ts";
@@ -62,7 +63,7 @@ function namesIn(directory: string): string[] {
     const files = readdirSync(directory).filter((file) => file.endsWith(".log"));
     return files.map((file) => file.slice(0, -".log".length)).sort();
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (isMissing(error)) return [];
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, linkSync, openSync, readFileSync, unlinkSync, wri
 import { join } from "node:path";
 import { z } from "zod";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { isMissing } from "../../protocol/missing.ts";
 
 /**
  * The access keys of a data folder's emulator, in a file that only its user can read. Whoever can read it is this
@@ -79,7 +80,7 @@ function openIfThere(path: string): number | null {
   try {
     return openSync(path, "r");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (isMissing(error)) return null;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { ignoreMissing } from "../../protocol/missing.ts";
 
 const MAX_BYTES = 20e9;
 
@@ -106,14 +107,7 @@ async function move(from: string, to: string): Promise<boolean> {
 }
 
 const namesIn = (directory: string): Promise<string[]> =>
-  readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    ignoreMissing(error);
-    return [];
-  });
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT") throw error;
-}
+  readdir(directory).catch((error) => ignoreMissing(error) ?? []);
 
 /** True when a process of that id runs on this machine. */
 export function isAlive(pid: number): boolean {

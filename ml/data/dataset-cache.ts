@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CorruptData, InvalidInput } from "../../protocol/errors.ts";
 import { makeFolder } from "../../protocol/make-folder.ts";
+import { ignoreMissing, isMissing } from "../../protocol/missing.ts";
 import { isAlive, markUsed, trimCache } from "./cache-trim.ts";
 import { type Dataset, openDataset } from "./dataset.ts";
 
@@ -27,7 +28,7 @@ export async function findCached(cache: string, digest: string): Promise<Dataset
     dataset.tokens.close();
   } catch (error) {
     // Another process may be removing it.
-    if (!(error instanceof CorruptData) && (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (!(error instanceof CorruptData) && !isMissing(error)) throw error;
   }
   await rm(directory, { recursive: true, force: true });
   return null;
@@ -45,9 +46,9 @@ export async function makeCached(
   check: (dataset: Dataset) => void = () => {},
 ): Promise<Dataset> {
   const draft = join(cache, "drafts", `${process.pid}-${randomUUID()}`);
-  await sweepDrafts(cache);
   const created = makeDraft(cache, draft);
   try {
+    await sweepDrafts(cache);
     await write(draft);
     const made = await openDataset(draft);
     made.tokens.close();
@@ -103,7 +104,7 @@ async function publish(cache: string, draft: string, digest: string): Promise<Da
 
 /** Removes the drafts of processes that were killed. */
 async function sweepDrafts(cache: string): Promise<void> {
-  const drafts = await readdir(join(cache, "drafts")).catch(() => []);
+  const drafts = await readdir(join(cache, "drafts")).catch((error) => ignoreMissing(error) ?? []);
   for (const draft of drafts) {
     if (isAlive(Number.parseInt(draft, 10))) continue;
     await rm(join(cache, "drafts", draft), { recursive: true, force: true });

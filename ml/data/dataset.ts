@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { sha256 } from "../../protocol/digest.ts";
 import { CorruptData, Unrecoverable } from "../../protocol/errors.ts";
+import { ignoreMissing } from "../../protocol/missing.ts";
 import { parseAs } from "../../protocol/parse.ts";
 import { SPECIAL_NAMES, type SpecialIds, specialIdsBy } from "../tokenizers/special-tokens.ts";
 import { TOKENIZER_FILES, type TokenizerFiles } from "../tokenizers/tokenizer.ts";
@@ -88,7 +89,7 @@ export function specialOfMeta(ids: SpecialIds): Pick<TextMeta, "special"> {
 export async function openDataset(directory: string): Promise<Dataset> {
   const small = new Map<string, Uint8Array>();
   for (const name of [META_FILE, ...TOKENIZER_FILES]) {
-    const bytes = await readFile(join(directory, name)).catch(() => null);
+    const bytes = await readFile(join(directory, name)).catch(ignoreMissing);
     if (bytes) small.set(name, bytes);
   }
   const metaBytes = small.get(META_FILE);
@@ -109,7 +110,7 @@ export async function openDataset(directory: string): Promise<Dataset> {
 }
 
 async function checkSize(path: string, meta: TextMeta): Promise<void> {
-  const info = await stat(path).catch(() => null);
+  const info = await stat(path).catch(ignoreMissing);
   if (!info) throw new CorruptData(`the dataset has no ${TOKENS_FILE}`);
   const wanted = bytesPerToken(meta) * meta.tokens;
   if (info.size !== wanted) {

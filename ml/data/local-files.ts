@@ -10,6 +10,7 @@ import {
 import { open, stat } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import { describe, InvalidInput } from "../../protocol/errors.ts";
+import { isMissing } from "../../protocol/missing.ts";
 import { openLocal, type RandomAccess } from "../huggingface/folder.ts";
 import type { FoundFile, LeftOut } from "./source-file.ts";
 
@@ -137,7 +138,12 @@ function localFile(path: string, naming: Naming): FoundFile {
     settled: Number(info.ctimeMs) < Date.now() - SETTLED_MS,
     open: () => openFile(path),
     readStart: (length) => readStart(path, naming.name, length),
-    isUnchanged: async () => (await stat(path).catch(() => null))?.size === bytes,
+    isUnchanged: async () => {
+      const now = await stat(path).catch((cause) => {
+        if (!isMissing(cause)) throw cannotRead(path, naming.name, cause);
+      });
+      return now?.size === bytes;
+    },
   };
 }
 
@@ -172,8 +178,7 @@ async function readStart(path: string, name: string, length: number): Promise<Ui
 }
 
 function cannotRead(path: string, name: string, cause: unknown): InvalidInput {
-  const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-  const problem = missing
+  const problem = isMissing(cause)
     ? `must name a file that exists; there is none at ${resolve(path)}`
     : `can't be read: ${describe(cause)}`;
   return new InvalidInput(`${name} ${problem}`, { cause });

@@ -113,7 +113,7 @@ async function openAll(folder: Folder, names: readonly string[], index: string) 
 
 async function noWeights(folder: Folder): Promise<InvalidInput> {
   for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
-    const pickled = await folder.open(name).catch(() => null);
+    const pickled = await folder.open(name);
     if (!pickled) continue;
     await pickled.close();
     return new InvalidInput(
