@@ -1,10 +1,10 @@
-#!/usr/bin/env node
 import { CommanderError } from "commander";
 import { describe, InvalidInput } from "../protocol/errors.ts";
 import { findNodeProblem } from "./doctor/node-version.ts";
 import { defineProgram, refuseMistyped } from "./program.ts";
 import { packageVersion } from "./submission/provenance.ts";
 import { codeOfError, exitCodes } from "./terminal/exit.ts";
+import { ignoreSignalsIgnoredAtStart } from "./terminal/ignored-signals.ts";
 
 /** Runs the command that `args` name. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -48,5 +48,6 @@ function refuseOldNode(): void {
 }
 
 refuseOldNode();
+ignoreSignalsIgnoredAtStart();
 outliveReaders();
 process.exit(await main(process.argv.slice(2)));

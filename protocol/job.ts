@@ -64,7 +64,10 @@ const fields = z.strictObject({
     .min(1)
     .max(10_000)
     .optional()
-    .describe("Number of worker processes; never changes the result. Default: `ranks`.")
+    .describe(
+      "Number of worker processes; never changes the result. Default: `ranks`; on a laptop no more than it has cores, " +
+        "and memory for.",
+    )
     .meta({ examples: [2] }),
   shards: z
     .int()
@@ -149,7 +152,6 @@ export const jobFileSchema = fields
 const jobSchema = fields.transform(({ $schema: _, ...job }) => ({
   ...job,
   batch: job.batch ?? defaultBatch(job.model),
-  workers: job.workers ?? job.ranks,
   tokenizer: job.tokenizer ?? defaultTokenizer(job.model),
   optimizer: completeOptimizer(job.optimizer, job.model, job.steps),
 }));

@@ -36,6 +36,17 @@ const lambdas = ["updates", "dead-letters", "watchdog"];
 const requireForLibraries =
   'import { createRequire as psCreateRequire } from "node:module"; globalThis.require ??= psCreateRequire(import.meta.url);';
 
+/**
+ * The head of the command line's bundle, for a shell and for Node at once. The shell finds out which signals it was started
+ * to ignore (a trap on one has no effect) before it starts Node, which gives all of them their default effect.
+ */
+const launcher = [
+  "#!/bin/sh",
+  `':' //; ignored="HUP INT"; trap 'ignored="\${ignored#HUP }"' HUP; trap 'ignored="\${ignored%INT}"' INT; kill -HUP $$; kill -INT $$; trap - HUP INT`,
+  `':' //; PS_IGNORED_SIGNALS="$ignored" exec node "$0" "$@"`,
+  "",
+].join("\n");
+
 /** @typedef {{ readonly path: string, readonly contents: Uint8Array }} OutputFile */
 
 /** @type {import("esbuild").BuildOptions & { write: false }} */
@@ -148,9 +159,20 @@ async function publish(files) {
   for (const file of [...files.filter(isChunk), ...files.filter((file) => !isChunk(file))]) {
     await mkdir(dirname(file.path), { recursive: true });
     const aside = `${file.path}.${process.pid}`;
-    await writeFile(aside, file.contents, { mode: file.path === bin ? 0o755 : 0o644 });
+    await writeFile(aside, withLauncher(file), { mode: file.path === bin ? 0o755 : 0o644 });
     await rename(aside, file.path);
   }
+}
+
+/**
+ * Puts the launcher before the command line's bundle, and its lines before those that the source map knows.
+ * @param {OutputFile} file
+ */
+function withLauncher({ path, contents }) {
+  if (path === bin) return Buffer.concat([Buffer.from(launcher), contents]);
+  if (path !== `${bin}.map`) return contents;
+  const map = JSON.parse(Buffer.from(contents).toString());
+  return JSON.stringify({ ...map, mappings: ";".repeat(launcher.split("\n").length - 1) + map.mappings });
 }
 
 /**

@@ -15,6 +15,7 @@ import { ensureLibrary } from "./install-fetch.mjs";
 import { killChildren, Unavailable } from "./install-run.mjs";
 import { removeWork, sweep } from "./install-work.mjs";
 import * as native from "./native.mjs";
+import { removeUnusableNode } from "./pinned-node.mjs";
 import { LIBRARIES } from "./wheels.mjs";
 
 /** @returns {Promise<import("./native.d.mts").NativeStatus>} */
@@ -118,6 +119,11 @@ function stopCleanly() {
   }
 }
 
+for (const link of removeUnusableNode()) {
+  console.log(
+    `The Node in ${link} can't run on this system and was removed; Node ${process.version} is used`,
+  );
+}
 if (process.env.PS_SKIP_NATIVE === "1") {
   console.log(`PS_SKIP_NATIVE=1: native TensorFlow is left out. ${native.SETUP_COMMAND} installs it.`);
 } else {

@@ -1,6 +1,7 @@
 import { describe } from "../../protocol/errors.ts";
 import { findLeftovers } from "../leftovers/find.ts";
 import type { Leftover } from "../leftovers/leftover.ts";
+import { temporaryFolders } from "../leftovers/temporary.ts";
 import { commandFor, type TargetAddress } from "../targets/address.ts";
 import type { Target } from "../targets/target.ts";
 import { exitCodes } from "../terminal/exit.ts";
@@ -13,20 +14,18 @@ export async function cleanup(
   { yes = false }: { readonly yes?: boolean | undefined },
 ): Promise<number> {
   const { where } = target.address;
-  if (!target.hasJobs()) {
-    print([`nothing is left over ${where}`]);
-    return exitCodes.succeeded;
-  }
-  const opened = await target.open();
+  const temporary = temporaryFolders();
+  const opened = target.hasJobs() ? await target.open() : null;
   try {
-    const leftovers = await findLeftovers(opened, (problem) => print([`note      ${problem}`]));
+    const ofJobs = opened && (await findLeftovers(opened, (problem) => print([`note      ${problem}`])));
+    const leftovers = [...temporary, ...(ofJobs ?? [])];
     if (leftovers.length === 0) {
       print([`nothing is left over ${where}`]);
       return exitCodes.succeeded;
     }
     return yes ? await removeAll(leftovers) : show(leftovers, target.address);
   } finally {
-    opened.close();
+    opened?.close();
   }
 }
 

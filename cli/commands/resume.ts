@@ -6,6 +6,7 @@ import { watchUntilEnded } from "../runner/watch-job.ts";
 import { goBack } from "../submission/go-back.ts";
 import { commandFor } from "../targets/address.ts";
 import { openExisting } from "../targets/locate.ts";
+import { withReopening } from "../targets/reopening.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
 import { count } from "../terminal/format.ts";
 import { print } from "../terminal/print.ts";
@@ -28,16 +29,16 @@ export async function resume(
   options: ResumeOptions,
   args: readonly string[],
 ): Promise<number> {
-  const opened = await openExisting(target);
-  try {
-    const { state } = await opened.cloud.jobs.state(job);
-    if (options.from === undefined) requireFurtherSteps(target, state, options.steps);
-    else requireEarlier(target, state, options.from);
-    const background = options.detach ? await target.runInBackground(job, args) : null;
-    return background ?? (await resumeOn(opened, job, options));
-  } finally {
-    opened.close();
-  }
+  return withReopening(
+    () => openExisting(target),
+    async (opened) => {
+      const { state } = await opened.cloud.jobs.state(job);
+      if (options.from === undefined) requireFurtherSteps(target, state, options.steps);
+      else requireEarlier(target, state, options.from);
+      const background = options.detach ? await target.runInBackground(job, args) : null;
+      return background ?? resumeOn(opened, job, options);
+    },
+  );
 }
 
 /** @throws InvalidInput for a job that has succeeded and is not to make further steps */
@@ -86,10 +87,11 @@ async function resumeOn(
       print([`${job} goes back to version ${count(from)}: checking it, and removing what was made after it`]);
       await goBack(target.cloud, job, from);
     }
-    return await runOrResume({
-      ...{ target, record, claim, steps, detach },
-      workers: workers ?? record.spec.workers,
-    });
+    const { spec } = record;
+    const parameters = (await target.cloud.jobs.layout(job))?.parameters ?? null;
+    const given = target.workersFor({ asked: workers ?? spec.workers, ranks: spec.ranks, parameters });
+    print(given.notes.map((note) => `note: ${note}`));
+    return await runOrResume({ target, record, claim, steps, detach, workers: given.workers });
   } finally {
     claim.release();
   }

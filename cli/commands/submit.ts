@@ -8,6 +8,7 @@ import { findOrCreateRecord, identityOf, requireSameJob } from "../submission/jo
 import { type PreparedJob, prepareJob } from "../submission/prepare-job.ts";
 import { printJob } from "../submission/print-job.ts";
 import { withTokenizingProgress } from "../submission/tokenizing-progress.ts";
+import { withReopening } from "../targets/reopening.ts";
 import type { Claim, OpenTarget, Target } from "../targets/target.ts";
 import { codeOfSignal } from "../terminal/exit.ts";
 import { count } from "../terminal/format.ts";
@@ -44,17 +45,15 @@ export async function submit(
   const background = options.detach ? await target.runInBackground(loaded.job.name, args) : null;
   if (background !== null) return background;
   print(introduction(job));
-  const opened = await target.open();
-  try {
-    return await submitTo(opened, job, options.detach ?? false);
-  } finally {
-    opened.close();
-  }
+  return withReopening(
+    () => target.open(),
+    (opened) => submitTo(opened, job, options.detach ?? false),
+  );
 }
 
 /** Runs the job, or watches it when another process does. */
 async function submitTo(target: OpenTarget, job: PreparedJob, detach: boolean): Promise<number> {
-  const { name, workers } = job.spec;
+  const { name, ranks, workers: asked } = job.spec;
   const claim = await claimUnlessRunning(target, job);
   if (claim === null) {
     if (!isInBackground()) print([`${name} is running in another process; watching it`]);
@@ -62,6 +61,8 @@ async function submitTo(target: OpenTarget, job: PreparedJob, detach: boolean): 
   }
   try {
     const record = await findOrCreateRecord(target, job);
+    const { workers, notes } = target.workersFor({ asked, ranks, parameters: job.parameters });
+    print(notes.map((note) => `note: ${note}`));
     return await runOrResume({ target, record, claim, workers, detach });
   } finally {
     claim.release();

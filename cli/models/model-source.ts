@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type GenerativeModel, loadGenerativeModel } from "../../ml/inference/generative-model.ts";
 import { type LanguageModel, loadLanguageModel } from "../../ml/inference/language-model.ts";
 import type { Backend } from "../../ml/tensorflow/backend.ts";
 import { loadBackend } from "../../ml/tensorflow/load.ts";
 import { InvalidInput } from "../../protocol/errors.ts";
+import { makeTemporaryFolder } from "../../protocol/temporary-folder.ts";
 import { openExisting } from "../targets/locate.ts";
 import type { OpenTarget, Target } from "../targets/target.ts";
 import { writeModel } from "./model-directory.ts";
@@ -63,7 +63,7 @@ async function withDirectory<T>(
     }
     return use(source, "auto");
   }
-  const directory = await mkdtemp(join(tmpdir(), "ps-model-"));
+  const directory = makeTemporaryFolder("model");
   try {
     return await use(directory, await fetchModel(target, { source, version }, directory));
   } finally {

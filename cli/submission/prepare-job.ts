@@ -38,6 +38,8 @@ export type PreparedJob = {
   readonly dataset: Dataset | null;
   readonly pretrained: Pretrained | null;
   readonly module: PreparedModule | null;
+  /** The number of parameters that train. */
+  readonly parameters: number;
   /** Remarks for the user before the job starts. */
   readonly notes: readonly string[];
 };
@@ -57,10 +59,11 @@ export async function prepareJob(jobFile: LoadedJobFile, options: SourceOptions)
   const dataset = await prepareDataset({ ...file, job }, { ...options, onSources });
   const own = module && (await describeModule(job, dataset, module));
   const { trained, frozen } = parametersOf(job, dataset, own);
-  const shards = job.shards ?? shardCount(sizeOf(trained), job.ranks, job.optimizer);
+  const parameters = sizeOf(trained);
+  const shards = job.shards ?? shardCount(parameters, job.ranks, job.optimizer);
   const before = [...(pretrained?.notes ?? []), ...(module?.notes ?? []), ...remarks];
   const notes = [...before, ...notesOnRows(job, dataset), ...notesOnFrozen(trained, frozen)];
-  return { spec: { ...job, shards }, dataset, pretrained, module, notes };
+  return { spec: { ...job, shards }, dataset, pretrained, module, parameters, notes };
 }
 
 function parametersOf(job: JobFile, dataset: Dataset | null, own: ModelDescription | null) {

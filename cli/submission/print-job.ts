@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { JobSpec } from "../../protocol/job.ts";
+import { makeTemporaryFolder } from "../../protocol/temporary-folder.ts";
 import type { TargetAddress } from "../targets/address.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { print } from "../terminal/print.ts";
@@ -21,7 +20,7 @@ export async function printJob(
   file: LoadedJobFile,
   { cache, environment }: Pick<TargetAddress, "cache" | "environment">,
 ): Promise<number> {
-  const temporary = existsSync(cache) ? null : await mkdtemp(join(tmpdir(), "ps-print-"));
+  const temporary = existsSync(cache) ? null : makeTemporaryFolder("print");
   try {
     const prepared = await withTokenizingProgress((watching) =>
       prepareJob(file, { ...watching, environment, cache: temporary ?? cache }),

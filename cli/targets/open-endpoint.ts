@@ -18,6 +18,7 @@ export async function openEndpoint(address: EndpointAddress): Promise<LocalTarge
   const home = folderOfEndpoint(address);
   const claims = new Claims(join(home, "claims"));
   return openLocalTarget({
+    isLost: async () => false,
     address,
     home,
     cloud,

@@ -1,3 +1,4 @@
+import { workersHere } from "../runner/worker-count.ts";
 import { LOCAL_LEASE_SECONDS } from "../submission/attempts.ts";
 import type { LocalTarget, OpenTarget } from "./target.ts";
 
@@ -5,7 +6,7 @@ const WATCH_INTERVAL_MS = 300;
 
 /** The verbs that differ between the open targets of this machine. */
 type Own = Pick<LocalTarget, "address" | "cloud" | "home" | "environment" | "revive"> &
-  Pick<OpenTarget, "claim" | "running" | "close">;
+  Pick<OpenTarget, "claim" | "running" | "isLost" | "close">;
 
 export function openLocalTarget(own: Own): LocalTarget {
   const target: LocalTarget = {
@@ -13,6 +14,7 @@ export function openLocalTarget(own: Own): LocalTarget {
     leaseSeconds: LOCAL_LEASE_SECONDS,
     watchIntervalMs: WATCH_INTERVAL_MS,
     runningHere: own.running,
+    workersFor: workersHere,
     provenanceOf: async (spec) => (await import("../runner/probe-provenance.ts")).probeProvenance(spec),
     notesOn: () => [],
     continueAttempt: async (state, steps) =>

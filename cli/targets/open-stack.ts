@@ -3,6 +3,7 @@ import { LEASE_SECONDS } from "../../cloud/queues.ts";
 import { keys } from "../../protocol/keys.ts";
 import type { JobRecord } from "../../protocol/records.ts";
 import { required } from "../../protocol/required.ts";
+import { workersPerRank } from "../runner/worker-count.ts";
 import type { StackAddress } from "./address.ts";
 import { discover, type Stack } from "./stack-parameters.ts";
 import type { StackTarget } from "./target.ts";
@@ -36,6 +37,8 @@ export async function openStack(address: StackAddress): Promise<StackTarget> {
     runningHere: async () => new Set(),
     // The functions of a stack keep its jobs going, and two commands may work on one job at a time.
     claim: async () => ({ release: () => {}, lost: new Promise(() => {}) }),
+    workersFor: workersPerRank,
+    isLost: async () => false,
     provenanceOf: async (spec) => (await import("./stack-attempt.ts")).provenanceOnStack(stack, spec),
     notesOn: (record) => noteOnImage(stack, record),
     continueAttempt: async (state, steps) =>

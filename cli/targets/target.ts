@@ -51,6 +51,8 @@ export type OpenTarget = {
   notesOn(record: JobRecord): readonly string[];
   /** Continues an attempt that has not ended. Returns the job's state. */
   continueAttempt(state: State, steps: number | undefined): Promise<State>;
+  /** Decides how many workers a job gets. */
+  workersFor(wanted: WantedWorkers): WorkersGiven;
   /** Gives an attempt its workers and shows the job until it ends. Returns the exit code. */
   runAttempt(attempt: Attempt): Promise<number>;
   /** Gives a running job more or fewer workers, and prints what was done. */
@@ -60,8 +62,20 @@ export type OpenTarget = {
   /** Counts the workers of an attempt; null where only the process that runs the job knows them. */
   countWorkers(state: State): Promise<WorkerCount | null>;
   viewWorkers(record: JobRecord): Promise<WorkersView>;
+  /** Resolves to true when its S3 and SQS are gone, and opening the target again would start them. */
+  isLost(): Promise<boolean>;
   close(): void;
 };
+
+export type WantedWorkers = {
+  /** The number that the job or the command names; undefined when neither does. */
+  readonly asked: number | undefined;
+  readonly ranks: number;
+  /** The number of parameters that train; null when it is not known. */
+  readonly parameters: number | null;
+};
+
+export type WorkersGiven = { readonly workers: number; readonly notes: readonly string[] };
 
 /** A process's exclusive right to run a job. It ends with the process at the latest. */
 export type Claim = {

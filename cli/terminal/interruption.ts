@@ -1,3 +1,5 @@
+import { ignoredSignals } from "./ignored-signals.ts";
+
 export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -14,13 +16,14 @@ export type Interruption = {
   close(): void;
 };
 
+/** Signals that this process was started to ignore are no interruption. */
 export function listenForInterruption(): Interruption {
   const [first, second] = [new AbortController(), new AbortController()];
   let received: Signal | null = null;
   const close = () => {
     for (const { signal, listener } of listeners) process.off(signal, listener);
   };
-  const listeners = SIGNALS.map((signal) => {
+  const listeners = SIGNALS.filter((signal) => !ignoredSignals().has(signal)).map((signal) => {
     const listener = () => {
       if (received === null) {
         received = signal;

@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, Unrecoverable } from "../../protocol/errors.ts";
+import { makeTemporaryFolder } from "../../protocol/temporary-folder.ts";
 import { checkUserModel } from "./user-model.ts";
 import type { UserModel } from "./user-model-types.d.ts";
 
@@ -31,7 +31,7 @@ const codeOf = (error: unknown): string =>
  * @throws Unrecoverable when it does not run, or exports no model
  */
 export async function runModule(source: Uint8Array, name: string): Promise<UserModel> {
-  const folder = await mkdtemp(join(tmpdir(), "ps-module-"));
+  const folder = makeTemporaryFolder("module");
   try {
     // .mts makes it an ES module whatever package.json is near. JavaScript is TypeScript without types.
     const file = join(folder, "model.mts");

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
 import { Bug } from "../../protocol/errors.ts";
 import { at } from "../../protocol/required.ts";
+import { makeTemporaryFolder } from "../../protocol/temporary-folder.ts";
 import type { Tf } from "./backend.ts";
 import { GRAPH_TAG, type Node, savedModel } from "./graph-def.ts";
 import { recordGraph } from "./recording.ts";
@@ -40,7 +40,7 @@ export function recordProgram(tf: Tf, inputs: readonly Tensor[], compute: () => 
   const { nodes, inputs: ports, outputs } = recordGraph(kernels, inputs, compute);
   const placeholders = inputs.map(({ dtype }, i) => ({ name: at(ports, i, "the port of an input"), dtype }));
   // TensorFlow loads graphs from a directory only.
-  const directory = mkdtempSync(join(tmpdir(), "ps-graph-"));
+  const directory = makeTemporaryFolder("graph");
   try {
     writeFileSync(join(directory, "saved_model.pb"), savedModel(nearlyInOrder(nodes)));
     const id = kernels.loadSavedModelMetaGraph(directory, GRAPH_TAG);

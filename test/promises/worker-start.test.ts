@@ -81,19 +81,13 @@ test("a job for a GPU is not trained on a CPU", { skip }, async () => {
   assert.match(reason, /^device "gpu" is not available: tensorflow \d.* finds no GPU here/);
 });
 
-const noRecording =
-  device === "cpu" ? false : "only native TensorFlow on a CPU records a step in a temporary folder";
-
-test("an error of the machine ends the job at once: no folder for temporary files", {
-  skip: noRecording,
-}, async () => {
-  const spec = tinyJob({ name: "no-temporary-folder", ranks: 1 });
+test("an error of the machine ends the job at once: a cache that can't be made", async () => {
+  const spec = tinyJob({ name: "no-cache", ranks: 1 });
   await lab.submit(spec, await datasetOf(TEXT));
-  await changeRecord(lab.cloud.store, spec.name, withProvenance({ backend: "tensorflow", device: "cpu" }));
-  lab.start("worker", { job: spec.name, env: { TMPDIR: "/nonexistent" } });
+  lab.start("worker", { job: spec.name, env: { PS_CACHE_DIR: "/dev/null/cache" } });
   const { status, reason } = await lab.ended(spec.name, 30_000);
   assert.equal(status, "failed");
-  assert.match(reason ?? "", /ENOENT.*mkdtemp '\/nonexistent\//);
+  assert.match(reason ?? "", /^the cache folder \/dev\/null\/cache cannot be written; export PS_CACHE_DIR=/);
 });
 
 test("a worker whose job is not there refuses it", async () => {

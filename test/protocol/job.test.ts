@@ -10,7 +10,7 @@ test("a job file needs only model, data and steps", () => {
   assert.deepEqual(job.data, { type: "text", path: "my.txt", field: "text", heldOut: 0.1 });
   assert.equal(job.tokenizer, "char");
   assert.equal(job.batch, 16);
-  assert.equal(job.workers, 1);
+  assert.equal(job.workers, undefined);
   assert.equal(job.shards, undefined);
   const { type, learningRate, clipNorm, schedule } = job.optimizer;
   assert.equal(type, "adamw");

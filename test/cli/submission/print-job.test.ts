@@ -13,7 +13,7 @@ test("--print shows the job with every default, as a job file, and writes nothin
   assert.equal(printed.name, "job");
   assert.equal(printed.seed, 7);
   assert.equal(printed.shards, 1);
-  assert.equal(printed.workers, 2);
+  assert.equal(printed.workers, undefined, "it depends on the machine");
   assert.equal(printed.tokenizer, "char");
   assert.equal(printed.optimizer.schedule.decaySteps, tinyJob.steps);
   assert.equal(existsSync(playground.dataDir), false);
