@@ -16,7 +16,8 @@ const mine = new Set();
  */
 export async function workDirectory(root) {
   try {
-    await mkdir(root, { recursive: true });
+    // Others may read it, as the user of the worker's image does, and not write.
+    await mkdir(root, { recursive: true, mode: 0o755 });
     const folder = await mkdtemp(`${workName(root)}-`);
     mine.add(folder);
     return folder;

@@ -1,4 +1,5 @@
 import {
+  createScanner,
   getNodeValue,
   type Node,
   type ParseError,
@@ -19,6 +20,7 @@ export function parseJobText(bytes: Uint8Array, file: string): Record<string, un
   if (text.trim() === "") {
     throw new InvalidInput(`${file} is not JSON: it is empty; examples/ has job files to start from`);
   }
+  requireShallow(text, file);
   const errors: ParseError[] = [];
   const root = parseTree(text, errors, { allowTrailingComma: false });
   const [first] = errors;
@@ -29,6 +31,23 @@ export function parseJobText(bytes: Uint8Array, file: string): Record<string, un
   }
   refuseTwice(root, text, file);
   return { ...(getNodeValue(root) as object) };
+}
+
+const MAX_DEPTH = 100;
+
+/** The parser calls itself for every bracket, and would run out of stack. */
+function requireShallow(text: string, file: string): void {
+  let depth = 0;
+  const tokens = createScanner(text, true);
+  for (tokens.scan(); tokens.getTokenOffset() < text.length; tokens.scan()) {
+    // A text begins with its quote, a comment with its slash.
+    const first = text.charAt(tokens.getTokenOffset());
+    if (first === "{" || first === "[") depth++;
+    if (first === "}" || first === "]") depth--;
+    if (depth <= MAX_DEPTH) continue;
+    const place = placeOf(text, tokens.getTokenOffset());
+    throw new InvalidInput(`${file} must nest at most ${MAX_DEPTH} levels deep, it has more at ${place}`);
+  }
 }
 
 function decode(bytes: Uint8Array, file: string): string {

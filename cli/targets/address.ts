@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { InvalidInput } from "../../protocol/errors.ts";
 import { cacheDirectory } from "../../scripts/cache-directory.mjs";
+import { requirePrivate } from "./private-folder.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -49,6 +50,7 @@ export function parseAddress(options: AddressOptions, env: Environment): TargetA
   const endpoint = parse(options.endpointUrl, env.AWS_ENDPOINT_URL, parseEndpoint);
   const dataDir = resolve(env.PS_DATA_DIR || ".ps");
   const folders = { dataDir, cache: cacheDirectory(env) };
+  requirePrivate(folders.cache, "the cache folder", "PS_CACHE_DIR");
   const environment = { ...environmentFor(options, env), AWS_ENDPOINT_URL: endpoint };
   const chosen = options.stack !== undefined || options.endpointUrl !== undefined;
   const note = (where: string, variable: string) => (chosen ? null : `${where}, as ${variable} says`);

@@ -34,6 +34,9 @@ export function corpusReader(options: PrepareOptions, files: readonly SourceFile
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const cores = Math.min(availableParallelism(), MAX_THREADS);
   const threads = options.threads ?? (total < SMALL_BYTES ? 0 : cores);
+  // Somebody else's tokenizer may never return: only a thread can be ended then.
+  const isForeign = typeof options.tokenizer === "object" && "file" in options.tokenizer;
+  const atLeast = (pass: Pass) => (isForeign && pass.kind === "encode" ? Math.max(1, threads) : threads);
   return {
     documentsEnd: areSeveral(files) ? "newline" : "nothing",
     signal,
@@ -46,7 +49,7 @@ export function corpusReader(options: PrepareOptions, files: readonly SourceFile
         onProgress({ what, share: Math.min(1, read / total) });
       };
       const chunks = chunksOf(some, { field, cuts, onRead });
-      return applyPass(chunks, pass, { threads, signal });
+      return applyPass(chunks, pass, { threads: atLeast(pass), signal });
     },
   };
 }

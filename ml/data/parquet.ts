@@ -5,6 +5,7 @@ import {
   type FileMetaData,
   parquetMetadataAsync,
   parquetRead,
+  snappyUncompress,
 } from "hyparquet";
 import { CorruptData, describe, InvalidInput } from "../../protocol/errors.ts";
 import type { RandomAccess } from "../huggingface/folder.ts";
@@ -16,16 +17,40 @@ import type { SourceFile } from "./source-file.ts";
 /** A group of rows is read at once, so this is memory. */
 const MAX_GROUP_BYTES = 512 << 20;
 
-/** The codecs that Node can decompress; hyparquet itself does snappy and none. */
+type Compressor = (input: Uint8Array, length: number) => Uint8Array;
+
+/** Checks the length that a page promises before memory is taken for it: a codec makes at most so much of a byte. */
+const bounded =
+  (ratio: number, decompress: Compressor): Compressor =>
+  (input, length) => {
+    const most = Math.min(MAX_GROUP_BYTES, ratio * (input.length + 64));
+    if (length >= 0 && length <= most) return decompress(input, length);
+    throw new CorruptData(`a page of ${input.length} bytes can't become ${length}, at most ${most}`);
+  };
+
+function decompressSnappy(input: Uint8Array, length: number): Uint8Array {
+  const output = new Uint8Array(length);
+  snappyUncompress(input, output);
+  return output;
+}
+
+/** Node's own codecs take memory only as the bytes come. */
+const GROWING = Number.POSITIVE_INFINITY;
+
 const compressors: Compressors = {
-  GZIP: (input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
-  ZSTD: (input, length) => zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
-  LZ4_RAW: decompressLz4,
-  LZ4: decompressHadoopLz4,
-  BROTLI: (input, length) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
+  GZIP: bounded(GROWING, (input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) })),
+  ZSTD: bounded(GROWING, (input, length) =>
+    zstdDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
+  ),
+  LZ4_RAW: bounded(255, decompressLz4),
+  LZ4: bounded(255, decompressHadoopLz4),
+  SNAPPY: bounded(32, decompressSnappy),
+  BROTLI: bounded(GROWING, (input, length) =>
+    brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
+  ),
 };
 
-const READ_CODECS = new Set(["UNCOMPRESSED", "SNAPPY", ...Object.keys(compressors)]);
+const READ_CODECS = new Set(["UNCOMPRESSED", ...Object.keys(compressors)]);
 
 /**
  * Reads the texts of a column, or of a field in one, in chunks of about `size` characters.
@@ -54,13 +79,19 @@ export async function* parquetChunks(
 }
 
 function sliceOf(access: RandomAccess, length: number): AsyncBuffer["slice"] {
-  return async (start, end = length) => {
+  const read = async (start: number, end: number) => {
     if (!(start >= 0 && start <= end && end <= length)) {
       throw new CorruptData(`bytes ${start} to ${end} are wanted of ${length}`);
     }
     const bytes = new Uint8Array(end - start);
     await access.read(bytes, start);
     return bytes.buffer;
+  };
+  return (start, end = length) => {
+    const bytes = read(start, end);
+    // Several are read at once: the first failure is thrown, and the others must not end the process.
+    bytes.catch(() => {});
+    return bytes;
   };
 }
 
