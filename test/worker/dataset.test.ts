@@ -53,8 +53,8 @@ test("a dataset that was changed or is incomplete in S3 is refused, and not kept
   await uploadDataset(store, { ...other, digest });
   const cache = join(folder, "changed");
   await assert.rejects(fetchDataset(cloud, digest, cache), {
-    name: "CorruptData",
-    message: /corrupt; remove it/,
+    name: "DamagedObject",
+    message: /is corrupt: its digest is .*; remove it and submit again/,
   });
   assert.equal(existsSync(cache), false);
   await store.remove([keys.dataset(digest, "tokenizer.json")]);
