@@ -72,6 +72,8 @@ async function main(): Promise<number> {
   const calm = await calmDigests(options);
   const results: Result[] = [];
   let next = 0;
+  // The trials in hand are ended, and the table is of those that were run.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => (next = options.trials));
   const lane = async () => {
     for (let i = next++; i < options.trials; i = next++) {
       const kind = at(options.kinds, i % options.kinds.length, "a kind");
