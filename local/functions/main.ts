@@ -4,6 +4,7 @@ import { createHandlers } from "../../functions/handler.ts";
 import { ageAwake } from "../../functions/watchdog/ages.ts";
 import { numberVariable, variable } from "../../protocol/environment.ts";
 import { poll, type Source } from "./poller.ts";
+import { repeat } from "./repeat.ts";
 
 /**
  * Runs the functions on a laptop: the Lambda handlers, called by pollers of the `updates` queue and its dead letters, and
@@ -20,16 +21,14 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     visibilitySeconds: await cloud.queues.leaseSeconds(url),
   });
   const updatesSource = await source(cloud.updates, updates);
-  const timer = setInterval(
-    () => watchdog().catch((error: unknown) => log.error("watchdog failed", { error })),
-    numberVariable(env, "PS_WATCHDOG_SECONDS", 5) * 1000,
-  );
+  // One at a time: two that find a lost task at once would both send it again.
+  const watch = () => watchdog().catch((error: unknown) => log.error("watchdog failed", { error }));
+  void repeat(watch, numberVariable(env, "PS_WATCHDOG_SECONDS", 5) * 1000, stop);
   log.info("functions started", { updates: cloud.updates });
   await Promise.all([
     ...Array.from({ length: POLLERS }, () => poll(updatesSource, stop)),
     poll(await source(variable(env, "PS_DEAD_LETTERS_URL"), deadLetters), stop),
   ]);
-  clearInterval(timer);
 }
 
 /** Enough that one job's long checkpoint does not delay other actors. */

@@ -74,7 +74,7 @@ export const calmTrial = (job: JobName): Trial => ({
 });
 
 /** Shorter than most clock jumps, longer than anything that a trial waits for. */
-const STALL_MINUTES = 0.5;
+const STALL_MINUTES = 1;
 /** All processes sleep for longer than that. */
 const SLEEP: Stop = { victim: "all", afterMs: 100, forMs: STALL_MINUTES * 60_000 + 2_000 };
 
@@ -90,7 +90,7 @@ const draws: Readonly<Record<Kind, (random: Random) => Faults>> = {
   refuse: (random) => ({ network: { refuse: random.logarithmic(20, 150) / 1000 } }),
   suspend: (random) => ({
     from: drawFrom(random),
-    stops: random.chance(0.1) ? [SLEEP] : random.some(1, 3, () => drawStop(random)),
+    stops: random.chance(0.05) ? [SLEEP] : random.some(1, 3, () => drawStop(random)),
   }),
   clock: (random) => ({
     clock: { of: random.of(["all", "all", ...victims]), jumps: random.some(1, 3, () => drawJump(random)) },
