@@ -80,6 +80,7 @@ const groups = {
     "protocol/problems.ts",
     "protocol/required.ts",
     "protocol/safetensors.ts",
+    "protocol/temporary-folder.ts",
   ],
 };
 

@@ -9,6 +9,7 @@ export const sdkDefaults = {
   useFipsEndpoint: false,
   useDualstackEndpoint: false,
   useArnRegion: false,
+  disableClockSkewCorrection: false,
   disableS3ExpressSessionAuth: false,
   requestChecksumCalculation: "WHEN_SUPPORTED",
   responseChecksumValidation: "WHEN_SUPPORTED",

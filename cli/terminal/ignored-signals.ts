@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import type { Signal } from "./interruption.ts";
+export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
 /** Signals that this process was started to ignore, as `nohup` and shells without job control do. */
 

@@ -1,6 +1,6 @@
-import { ignoredSignals } from "./ignored-signals.ts";
+import { ignoredSignals, type Signal } from "./ignored-signals.ts";
 
-export type Signal = "SIGINT" | "SIGTERM" | "SIGHUP";
+export type { Signal };
 
 const SIGNALS: readonly Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
