@@ -156,13 +156,13 @@ test("a loss that throws, is no scalar or has no gradient ends the job and names
 });
 
 test("a loss that loops for ever, or ends its process, ends the job with that reason", async () => {
-  const stall = { model: { module: "loop.ts" }, stallMinutes: 0.1 };
+  const stall = { model: { module: "loop.ts" }, stallMinutes: 0.4 };
   writeFileSync(join(folder, "loop.ts"), moduleWith("loss: () => { for (;;); },"));
   const looped = await run("loop", stall);
   assert.equal(looped.status, "failed");
   assert.match(
     looped.reason ?? "",
-    /^model\.module loop\.ts: its code has not returned for 5\.4 s, so it may loop/,
+    /^model\.module loop\.ts: its code has not returned for 21\.6 s, so it may loop/,
   );
   assert.match(
     await reasonFor("leaving", "loss: () => process.exit(0),"),
