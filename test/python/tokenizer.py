@@ -1,4 +1,4 @@
-"""What Hugging Face's AutoTokenizer makes of texts, for test/worker/tokenizers.test.ts.
+"""What Hugging Face's AutoTokenizer makes of texts, for test/ml/tokenizers/auto-tokenizer.test.ts.
 
 Usage: tokenizer.py < request.json > answer.json
 Request: [{"directory": str, "texts": [str]}]

@@ -1,110 +1,28 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { writeModel } from "../../../cli/models/model-directory.ts";
+import { test } from "node:test";
 import { resumeJob } from "../../../cli/submission/attempts.ts";
-import { type PreparedJob, prepareJob, uploadInputs } from "../../../cli/submission/prepare-job.ts";
-import { wakeCoordinator } from "../../../cloud/wake.ts";
+import { uploadInputs } from "../../../cli/submission/prepare-job.ts";
 import { readTokenizer } from "../../../ml/data/read-tokenizer.ts";
 import { bytesOf, sha256 } from "../../../protocol/digest.ts";
-import { parseJobFile } from "../../../protocol/job.ts";
 import { keys } from "../../../protocol/keys.ts";
 import { modelSize } from "../../../protocol/layout.ts";
 import { slotsOf } from "../../../protocol/optimizer-spec.ts";
 import { isEnded } from "../../../protocol/records.ts";
-import { initialize } from "../../../worker/init.ts";
-import { type InProcess, openInProcess } from "../../support/in-process.ts";
-import { waitFor } from "../../support/lab.ts";
 import { TEXT } from "../../support/models.ts";
-import { python, withoutModules } from "../../support/python.ts";
 import { BERT, type Dtype, writeDirectory } from "./fixture.ts";
-import { readCheckpoint } from "./read-checkpoint.ts";
-
-/** Jobs that start from a Hugging Face directory, and jobs with frozen parameters. */
-const folder = mkdtempSync(join(tmpdir(), "ps-pretrained-"));
-const values = new Map<string, Map<string, Float32Array>>();
-let lab: InProcess;
-
-before(async () => {
-  writeFileSync(join(folder, "text.txt"), TEXT.repeat(5));
-  for (const type of ["gpt2", "bert", "llama"] as const) {
-    for (const dtype of ["F32", "F16", "BF16"] satisfies Dtype[]) {
-      const name = `${type}-${dtype}`;
-      values.set(name, writeDirectory(join(folder, name), type, { dtype, files: dtype === "BF16" ? 3 : 1 }));
-    }
-  }
-  lab = await openInProcess();
-});
-after(async () => {
-  await lab.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-function prepared(name: string, changes: Record<string, unknown>): Promise<PreparedJob> {
-  const job = {
-    name,
-    model: { from: "gpt2-F16" },
-    data: { type: "text", path: "text.txt" },
-    optimizer: { type: "adamw", learningRate: 0.01, clipNorm: 1 },
-    steps: 3,
-    ranks: 2,
-    shards: 3,
-    batch: 2,
-    backend: "wasm",
-    ...changes,
-  };
-  const textPath = join(folder, "text.txt");
-  const file = { job: parseJobFile(job, name), textPath, folder };
-  return prepareJob(file, { cache: join(lab.target.home, "cache"), environment: {} });
-}
-
-/** Runs a job to its end; gives the SHA-256 of its parameters, and its last version's directory. */
-async function run(name: string, changes: Record<string, unknown>) {
-  const job = await prepared(name, changes);
-  await uploadInputs(lab.cloud, job);
-  const state = await lab.run(job.spec, 60_000, job.dataset ?? undefined);
-  assert.equal(state.status, "succeeded", state.reason ?? "");
-  const directory = join(folder, `out-${name}`);
-  await writeModel(lab.cloud, name, directory, { version: job.spec.steps });
-  return { spec: job.spec, sha256: state.checkpoint?.sha256, directory };
-}
-
-/** Which tensors of a directory have the same bits as another's. */
-async function sameTensors(one: string, other: string): Promise<Map<string, boolean>> {
-  const [before, after] = [await parametersOf(one), await parametersOf(other)];
-  return new Map(
-    [...after].map(([name, now]) => {
-      const then = before.get(name) ?? new Float32Array();
-      return [name, Buffer.compare(bytesOf(now), bytesOf(then)) === 0];
-    }),
-  );
-}
-
-async function parametersOf(directory: string): Promise<Map<string, Float32Array>> {
-  const { parameters } = await readCheckpoint(directory);
-  return new Map(parameters.map((parameter) => [parameter.name, parameter.values]));
-}
-
-const inOrder = (parameters: ReadonlyMap<string, Float32Array>) =>
-  [...parameters].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => bytesOf(value));
-
-const startsAt = async (name: string, changes: Record<string, unknown>) => {
-  const job = await prepared(name, changes);
-  await uploadInputs(lab.cloud, job);
-  await lab.submit(job.spec, job.dataset ?? undefined);
-  await initialize(lab.cloud, await lab.cloud.jobs.record(name), job.dataset);
-  await wakeCoordinator(lab.cloud, name, "initialized");
-  const look = async () => ((await lab.cloud.jobs.state(name)).state.version === 0 ? true : null);
-  await waitFor(look, "version 0", 30_000);
-  const directory = join(folder, `start-${name}`);
-  await writeModel(lab.cloud, name, directory, { version: 0 });
-  return directory;
-};
+import {
+  folder,
+  inOrder,
+  lab,
+  parametersOf,
+  prepared,
+  run,
+  sameTensors,
+  startsAt,
+  values,
+} from "./pretrained-jobs.ts";
 
 for (const type of ["gpt2", "bert", "llama"] as const) {
   for (const dtype of ["F32", "F16", "BF16"] satisfies Dtype[]) {
@@ -265,77 +183,4 @@ test("what does not fit is refused before anything is stored, by field", async (
     { model: { from: "gpt2-F32", context: 9 } },
     /context must be at most the 8 of config\.json, got 9/,
   );
-});
-
-const answerSchema = z.array(
-  z.object({
-    architecture: z.string(),
-    problems: z.array(z.string()),
-    dtype: z.string(),
-    same: z.record(z.string(), z.boolean()),
-    ids: z.array(z.number()),
-  }),
-);
-
-function inPython(script: string, args: readonly string[], request: unknown): unknown {
-  const path = fileURLToPath(new URL(`../../python/${script}`, import.meta.url));
-  const result = spawnSync(python, [path, ...args], {
-    input: JSON.stringify(request),
-    encoding: "utf8",
-    env: { ...process.env, HF_HUB_OFFLINE: "1" },
-  });
-  assert.equal(result.status, 0, result.stderr);
-  return result.stdout === "" ? null : JSON.parse(result.stdout);
-}
-
-test("a Llama that transformers saved comes back to it: tied or not, sharded, scaled, in half precision", {
-  skip: withoutModules("torch", "transformers"),
-}, async () => {
-  const made = z.record(z.string(), z.object({ files: z.array(z.string()), dtype: z.string() }));
-  const directories = made.parse(inPython("llama_directories.py", [folder], null));
-  assert.deepEqual(Object.keys(directories), ["llama-tied", "llama-untied"]);
-  const freeze = ["embed_tokens.*", "layers.0.*", "norm.*"];
-  const requests = [];
-  for (const [name, { files, dtype }] of Object.entries(directories)) {
-    assert.ok(files.length > 1 && files.includes("model.safetensors.index.json"), files.join());
-    assert.equal(dtype, "torch.bfloat16");
-    const { directory } = await run(`${name}-tuned`, { model: { from: name }, freeze });
-    requests.push({ auto: "AutoModelForCausalLM", before: join(folder, name), after: directory });
-  }
-  const answers = answerSchema.parse(inPython("weights.py", [], requests));
-  for (const { architecture, problems, dtype, same, ids } of answers) {
-    assert.deepEqual([architecture, problems, dtype], ["LlamaForCausalLM", [], "torch.float32"]);
-    const frozen = (name: string) => /embed_tokens|\.layers\.0\.|model\.norm/.test(name);
-    for (const [name, is] of Object.entries(same)) assert.equal(is, frozen(name), name);
-    assert.ok(Object.values(same).includes(true) && Object.values(same).includes(false));
-    assert.equal(ids[0], 0, "the token that begins a text");
-  }
-  assert.deepEqual(
-    answers.map(({ same }) => "lm_head.weight" in same),
-    [false, true],
-  );
-});
-
-test("transformers loads what was trained: same class, float32, and equal weights where they were frozen", {
-  skip: withoutModules("torch", "transformers"),
-}, async () => {
-  const gpt2 = await run("there-and-back", { model: { from: "gpt2-BF16" }, freeze: ["wte.*"] });
-  const bert = await run("there-and-back-bert", { model: { from: "bert-BF16" }, freeze: ["embeddings.*"] });
-  const requests = [
-    { auto: "AutoModelForCausalLM", before: join(folder, "gpt2-BF16"), after: gpt2.directory },
-    { auto: "AutoModelForMaskedLM", before: join(folder, "bert-BF16"), after: bert.directory },
-  ];
-  const answers = answerSchema.parse(inPython("weights.py", [], requests));
-  assert.deepEqual(
-    answers.map(({ architecture, problems, dtype }) => [architecture, problems, dtype]),
-    [
-      ["GPT2LMHeadModel", [], "torch.float32"],
-      ["BertForMaskedLM", [], "torch.float32"],
-    ],
-  );
-  for (const [i, pattern] of [/wte/, /embeddings/].entries()) {
-    for (const [name, same] of Object.entries(answers[i]?.same ?? {}))
-      assert.equal(same, pattern.test(name), name);
-    assert.equal(answers[i]?.ids.length, "science".length);
-  }
 });

@@ -1,54 +1,19 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { z } from "zod";
-import type { TokenizerChoice } from "../../../ml/data/prepare-options.ts";
 import { readTokenizer } from "../../../ml/data/read-tokenizer.ts";
 import { byteLevelFiles, byteTokenizerFiles } from "../../../ml/tokenizers/byte-level.ts";
-import { forEachWord } from "../../../ml/tokenizers/gpt2-words.ts";
 import { IdList } from "../../../ml/tokenizers/id-list.ts";
 import { openTokenizer } from "../../../ml/tokenizers/open-tokenizer.ts";
 import { END_OF_TEXT, MASK, PAD } from "../../../ml/tokenizers/special-tokens.ts";
 import type { Tokenizer } from "../../../ml/tokenizers/tokenizer.ts";
 import { trainBpe } from "../../../ml/tokenizers/train-bpe.ts";
 import { fromVocabularyFiles } from "../../../ml/tokenizers/vocabulary-files.ts";
-import { sha256 } from "../../../protocol/digest.ts";
-import { datasetOf, tokensOf } from "../../support/models.ts";
-import { python, withoutModules } from "../../support/python.ts";
-
-/** What Hugging Face's `tokenizers` said; made by test/python/tokenizers_reference.py. */
-const ids = z.array(z.array(z.number()));
-const caseSchema = z.object({
-  tokenizer: z.record(z.string(), z.unknown()),
-  ids,
-  withSpecial: ids,
-  decoded: z.array(z.string()),
-});
-const trainedSchema = z.object({ vocab: z.number(), tokens: z.number(), sha256: z.string() });
-const referenceSchema = z.object({
-  characters: z.number(),
-  texts: z.array(z.string()),
-  cases: z.record(z.string(), caseSchema),
-  trained: z.array(trainedSchema),
-  fewLetters: z.object({
-    text: z.string(),
-    trained: trainedSchema,
-    encoded: z.string(),
-    ids: z.array(z.number()),
-  }),
-});
-const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const reference = referenceSchema.parse(
-  JSON.parse(readFileSync(path("./tokenizers-reference.json"), "utf8")),
-);
-const { texts } = reference;
-const shakespeare = readFileSync(path("../../../examples/data/tinyshakespeare.txt"), "utf8");
+import { reference, texts, wordsOf } from "./reference.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ps-tokenizers-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -81,55 +46,6 @@ test("special tokens are found by their usual names where no configuration says 
     sep: 3,
     unk: 1,
   });
-});
-
-const wordsOf = (text: string) => {
-  const counts = new Map<string, number>();
-  forEachWord(text, (word) => counts.set(word, (counts.get(word) ?? 0) + 1));
-  return counts;
-};
-
-test("training learns the tokens and merges that Hugging Face tokenizers learn", async () => {
-  const words = wordsOf(shakespeare.slice(0, reference.characters));
-  for (const expected of reference.trained) await learns(words, expected);
-});
-
-test("tokens that come about in several ways are learned and used as Hugging Face tokenizers do", async () => {
-  const { text, trained, encoded, ids } = reference.fewLetters;
-  await learns(wordsOf(text), trained);
-  const bpe = await trainBpe(wordsOf(text), { vocabulary: 700, special: [END_OF_TEXT] });
-  const tokenizer = openTokenizer(byteLevelFiles(bpe), "tokenizer.json");
-  assert.deepEqual(tokenizer.encode(encoded), ids);
-});
-
-async function learns(words: ReadonlyMap<string, number>, expected: z.infer<typeof trainedSchema>) {
-  const { vocab, tokens } = expected;
-  const bpe = await trainBpe(words, { vocabulary: vocab, special: [END_OF_TEXT, PAD, MASK] });
-  assert.equal(bpe.tokens.length, tokens);
-  assert.equal(sha256(JSON.stringify([bpe.tokens, bpe.merges])), expected.sha256, `vocabulary ${vocab}`);
-}
-
-test("training stops when its signal is aborted", async () => {
-  const controller = new AbortController();
-  const running = trainBpe(wordsOf(shakespeare), {
-    vocabulary: 20_000,
-    special: [],
-    onProgress: (tokens) => {
-      if (tokens > 1000) controller.abort(new Error("enough"));
-    },
-    signal: controller.signal,
-  });
-  await assert.rejects(running, { message: "enough" });
-});
-
-test("words are those of GPT-2's expression", () => {
-  const expression =
-    /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
-  for (const text of [...texts, shakespeare.slice(0, 20_000)]) {
-    const words: string[] = [];
-    forEachWord(text, (word) => words.push(word));
-    assert.deepEqual(words, text.match(expression) ?? []);
-  }
 });
 
 test("a word of a million characters is encoded in a moment, with the same merges", async () => {
@@ -237,74 +153,4 @@ test("a directory's configuration and special_tokens_map.json are taken along", 
   assert.equal(special.eos, 0);
   assert.equal(special.pad, 0);
   assert.equal(JSON.parse(new TextDecoder().decode(files["tokenizer_config.json"])).model_max_length, 64);
-});
-
-const skip = withoutModules("transformers");
-
-const answerSchema = z.object({
-  ids,
-  decoded: z.array(z.string()),
-  vocabulary: z.number(),
-  special: z.object({
-    eos: z.number().nullable(),
-    pad: z.number().nullable(),
-    mask: z.number().nullable(),
-  }),
-});
-
-const file = join(directory, "alone.json");
-writeFileSync(file, encode(reference.cases.wordpiece?.tokenizer));
-const choices: Record<string, { choice: TokenizerChoice; masks: boolean }> = {
-  char: { choice: "char", masks: false },
-  "char with masks": { choice: "char", masks: true },
-  byte: { choice: "byte", masks: true },
-  trained: { choice: { train: { vocab: 500 } }, masks: true },
-  wordpiece: { choice: { file }, masks: true },
-};
-
-/** One process for all of them: it takes seconds to start. */
-const prepared = await Promise.all(
-  Object.entries(choices).map(async ([name, { choice, masks }]) => {
-    const text = texts.join("\n");
-    const dataset = await datasetOf(text, { tokenizer: choice, masks });
-    return { name, dataset, texts: [...texts, text].filter((each) => masks || !/\[(MASK|PAD)\]/.test(each)) };
-  }),
-);
-const answers = skip
-  ? []
-  : inPython(prepared.map(({ dataset, texts }) => ({ directory: dataset.directory, texts })));
-
-function inPython(request: readonly { directory: string; texts: readonly string[] }[]) {
-  const result = spawnSync(python, [path("../../python/tokenizer.py")], {
-    input: JSON.stringify(request),
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-    env: { ...process.env, HF_HUB_OFFLINE: "1" },
-  });
-  assert.equal(result.status, 0, result.stderr);
-  return z.array(answerSchema).parse(JSON.parse(result.stdout));
-}
-
-for (const [i, { name, dataset, texts }] of prepared.entries()) {
-  test(`AutoTokenizer reads a dataset's ${name} tokenizer with the same ids`, { skip }, () => {
-    const tokenizer = openTokenizer(dataset.files, "tokenizer.json");
-    const answer = answers[i];
-    assert.ok(answer);
-    for (const [i, text] of texts.entries()) {
-      assert.deepEqual(tokenizer.encode(text), answer.ids[i], JSON.stringify(text));
-      assert.equal(tokenizer.decode(answer.ids[i] ?? []), answer.decoded[i]);
-    }
-    assert.equal(answer.vocabulary, dataset.meta.vocabulary);
-    const { eos, pad, mask } = dataset.special;
-    assert.deepEqual(answer.special, { eos, pad, mask });
-  });
-}
-
-test("a dataset holds the ids of its text, and the end of text where there is one", () => {
-  for (const { name, dataset } of prepared) {
-    const tokenizer = openTokenizer(dataset.files, "tokenizer.json");
-    const end = tokenizer.special.eos ?? tokenizer.special.sep;
-    const expected = [...tokenizer.encode(texts.join("\n")), ...(end === null ? [] : [end])];
-    assert.deepEqual(tokensOf(dataset), expected, name);
-  }
 });
