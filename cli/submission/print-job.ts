@@ -5,6 +5,7 @@ import { makeTemporaryFolder } from "../../protocol/temporary-folder.ts";
 import type { TargetAddress } from "../targets/address.ts";
 import { codeOfSignal, exitCodes } from "../terminal/exit.ts";
 import { print } from "../terminal/print.ts";
+import { inSchemaOrder } from "./field-order.ts";
 import type { LoadedJobFile } from "./job-file.ts";
 import { prepareJob } from "./prepare-job.ts";
 import { withTokenizingProgress } from "./tokenizing-progress.ts";
@@ -26,7 +27,7 @@ export async function printJob(
       prepareJob(file, { ...watching, environment, cache: temporary ?? cache }),
     );
     if ("signal" in prepared) return codeOfSignal(prepared.signal);
-    print([JSON.stringify(asWritten(prepared.done.spec), null, 2)]);
+    print([JSON.stringify(inSchemaOrder(asWritten(prepared.done.spec)), null, 2)]);
     return exitCodes.succeeded;
   } finally {
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import { inSchemaOrder } from "../../../cli/submission/field-order.ts";
 import { Playground, tinyJob, tinyText } from "../command.ts";
 
 test("--print shows the job with every default, as a job file, and writes nothing", async (t) => {
@@ -30,6 +31,29 @@ test("--print ends with 2 and every problem of a job that can't be run", async (
   assert.equal(code, 2);
   assert.equal(stdout, "");
   assert.equal(existsSync(playground.dataDir), false);
+});
+
+test("--print shows fields in the order of docs/jobs.md", async (t) => {
+  const playground = playgroundWith(t);
+  playground.write("job.json", { ...tinyJob, shards: undefined, optimizer: { weightDecay: 0, clipNorm: 2 } });
+  const { stdout } = await playground.run("job.json", "--print");
+  const printed = JSON.parse(stdout);
+  assert.deepEqual(
+    Object.keys(printed).slice(0, 8).join(),
+    "name,model,data,steps,tokenizer,optimizer,batch,accumulation",
+  );
+  assert.equal(Object.keys(printed.model)[0], "type");
+  assert.equal(Object.keys(printed.data)[0], "type");
+  assert.equal(
+    Object.keys(printed.optimizer).join(),
+    "type,learningRate,schedule,clipNorm,beta1,beta2,epsilon,weightDecay",
+  );
+  assert.equal(Object.keys(printed.optimizer.schedule)[0], "type");
+  const written = { steps: 3, model: { width: 8, type: "llama", heads: 2, hidden: 9, layers: 1 } };
+  assert.equal(
+    JSON.stringify(inSchemaOrder(written)),
+    '{"model":{"type":"llama","layers":1,"heads":2,"width":8,"hidden":9},"steps":3}',
+  );
 });
 
 function playgroundWith(t: TestContext): Playground {
