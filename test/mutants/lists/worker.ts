@@ -87,6 +87,6 @@ export const workerMutants: readonly Mutant[] = [
     file: "ml/data/dataset-cache.ts",
     find: "if (dataset.digest === digest) return dataset;",
     put: "if (dataset.digest) return dataset;",
-    tests: ["test/ml/data/dataset-cache.test.ts"],
+    tests: ["test/worker/dataset.test.ts"],
   },
 ];
