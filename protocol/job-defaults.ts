@@ -64,11 +64,8 @@ function defaultOptimizer(
 
 /** Larger models need smaller steps. */
 function defaultLearningRate(model: ModelSpec): number {
+  if ("width" in model) return Math.min(2e-3, Number((0.5 / model.width).toPrecision(2)));
   switch (model.type) {
-    case "gpt2":
-    case "llama":
-    case "bert":
-      return Math.min(2e-3, Number((0.5 / model.width).toPrecision(2)));
     case "pretrained":
       return 5e-5;
     case "linear":

@@ -174,7 +174,14 @@ const userModule = z
   })
   .describe("A model of your own.");
 
-export const modelSchema = z.discriminatedUnion("type", [gpt2, llama, bert, linear, pretrained, userModule]);
+/** The model families; each has `layers`, `heads`, `width`, `context` and `recompute`. */
+const families = [gpt2, llama, bert] as const;
+
+export const FAMILY_NAMES: readonly string[] = families.map(
+  (family) => (family instanceof z.ZodPipe ? family.in : family).shape.type.value,
+);
+
+export const modelSchema = z.discriminatedUnion("type", [...families, linear, pretrained, userModule]);
 
 /** A job's model, with every default filled in. */
 export type ModelSpec = z.infer<typeof modelSchema>;

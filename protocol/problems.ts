@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { FAMILY_NAMES } from "./model-spec.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -18,8 +19,7 @@ export function problemsOf(issue: Issue): string[] {
 
 /** Fields that some kinds of a thing have, and others can't. */
 const LIMITED: Readonly<Record<string, string>> = {
-  "model.recompute":
-    'must only be set for a model of blocks ("gpt2", "llama", "bert", or one from a directory)',
+  "model.recompute": `must only be set for a model of blocks (${FAMILY_NAMES.map((name) => `"${name}"`).join(", ")}, or one from a directory)`,
 };
 
 const unknownField = (path: string): string => `${path} ${LIMITED[path] ?? "is not a known field"}`;

@@ -2,7 +2,8 @@
 import type { z } from "zod";
 import { Bug } from "../protocol/errors.ts";
 import { completeOptimizer, defaultBatch } from "../protocol/job-defaults.ts";
-import { type ModelSpec, modelSchema } from "../protocol/model-spec.ts";
+import { FAMILY_NAMES, type ModelSpec, modelSchema } from "../protocol/model-spec.ts";
+import { at } from "../protocol/required.ts";
 
 export const jobsPageFile = new URL("../docs/jobs.md", import.meta.url);
 
@@ -93,17 +94,19 @@ function optimizerSection(optimizer: Schema): string {
 }
 
 const STEPS = 1000;
+const SIZES = [
+  { width: 128, context: 64 },
+  { width: 384, context: 256 },
+  { width: 768, context: 512 },
+];
+const LARGE = { width: 1024, context: 1024 };
 
 /** Models of some sizes, and one of each other type. */
 function someModels(): ModelSpec[] {
-  const sized = (type: string, width: number, context: number) => {
-    return { type, layers: 4, heads: 4, width, context };
-  };
+  const sized = (type: string, size: object) => ({ type, layers: 4, heads: 4, ...size });
   return [
-    sized("gpt2", 128, 64),
-    sized("llama", 384, 256),
-    sized("bert", 768, 512),
-    sized("gpt2", 1024, 1024),
+    ...FAMILY_NAMES.map((type, i) => sized(type, at(SIZES, i % SIZES.length, "size of a model"))),
+    sized(at(FAMILY_NAMES, 0, "family"), LARGE),
     { type: "pretrained", from: "gpt2/" },
     { type: "module", module: "mine.ts" },
     { type: "linear", inputs: 10, outputs: 10 },
