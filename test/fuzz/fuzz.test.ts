@@ -5,7 +5,8 @@ import { TARGETS } from "./targets.ts";
 
 // Long enough to run all kept cases and some thousand new inputs; `npm run fuzz` runs for as long as it is told.
 const MS = Number(process.env.PS_FUZZ_SECONDS ?? 8) * 1000;
-const seed = Date.now() % 1_000_000_007;
+// The same inputs each time, so that a change does not fail for what it did not do; `npm run fuzz` draws new ones.
+const seed = 1;
 // An emulator of the target `requests` is left.
 after(() => setImmediate(() => process.exit()));
 
