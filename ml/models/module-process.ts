@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
 import { tmpdir, totalmem } from "node:os";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -157,6 +158,7 @@ export class ModuleProcess {
       stdio: ["ignore", 2, "inherit", "ipc"],
     });
     this.#child = child;
+    endWithThisProcess(child);
     child.on("message", (answer: ModuleAnswer) => this.#settle(answer));
     child.once("error", (error) => this.#failAll(error));
     child.once("exit", (code, signal) => {
@@ -187,6 +189,23 @@ export class ModuleProcess {
     if (signal !== null) return new TryAgain(`${name}: its process was ended by ${signal}`);
     return new Unrecoverable(`${name}: its code ended its process with exit status ${code}`);
   }
+}
+
+/**
+ * Kills `child` when this process ends, in whatever way: code that loops hears no signal and no closed channel. A shell
+ * waits for the end of its input, which comes when this process is gone.
+ */
+function endWithThisProcess(child: ChildProcess): void {
+  const script = 'trap "" HUP INT TERM; read -r _; kill -9 "$1"';
+  const guard = spawn("/bin/sh", ["-c", script, "sh", String(child.pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  // Without a shell, as on Windows, a module that loops outlives a worker that is killed.
+  guard.on("error", () => {});
+  guard.unref();
+  if (guard.stdin instanceof Socket) guard.stdin.unref();
+  child.once("exit", () => guard.kill("SIGKILL"));
 }
 
 /** Returns the bytes of a process in memory; 0 where the system does not tell. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -30,27 +30,35 @@ const SOON_MS = 10_000;
 /** So long that no lease lapses by itself while a test waits. */
 const LEASE_SECONDS = "600";
 
-/** A model whose loss first says that it is there, and then holds its thread. */
-const busyModel = (mark: string) => `
-  const { existsSync, writeFileSync } = process.getBuiltinModule("node:fs");
+const BUSY = "the gradient is being computed";
+
+/**
+ * A model whose loss says that it is there and then holds its process, in the worker that has TF_BUSY in its environment.
+ * Code of a module may write no file; what it prints is in its worker's log.
+ */
+const busyModel = `
   export default {
     parameters: () => [{ name: "w", shape: [2, 1], init: { type: "ones" } }],
     batch: ({ rows }: { rows: number }) => ({ x: { shape: [rows, 2], values: new Float32Array(2 * rows).fill(1) } }),
     loss(tf: any, theta: any, batch: any) {
-      if (!existsSync(${JSON.stringify(mark)})) {
-        writeFileSync(${JSON.stringify(mark)}, "");
+      if (process.env.TF_BUSY === "1") {
+        process.stderr.write(${JSON.stringify(`${BUSY} `)} + process.pid + "\\n");
         for (const end = Date.now() + ${BUSY_MS}; Date.now() < end; );
       }
       return tf.mean(tf.square(tf.matMul(batch.x, theta.w)));
     },
   };`;
 
-type Busy = { readonly worker: ChildProcess; readonly depth: () => Promise<{ waiting: number }> };
+type Busy = {
+  readonly worker: ChildProcess;
+  /** Of the process that runs the module's code. */
+  readonly modulePid: number;
+  readonly depth: () => Promise<{ waiting: number }>;
+};
 
 /** A job of one step, and a worker that is in the middle of its gradient. */
 async function busyWorker(name: string, env: Record<string, string> = {}): Promise<Busy> {
-  const mark = join(folder, `${name}.mark`);
-  writeFileSync(join(folder, `${name}.ts`), busyModel(mark));
+  writeFileSync(join(folder, `${name}.ts`), busyModel);
   const job = {
     name,
     model: { module: `${name}.ts` },
@@ -68,9 +76,11 @@ async function busyWorker(name: string, env: Record<string, string> = {}): Promi
   await setLease(url);
   // It must not hand the task out again: what comes back, the worker gave back.
   lab.start("functions", { name: `functions-${name}`, env: { PS_REDISPATCH_SECONDS: "600" } });
-  const worker = lab.start("worker", { job: name, name: `worker-${name}`, env });
-  await waitFor(async () => (existsSync(mark) ? true : null), "a gradient to be computed", 30_000);
-  return { worker, depth: () => lab.cloud.queues.depth(url) };
+  const worker = lab.start("worker", { job: name, name: `worker-${name}`, env: { ...env, TF_BUSY: "1" } });
+  const log = join(lab.target.home, "logs", `worker-${name}.log`);
+  const pidOfBusy = async () => new RegExp(`${BUSY} (\\d+)\n`).exec(readFileSync(log, "utf8"))?.[1] ?? null;
+  const modulePid = Number(await waitFor(pidOfBusy, "a gradient to be computed", 30_000));
+  return { worker, modulePid, depth: () => lab.cloud.queues.depth(url) };
 }
 
 async function setLease(QueueUrl: string): Promise<void> {
@@ -83,6 +93,25 @@ async function setLease(QueueUrl: string): Promise<void> {
 
 const givenBack = ({ depth }: Busy) =>
   waitFor(async () => ((await depth()).waiting === 1 ? true : null), "the task to be given back", SOON_MS);
+
+/** Waits until the module's code, which loops for much longer, is gone with its worker. */
+const moduleEnds = ({ modulePid }: Busy) =>
+  waitFor(async () => !isAlive(modulePid) || null, "the module's process to end", SOON_MS);
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+test("kill -9 of a worker ends the process that runs its module's code", async () => {
+  const busy = await busyWorker("killed");
+  assert.ok(isAlive(busy.modulePid));
+  busy.worker.kill("SIGKILL");
+  await moduleEnds(busy);
+});
 
 /** Another worker does the task that the first gave back. */
 async function finishedByAnother(job: string): Promise<void> {
@@ -97,6 +126,7 @@ test("SIGTERM in the middle of a gradient gives the task back and ends the worke
   busy.worker.kill("SIGTERM");
   await givenBack(busy);
   assert.deepEqual(await exit, [null, "SIGTERM"]);
+  await moduleEnds(busy);
   await finishedByAnother("sigterm");
 });
 
@@ -106,6 +136,7 @@ test("the end of its parent does the same", async () => {
   busy.worker.disconnect();
   await givenBack(busy);
   assert.deepEqual(await exit, [null, "SIGTERM"]);
+  await moduleEnds(busy);
 });
 
 test("a Spot notice gives the task back; the worker takes no other and waits for the host's SIGTERM", async (t) => {
@@ -122,6 +153,7 @@ test("a Spot notice gives the task back; the worker takes no other and waits for
   const exit = once(busy.worker, "exit");
   busy.worker.kill("SIGTERM");
   assert.deepEqual(await exit, [null, "SIGTERM"]);
+  await moduleEnds(busy);
   await finishedByAnother("spot");
 });
 
