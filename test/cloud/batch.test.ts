@@ -123,6 +123,8 @@ test("fewer workers: one that waits goes before one that runs, though its group 
   await groupsOf("blocks", (groups) => running(groups) === 3);
   const old = await submit("older", 1, FOREVER, "test-gpu");
   const young = await submit("older", 1);
+  // Only once it waits too does its queue come first; before, the other would get the room.
+  await lab.becomes(young, "RUNNABLE");
   await batch.reduce("blocks", 1, 2, "room for one");
   await groupsOf("older", (groups) => groups[0]?.status === "RUNNABLE" && groups[1]?.status === "RUNNING");
   assert.equal(await batch.reduce("older", 1, 1, "fewer"), 1);
