@@ -33,12 +33,14 @@ export function libraryTokenizer(
   for (const id of ids) vocabulary = Math.max(vocabulary, id + 1);
   if (vocabulary === 0) throw new CorruptData(`${what} has no tokens`);
   const encode: Tokenizer["encode"] = (text, { special = false } = {}) =>
-    text === "" && !special ? [] : library.encode(text, { add_special_tokens: special }).ids;
+    text === "" && !special
+      ? []
+      : usable(what, () => library.encode(text, { add_special_tokens: special }).ids);
   return {
     files,
     vocabulary,
     has: (id) => ids.has(id),
-    cuts: cutRule(library, tokenizer),
+    cuts: usable(what, () => cutRule(library, tokenizer)),
     special: specialIds(config, (token) => vocab.get(token)),
     encode,
     encodeTo(text, ids) {
@@ -46,7 +48,8 @@ export function libraryTokenizer(
     },
     decode(tokens, { skipSpecial = false } = {}) {
       for (const id of tokens) if (!ids.has(id)) outside(id);
-      return tokens.length === 0 ? "" : library.decode([...tokens], { skip_special_tokens: skipSpecial });
+      const options = { skip_special_tokens: skipSpecial };
+      return tokens.length === 0 ? "" : usable(what, () => library.decode([...tokens], options));
     },
   };
 }
@@ -78,13 +81,20 @@ const IGNORED_SETTINGS = {
 
 function open(tokenizer: LibraryFile, config: object, what: string): Library {
   const parts = withLibraryFixes(tokenizer, what);
-  try {
+  return usable(what, () => {
     const library = new Library(parts, config);
     library.normalizer = exactNormalizer(library.normalizer, what);
     library.pre_tokenizer = exactPreTokenizer(library.pre_tokenizer);
     library.encode_text = textEncoder(library, tokenizer.added_tokens);
     keepByteOrderMarks(library.decoder);
     return library;
+  });
+}
+
+/** Runs the library, which meets some wrong parts of a file only when it uses them, with whatever error. */
+function usable<T>(what: string, run: () => T): T {
+  try {
+    return run();
   } catch (cause) {
     if (cause instanceof PsError) throw cause;
     throw new CorruptData(`${what} is not a tokenizer.json that can be used: ${describe(cause)}`, { cause });
