@@ -1,5 +1,5 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir, totalmem } from "node:os";
@@ -243,11 +243,13 @@ function permissions(folders: readonly string[], native: boolean): string[] {
   ];
 }
 
-/** This package's folder, and the packages beside it where it is installed as one of them. */
+/** This package's folder, and the packages that it uses, which may be beside it, or elsewhere by a link. */
 function packageFolders(): string[] {
   const folder = packageFolder();
   const [above] = folder.split(`${sep}node_modules${sep}`);
-  return above === folder || above === undefined ? [folder] : [join(above, "node_modules")];
+  if (above !== folder && above !== undefined) return [join(above, "node_modules")];
+  const packages = join(folder, "node_modules");
+  return existsSync(packages) ? [folder, realpathSync(packages)] : [folder];
 }
 
 function packageFolder(): string {
